@@ -1,0 +1,240 @@
+//! `build-config.yaml` and `hephy.yaml`: from text to validated values (specification §3).
+//!
+//! Pure: bytes in, values and findings out. A value that exists obeys every rule of §3; whatever depends on other
+//! files (does the Dockerfile exist, is a tag too long once its prefix is added, does `depends_on` name an image)
+//! is decided by `plan`, which finds the place of a field through [`Spans`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::{Diagnostic, Span};
+use crate::oci::Platform;
+
+/// File name that makes a directory an image directory.
+pub const IMAGE_FILE: &str = "build-config.yaml";
+/// File name of the repository's defaults, at its root.
+pub const ROOT_FILE: &str = "hephy.yaml";
+/// Largest file that is read, in bytes. Real files have a few hundred.
+pub const MAX_BYTES: usize = 256 * 1024;
+
+/// What came out of one file: the value unless there were errors, and all findings sorted by place.
+#[derive(Clone, Debug)]
+pub struct Parsed<T> {
+    /// The value; none when at least one finding is an error.
+    pub value: Option<T>,
+    /// Errors and warnings.
+    pub findings: Vec<Diagnostic>,
+    /// Where each field stands.
+    pub spans: Spans,
+}
+
+/// Places of fields by path: `platforms`, `platforms[1]`, `ko_config.import_path`. Keys are spans of the value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spans(pub BTreeMap<String, Span>);
+
+impl Spans {
+    /// The place of a field, or the start of the file for one that was left out.
+    #[must_use]
+    pub fn of(&self, path: &str) -> Span {
+        self.0.get(path).copied().unwrap_or(Span::START)
+    }
+}
+
+/// One `build-config.yaml` with the defaults of `hephy.yaml` and of §3 applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageConfig {
+    /// Where the source comes from.
+    pub source: Source,
+    /// Dockerfile, relative to the source root.
+    pub dockerfile_path: String,
+    /// Build context, relative to the source root; `.` is the root itself.
+    pub context_path: String,
+    /// Dockerfile stage; none is the last one.
+    pub target: Option<String>,
+    /// Build arguments in the order of the file.
+    pub build_args: Vec<BuildArg>,
+    /// Wanted platforms in the order of the file, each once.
+    pub platforms: Vec<Platform>,
+    /// Extra tags as written, `${VAR}` not yet expanded, each once.
+    pub additional_tags: Vec<String>,
+    /// The builder that the file (or `hephy.yaml`) asks for.
+    pub build_backend: Option<BackendName>,
+    /// For backend `ko`.
+    pub ko_config: Option<KoConfig>,
+    /// Images built elsewhere, by arch (`amd64`, `armv7`); present exactly when `manual_build` is true.
+    pub manual_images: Option<BTreeMap<String, String>>,
+    /// Explicit dependencies: image directories.
+    pub depends_on: Vec<String>,
+    /// Further paths that trigger this image: globs relative to the repository's root.
+    pub watch: Vec<String>,
+    /// Paths that do not: the repository's list and then this file's.
+    pub ignore: Vec<String>,
+    /// Overrides the base tag.
+    pub tag_template: Option<String>,
+    /// Image labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of manifest and index.
+    pub annotations: BTreeMap<String, String>,
+    /// The archive of a remote source keeps `.git`.
+    pub keep_git: bool,
+    /// The archive of a remote source holds its submodules.
+    pub submodules: bool,
+    /// Limit of one build.
+    pub timeout: Option<Duration>,
+    /// How often one build is tried again.
+    pub retries: Option<u32>,
+}
+
+/// Where an image's source comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub enum Source {
+    /// This repository.
+    Local {
+        /// What the source root is.
+        from: ContextFrom,
+    },
+    /// Another repository at a branch, tag or commit.
+    Remote {
+        /// Its URL as written.
+        repository: String,
+        /// Branch, tag or full commit id.
+        reference: String,
+    },
+}
+
+/// The source root of a local image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContextFrom {
+    /// The image directory.
+    #[default]
+    Directory,
+    /// The whole repository.
+    Repository,
+}
+
+/// `KEY=VALUE`; `${VAR}` in the value is not yet expanded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BuildArg {
+    /// `[A-Za-z_][A-Za-z0-9_]*`.
+    pub name: String,
+    /// A single line of up to 64 KiB.
+    pub value: String,
+}
+
+/// The builders of §8.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendName {
+    /// Kaniko's executor.
+    Kaniko,
+    /// BuildKit through `buildctl` or `docker buildx`.
+    Buildkit,
+    /// Buildah.
+    Buildah,
+    /// Docker with an engine.
+    Docker,
+    /// ko, for Go programs.
+    Ko,
+    /// Spin, for WebAssembly applications.
+    Spin,
+}
+
+impl BackendName {
+    /// Every builder, in the order of the specification's table.
+    pub const ALL: [Self; 6] = [Self::Kaniko, Self::Buildkit, Self::Buildah, Self::Docker, Self::Ko, Self::Spin];
+
+    /// The word in configuration files.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Kaniko => "kaniko",
+            Self::Buildkit => "buildkit",
+            Self::Buildah => "buildah",
+            Self::Docker => "docker",
+            Self::Ko => "ko",
+            Self::Spin => "spin",
+        }
+    }
+
+    /// Whether the builder reads a Dockerfile.
+    #[must_use]
+    pub const fn reads_dockerfile(self) -> bool {
+        !matches!(self, Self::Ko | Self::Spin)
+    }
+}
+
+impl std::fmt::Display for BackendName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// `ko_config`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct KoConfig {
+    /// Go import path or `./directory` of the main package.
+    pub import_path: String,
+    /// Base image; ko's own default otherwise.
+    pub base_image: Option<String>,
+    /// Environment of the Go build, `KEY=VALUE`.
+    pub env: Vec<String>,
+    /// Flags of `go build`.
+    pub flags: Vec<String>,
+    /// Linker flags.
+    pub ldflags: Vec<String>,
+    /// Directory to build in, relative to the source root.
+    pub working_dir: Option<String>,
+}
+
+/// `hephy.yaml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RootConfig {
+    /// `registry`: where images go; `none` skips credential handling.
+    pub registry: Option<String>,
+    /// `layout`.
+    pub layout: Option<Layout>,
+    /// `platforms`: default of the images' own.
+    pub platforms: Option<Vec<Platform>>,
+    /// `backend`: default of the images' own.
+    pub backend: Option<BackendName>,
+    /// `ignore`: paths that trigger no image.
+    pub ignore: Vec<String>,
+    /// `dependents`: how far a change travels.
+    pub dependents: Option<Dependents>,
+    /// `build_args_env`: environment variables that `${VAR}` in `build_args` may name.
+    pub build_args_env: Vec<String>,
+}
+
+/// Where an image lies below the registry.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// Every image in one repository, the image name as tag prefix.
+    #[default]
+    Single,
+    /// `<registry>/<image>:<tag>`.
+    PerImage,
+}
+
+/// How far a change travels along the graph.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Dependents {
+    /// Only the changed images.
+    None,
+    /// And those directly built on them.
+    Direct,
+    /// And everything above.
+    #[default]
+    All,
+}

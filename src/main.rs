@@ -1,0 +1,3 @@
+//! The `hephy` command.
+
+fn main() {}

@@ -1,0 +1,316 @@
+//! The plan: everything that is decided before anything is built (specification §6).
+//!
+//! `Plan` is the document that travels from prepare to the other stages, versioned, with snake_case keys. It is
+//! made from values alone: this room never reads a clock, a file, the environment or the network, so the same
+//! commit, inputs and date give the same bytes. Secrets never enter it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{BackendName, KoConfig, Layout};
+use crate::oci::{Digest, ImageName, Platform, Tag};
+
+/// Version of the document that this hephy writes and reads.
+pub const VERSION: u32 = 1;
+
+/// `plan.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Version of this document.
+    pub version: u32,
+    /// `bld_` and a hash of repository, commit and input keys.
+    pub id: String,
+    /// Whether the run may publish.
+    pub mode: Mode,
+    /// What is built from.
+    pub source: PlanSource,
+    /// The pipeline's date in UTC, `YYYYMMDD`.
+    pub date: String,
+    /// Where images go: `host[:port]/repository`; none when a check or local run uses a registry of its own.
+    pub registry: Option<String>,
+    /// Where an image lies below the registry.
+    pub layout: Layout,
+    /// What the input keys were compared with.
+    pub comparison: String,
+    /// Images to build, by wave and then by name.
+    pub images: Vec<PlannedImage>,
+    /// Images that are left alone, by name.
+    pub unchanged: Vec<UnchangedImage>,
+    /// Image directories of the base whose configuration went away.
+    pub removed: Vec<String>,
+    /// What a person should know, such as invalid configurations of unchanged directories.
+    pub warnings: Vec<String>,
+}
+
+/// A run may publish, or it may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Pushes images, tags, indexes and records.
+    Publish,
+    /// Builds everything and pushes nothing outside the job.
+    Check,
+}
+
+impl Mode {
+    /// The word people see.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Check => "check",
+        }
+    }
+}
+
+/// The commit that is built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanSource {
+    /// Address of the repository, without credentials; its directory's name where it has none.
+    pub repository: String,
+    /// Full commit id; followed by `-dirty` where a developer's working tree differs.
+    pub commit: String,
+    /// Commit time, RFC 3339 in UTC.
+    pub commit_time: String,
+    /// Branch or tag name.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Commit that was compared with.
+    pub base: Option<String>,
+    /// What started the run: `push`, `merge_request`, `tag`, `schedule`, `manual`, `local`, …
+    pub event: String,
+}
+
+/// One image to build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedImage {
+    /// Image name.
+    pub name: ImageName,
+    /// Image directory, relative to the repository's root; `.` for the root.
+    pub dir: String,
+    /// SHA-256 of what can reach the build, 64 hexadecimal digits.
+    pub input_key: String,
+    /// Why it is built, the most telling first; never empty.
+    pub reasons: Vec<Reason>,
+    /// Where its files come from.
+    pub source: PlannedSource,
+    /// The builder.
+    pub backend: BackendName,
+    /// Dockerfile relative to the source root.
+    pub dockerfile: String,
+    /// Build context relative to the source root, `.` for the root.
+    pub context: String,
+    /// Dockerfile stage.
+    pub target: Option<String>,
+    /// Wanted platforms.
+    pub platforms: Vec<Platform>,
+    /// Several images from one source; empty until the image has `targets`.
+    pub targets: Vec<String>,
+    /// Tags of the index in the order in which they are written: date tag, additional tags, `{image}-head`.
+    pub tags: Vec<Tag>,
+    /// Tag that a build job pushes, by arch.
+    pub arch_tags: BTreeMap<String, Tag>,
+    /// Build arguments of the configuration.
+    pub build_args: Vec<PlannedArg>,
+    /// Image labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of manifest and index.
+    pub annotations: BTreeMap<String, String>,
+    /// External base images with their digests, as resolved before the build.
+    pub bases: Vec<PlannedBase>,
+    /// Images of this repository that it is built on.
+    pub dependencies: Vec<PlannedDependency>,
+    /// Length of the longest path below this image among the images of the plan.
+    pub wave: u32,
+    /// For backend `ko`.
+    pub ko: Option<KoConfig>,
+    /// Images built elsewhere, by arch.
+    pub manual_images: Option<BTreeMap<String, String>>,
+    /// Limit of one build in seconds.
+    pub timeout_seconds: Option<u64>,
+    /// How often one build is tried again.
+    pub retries: Option<u32>,
+}
+
+/// Why an image is built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// The class, for programs.
+    pub kind: ReasonKind,
+    /// One short phrase, for people.
+    pub text: String,
+}
+
+/// Classes of reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonKind {
+    /// Named on the command line, or everything was asked for.
+    Requested,
+    /// Listed in a schedule.
+    Scheduled,
+    /// The image directory is new.
+    New,
+    /// Files of the build input differ.
+    Files,
+    /// Fields of the configuration differ.
+    Config,
+    /// An image that it is built on is built.
+    Dependency,
+    /// An image of the plan needs it, and it is not published.
+    Unpublished,
+    /// There is nothing to compare with.
+    NoBase,
+}
+
+/// Where a planned image's files come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PlannedSource {
+    /// This repository's checkout.
+    Local {
+        /// Source root relative to the repository's root, `.` for the root.
+        root: String,
+    },
+    /// Another repository.
+    Remote {
+        /// Its address.
+        repository: String,
+        /// Branch, tag or commit as written.
+        #[serde(rename = "ref")]
+        reference: String,
+        /// The commit that it meant when prepare looked.
+        commit: Option<String>,
+        /// Archive below the output directory.
+        archive: Option<String>,
+        /// Digest of the archive.
+        archive_digest: Option<Digest>,
+        /// The archive keeps `.git`.
+        keep_git: bool,
+        /// The archive holds submodules.
+        submodules: bool,
+    },
+}
+
+/// A build argument. Dependency variables are known only once the dependency is built, so a value is a list of
+/// parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedArg {
+    /// Name of the argument.
+    pub name: String,
+    /// Its value: the parts one after the other.
+    pub value: Vec<ArgPart>,
+}
+
+/// A part of a build argument's value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ArgPart {
+    /// Taken as it stands.
+    Text(String),
+    /// The value of `X_TAG` of this dependency.
+    TagOf(ImageName),
+}
+
+/// An external base image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedBase {
+    /// The reference as the Dockerfile names it, arguments expanded.
+    pub reference: String,
+    /// Line of the Dockerfile.
+    pub line: usize,
+    /// Digest of the image for each wanted platform.
+    pub digests: BTreeMap<Platform, Digest>,
+}
+
+/// An image of this repository that another one is built on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedDependency {
+    /// Its name.
+    pub name: ImageName,
+    /// How the Dockerfile refers to it.
+    pub via: DependencyVia,
+    /// Where it comes from.
+    pub from: DependencyFrom,
+}
+
+/// How an image refers to one that it is built on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DependencyVia {
+    /// `ARG X_TAG`, used in a reference.
+    Variable {
+        /// The argument's name.
+        name: String,
+        /// Line of the Dockerfile that uses it.
+        line: usize,
+    },
+    /// A reference that names the image outright.
+    Reference {
+        /// The reference as written.
+        text: String,
+        /// Line of the Dockerfile.
+        line: usize,
+    },
+    /// `depends_on` of the configuration.
+    DependsOn,
+}
+
+/// Where an image that another one is built on comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DependencyFrom {
+    /// It is built in this run.
+    Plan,
+    /// It was published before.
+    Published {
+        /// The tag that prepare resolved.
+        tag: Tag,
+        /// What the tag pointed at.
+        digest: Digest,
+    },
+}
+
+/// An image that is left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnchangedImage {
+    /// Image name.
+    pub name: ImageName,
+    /// Image directory.
+    pub dir: String,
+    /// SHA-256 of what can reach the build.
+    pub input_key: String,
+}
+
+impl Plan {
+    /// The image of this name.
+    #[must_use]
+    pub fn image(&self, name: &str) -> Option<&PlannedImage> {
+        self.images.iter().find(|image| image.name.as_str() == name)
+    }
+
+    /// Whether any image wants this platform.
+    #[must_use]
+    pub fn needs(&self, platform: &Platform) -> bool {
+        self.images.iter().any(|image| image.platforms.contains(platform))
+    }
+
+    /// `registry/repository` of an image, without tag, for a registry such as `host:5000/acme`.
+    #[must_use]
+    pub fn repository_of(&self, registry: &str, image: &ImageName) -> String {
+        match self.layout {
+            Layout::Single => registry.to_owned(),
+            Layout::PerImage => format!("{registry}/{}", image.as_str().to_lowercase()),
+        }
+    }
+}

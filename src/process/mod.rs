@@ -1,0 +1,190 @@
+//! The only place that starts processes.
+//!
+//! Arguments are passed as arguments, never through a shell; output is bytes; `LC_ALL=C` is set so that what a
+//! program says does not depend on the machine. A child gets the environment that [`Command`] describes.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use duct::{Expression, IntoExecutablePath as _, cmd};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A process to start.
+#[derive(Clone, Debug)]
+pub struct Command {
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    env_remove: Vec<OsString>,
+    cwd: Option<PathBuf>,
+    stdin: Vec<u8>,
+    timeout: Option<Duration>,
+}
+
+/// What a finished process left.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Exit status; none when a signal ended it.
+    pub code: Option<i32>,
+    /// Everything it wrote on stdout.
+    pub stdout: Vec<u8>,
+    /// Everything it wrote on stderr.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Whether it exited with 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// stderr as text, without the newline at its end.
+    #[must_use]
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).trim_end().to_owned()
+    }
+}
+
+impl Command {
+    /// A process that inherits the environment, reads nothing, and has no time limit.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: vec![("LC_ALL".into(), "C".into())],
+            env_remove: Vec::new(),
+            cwd: None,
+            stdin: Vec::new(),
+            timeout: None,
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item = S>, S: Into<OsString>>(mut self, args: I) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Hides an environment variable from the child.
+    #[must_use]
+    pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
+        self.env_remove.push(name.into());
+        self
+    }
+
+    /// Sets the directory to run in.
+    #[must_use]
+    pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(dir.into());
+        self
+    }
+
+    /// Sets what the child reads on stdin.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// Limits the run time; the child is killed when it is over.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// The program's path.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn expression(&self) -> Expression {
+        let mut expression = cmd(self.program.as_path().to_executable(), &self.args)
+            .unchecked()
+            .stdin_bytes(self.stdin.clone());
+        for (name, value) in &self.env {
+            expression = expression.env(name, value);
+        }
+        for name in &self.env_remove {
+            expression = expression.env_remove(name);
+        }
+        match &self.cwd {
+            Some(cwd) => expression.dir(cwd),
+            None => expression,
+        }
+    }
+
+    fn could_not_start(&self, error: std::io::Error) -> Error {
+        let kind = match error.kind() {
+            std::io::ErrorKind::OutOfMemory | std::io::ErrorKind::WouldBlock => ErrorKind::ResourceError,
+            _ => ErrorKind::InternalError,
+        };
+        Error::new(kind, format!("{} could not be started", self.program.display())).cause(error)
+    }
+
+    /// Runs the process to its end and collects its output. An exit status other than 0 is no error here.
+    ///
+    /// # Errors
+    /// When it cannot be started, or when its time is over ([`ErrorKind::TimeoutError`]).
+    pub fn capture(&self) -> Result<Output> {
+        let started = Instant::now();
+        let handle = self
+            .expression()
+            .stdout_capture()
+            .stderr_capture()
+            .start()
+            .map_err(|error| self.could_not_start(error))?;
+        let finished = match self.timeout {
+            None => handle.wait().map(Some),
+            Some(limit) => handle.wait_timeout(limit.saturating_sub(started.elapsed())),
+        };
+        let output = finished.map_err(|error| {
+            Error::internal(format!("{} could not be waited for", self.program.display())).cause(error)
+        })?;
+        let Some(output) = output else {
+            let _ = handle.kill();
+            let limit = self.timeout.unwrap_or_default();
+            return Err(Error::new(
+                ErrorKind::TimeoutError,
+                format!("{} did not end within {} s", self.program.display(), limit.as_secs()),
+            ));
+        };
+        Ok(Output { code: output.status.code(), stdout: output.stdout.clone(), stderr: output.stderr.clone() })
+    }
+
+    /// Starts the process and gives its stdout as a stream; at the end of the stream an exit status other than 0
+    /// shows only in what is missing: check what was read. stderr is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn reader(&self) -> Result<impl Read + Send + use<>> {
+        let expression = self.expression().stderr_null();
+        expression.reader().map_err(|error| self.could_not_start(error))
+    }
+}
+
+/// Finds a program on the `PATH`.
+#[must_use]
+pub fn find(name: impl AsRef<OsStr>) -> Option<PathBuf> {
+    which::which(name).ok()
+}

@@ -1,0 +1,1 @@
+//! The integration suite: one module a stage, real parts only.
