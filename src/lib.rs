@@ -15,6 +15,7 @@ pub mod error;
 pub mod oci;
 
 pub mod config;
+pub mod dockerfile;
 pub mod plan;
 
 pub mod backend;

@@ -1,0 +1,221 @@
+//! What hephy needs to know of a Dockerfile: its stages, its arguments, and every image it refers to.
+//!
+//! Parsing is `parse-dockerfile`'s; this room turns its tree into values that outlive the text, with lines and
+//! byte ranges. Pure, and it never decides which images are ours: `plan` does.
+
+mod expand;
+mod reference;
+
+use std::ops::Range;
+
+use parse_dockerfile::{Command, Instruction, UnescapedString};
+
+use crate::diagnostic::{Diagnostic, Span};
+
+pub use expand::{Part, Scope, parts};
+pub use reference::{ImageUse, UseKind};
+
+/// Largest Dockerfile that is read, in bytes. The largest ones in public repositories have some hundred KiB.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// A parsed Dockerfile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// Arguments before the first `FROM`.
+    pub global_args: Vec<Arg>,
+    /// Stages in order; never empty.
+    pub stages: Vec<Stage>,
+    /// What `# syntax=` names.
+    pub syntax: Option<String>,
+    /// Where each instruction stands, in order.
+    pub instructions: Vec<Place>,
+}
+
+/// `ARG name[=default]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arg {
+    /// Its name.
+    pub name: String,
+    /// Its default as written, unexpanded.
+    pub default: Option<String>,
+    /// Line, from 1.
+    pub line: usize,
+}
+
+/// One stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// `AS name`, in lower case as builders compare it.
+    pub name: Option<String>,
+    /// Its base.
+    pub from: ImageUse,
+    /// Arguments declared in it.
+    pub args: Vec<Arg>,
+    /// `COPY --from` and `RUN --mount=from` in order.
+    pub uses: Vec<ImageUse>,
+}
+
+/// Where an instruction stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// First line, from 1.
+    pub line: usize,
+    /// Last line.
+    pub end_line: usize,
+    /// Index of its stage; none for a global argument.
+    pub stage: Option<usize>,
+    /// The instruction as written, continuation lines included.
+    pub text: String,
+}
+
+/// Offsets of line starts: from a byte offset to line and column.
+pub(crate) struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { text, starts }
+    }
+
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
+    }
+
+    pub(crate) fn span(&self, range: &Range<usize>) -> Span {
+        let line = self.line(range.start);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let column = self.text.get(start..range.start).map_or(0, |before| before.chars().count());
+        let shown = self.text.get(range.clone()).map_or(1, |text| text.lines().next().unwrap_or("").chars().count());
+        Span::new(line, column + 1, shown.max(1))
+    }
+}
+
+impl Dockerfile {
+    /// Parses the bytes of `file` (its name, for findings).
+    ///
+    /// # Errors
+    /// One finding with its place, when the file is too large, is not UTF-8, or is not a Dockerfile.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Box<Diagnostic>> {
+        let whole = |message: &str| Box::new(Diagnostic::error(file, Span::START, message));
+        if bytes.len() > MAX_BYTES {
+            return Err(Box::new(*whole("the Dockerfile is larger than 1 MiB")));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| whole("the Dockerfile is not UTF-8"))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let parsed = parse_dockerfile::parse(text).map_err(|error| {
+            let sentence = error.to_string();
+            // The library appends " at line L column C", which the finding says already.
+            let message = sentence.rsplit_once(" at line ").map_or(sentence.as_str(), |(message, _)| message);
+            let span = Span::new(error.line().max(1), error.column().max(1), 1);
+            Box::new(Diagnostic::error(file, span, message).with_source(text))
+        })?;
+        Ok(Self::from_tree(&parsed, &Lines::new(text)))
+    }
+
+    fn from_tree(tree: &parse_dockerfile::Dockerfile<'_>, lines: &Lines<'_>) -> Self {
+        let mut dockerfile = Self {
+            syntax: tree.parser_directives.syntax.as_ref().map(|directive| directive.value.value.to_owned()),
+            ..Self::default()
+        };
+        for instruction in &tree.instructions {
+            if let Instruction::From(from) = instruction {
+                dockerfile.stages.push(Stage {
+                    name: from.as_.as_ref().map(|(_, name)| name.value.to_lowercase()),
+                    from: ImageUse::of_from(from, lines),
+                    args: Vec::new(),
+                    uses: Vec::new(),
+                });
+            }
+            let stage = dockerfile.stages.last_mut();
+            match (instruction, stage) {
+                (Instruction::Arg(arg), None) => dockerfile.global_args.extend(args(&arg.arguments, lines)),
+                (Instruction::Arg(arg), Some(stage)) => stage.args.extend(args(&arg.arguments, lines)),
+                (Instruction::Copy(copy), Some(stage)) => {
+                    stage.uses.extend(ImageUse::of_flags(&copy.options, UseKind::CopyFrom, lines));
+                }
+                (Instruction::Run(run), Some(stage)) => {
+                    stage.uses.extend(ImageUse::of_flags(&run.options, UseKind::MountFrom, lines));
+                }
+                _ => {}
+            }
+            dockerfile.instructions.push(place(instruction, dockerfile.stages.len().checked_sub(1), lines));
+        }
+        dockerfile
+    }
+
+    /// Names of all arguments that the file declares anywhere. Builders warn of, or refuse, others.
+    pub fn declared_args(&self) -> impl Iterator<Item = &str> {
+        let staged = self.stages.iter().flat_map(|stage| &stage.args);
+        self.global_args.iter().chain(staged).map(|arg| arg.name.as_str())
+    }
+
+    /// Index of the stage that a name or number means.
+    #[must_use]
+    pub fn stage_index(&self, name: &str) -> Option<usize> {
+        let lower = name.to_lowercase();
+        let named = self.stages.iter().position(|stage| stage.name.as_deref() == Some(lower.as_str()));
+        named.or_else(|| name.parse().ok().filter(|index| *index < self.stages.len()))
+    }
+}
+
+/// Splits `NAME=default NAME2` as the builders do: at spaces outside quotes.
+fn args(arguments: &UnescapedString<'_>, lines: &Lines<'_>) -> Vec<Arg> {
+    let line = lines.line(arguments.span.start);
+    expand::words(&arguments.value)
+        .into_iter()
+        .map(|word| match word.split_once('=') {
+            Some((name, default)) => Arg { name: name.to_owned(), default: Some(default.to_owned()), line },
+            None => Arg { name: word, default: None, line },
+        })
+        .collect()
+}
+
+fn place(instruction: &Instruction<'_>, stage: Option<usize>, lines: &Lines<'_>) -> Place {
+    let span = instruction_range(instruction);
+    let text = lines.text.get(span.clone()).unwrap_or_default().trim_end().to_owned();
+    Place { line: lines.line(span.start), end_line: lines.line(span.end.saturating_sub(1)), stage, text }
+}
+
+/// The bytes of an instruction from its keyword to its last argument.
+fn instruction_range(instruction: &Instruction<'_>) -> Range<usize> {
+    let command_end = |command: &Command<'_>| match command {
+        Command::Exec(words) => words.span.end,
+        Command::Shell(text) => text.span.end,
+        _ => 0,
+    };
+    match instruction {
+        Instruction::Run(run) => {
+            let heredoc = run.here_docs.iter().map(|doc| doc.span.end).max().unwrap_or_default();
+            run.run.span.start..command_end(&run.arguments).max(heredoc)
+        }
+        Instruction::Copy(copy) => copy.copy.span.start..copy.dest.span.end,
+        Instruction::Add(add) => add.add.span.start..add.dest.span.end,
+        Instruction::From(from) => {
+            from.from.span.start..from.as_.as_ref().map_or(from.image.span.end, |(_, name)| name.span.end)
+        }
+        Instruction::Arg(arg) => arg.arg.span.start..arg.arguments.span.end,
+        Instruction::Cmd(cmd) => cmd.cmd.span.start..command_end(&cmd.arguments),
+        Instruction::Entrypoint(entry) => entry.entrypoint.span.start..command_end(&entry.arguments),
+        Instruction::Workdir(workdir) => workdir.workdir.span.start..workdir.arguments.span.end,
+        Instruction::User(user) => user.user.span.start..user.arguments.span.end,
+        other => instruction_keyword(other),
+    }
+}
+
+fn instruction_keyword(instruction: &Instruction<'_>) -> Range<usize> {
+    match instruction {
+        Instruction::Env(env) => env.env.span.clone(),
+        Instruction::Expose(expose) => expose.expose.span.clone(),
+        Instruction::Healthcheck(check) => check.healthcheck.span.clone(),
+        Instruction::Label(label) => label.label.span.clone(),
+        Instruction::Maintainer(maintainer) => maintainer.maintainer.span.clone(),
+        Instruction::Onbuild(onbuild) => onbuild.onbuild.span.clone(),
+        Instruction::Shell(shell) => shell.shell.span.clone(),
+        Instruction::Stopsignal(stopsignal) => stopsignal.stopsignal.span.clone(),
+        Instruction::Volume(volume) => volume.volume.span.clone(),
+        _ => 0..0,
+    }
+}

@@ -1,0 +1,212 @@
+//! The places where a Dockerfile names an image: `FROM`, `COPY --from`, `RUN --mount=from`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use parse_dockerfile::{Flag, FromInstruction};
+
+use super::expand::Scope;
+use super::{Dockerfile, Lines};
+use crate::diagnostic::Span;
+
+/// One place that names an image or a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageUse {
+    /// Which instruction.
+    pub kind: UseKind,
+    /// The name as written, unexpanded.
+    pub text: String,
+    /// `FROM --platform=`, unexpanded.
+    pub platform: Option<String>,
+    /// Where it stands.
+    pub span: Span,
+    /// The bytes of the name in the file.
+    pub range: Range<usize>,
+}
+
+/// Instructions that name images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UseKind {
+    /// `FROM`.
+    From,
+    /// `COPY --from=`.
+    CopyFrom,
+    /// `RUN --mount=…,from=`.
+    MountFrom,
+}
+
+impl ImageUse {
+    pub(super) fn of_from(from: &FromInstruction<'_>, lines: &Lines<'_>) -> Self {
+        let platform = from.options.iter().find(|flag| flag.name.value == "platform");
+        Self {
+            kind: UseKind::From,
+            text: from.image.value.trim_matches(['"', '\'']).to_owned(),
+            platform: platform.and_then(|flag| flag.value.as_ref()).map(|value| value.value.to_string()),
+            span: lines.span(&from.image.span),
+            range: from.image.span.clone(),
+        }
+    }
+
+    pub(super) fn of_flags(flags: &[Flag<'_>], kind: UseKind, lines: &Lines<'_>) -> Vec<Self> {
+        let mut uses = Vec::new();
+        for flag in flags {
+            let Some(value) = &flag.value else { continue };
+            let text = value.value.as_ref();
+            let found = match (kind, flag.name.value.as_ref()) {
+                (UseKind::CopyFrom, "from") => Some((0, text)),
+                (UseKind::MountFrom, "mount") => mount_source(text),
+                _ => None,
+            };
+            if let Some((offset, text)) = found.filter(|(_, text)| !text.is_empty()) {
+                let start = value.span.start + offset;
+                let range = start..(start + text.len()).min(value.span.end);
+                let text = text.trim_matches(['"', '\'']).to_owned();
+                uses.push(Self { kind, text, platform: None, span: lines.span(&range), range });
+            }
+        }
+        uses
+    }
+}
+
+/// The value of `from` in `type=bind,from=image,source=/x`, with its offset.
+fn mount_source(mount: &str) -> Option<(usize, &str)> {
+    let mut offset = 0;
+    for field in mount.split(',') {
+        if let Some(value) = field.strip_prefix("from=") {
+            return Some((offset + "from=".len(), value));
+        }
+        offset += field.len() + 1;
+    }
+    None
+}
+
+impl Dockerfile {
+    /// Indexes of the stages that building `target` reaches (the last stage when none is given), in order.
+    /// None when there is no such stage.
+    #[must_use]
+    pub fn reachable(&self, target: Option<&str>) -> Option<BTreeSet<usize>> {
+        let start = match target {
+            Some(name) => self.stage_index(name)?,
+            None => self.stages.len().checked_sub(1)?,
+        };
+        let mut reached = BTreeSet::new();
+        let mut queue = vec![start];
+        while let Some(index) = queue.pop() {
+            let Some(stage) = self.stages.get(index).filter(|_| reached.insert(index)) else { continue };
+            let uses = std::iter::once(&stage.from).chain(&stage.uses);
+            queue.extend(uses.filter_map(|image| self.earlier_stage(index, image)));
+        }
+        Some(reached)
+    }
+
+    /// The stage that a use in stage `index` means, if it means a stage: names come first, and `FROM` knows no
+    /// numbers.
+    #[must_use]
+    pub fn earlier_stage(&self, index: usize, image: &ImageUse) -> Option<usize> {
+        let lower = image.text.to_lowercase();
+        let named = self.stages[..index.min(self.stages.len())]
+            .iter()
+            .rposition(|stage| stage.name.as_deref() == Some(lower.as_str()));
+        match image.kind {
+            UseKind::From => named,
+            UseKind::CopyFrom | UseKind::MountFrom => {
+                named.or_else(|| image.text.parse().ok().filter(|number| *number < index))
+            }
+        }
+    }
+
+    /// All uses of images that are no stages of this file, `scratch` excepted, which building `target` reaches.
+    #[must_use]
+    pub fn external_uses(&self, target: Option<&str>) -> Vec<&ImageUse> {
+        let reached = self.reachable(target).unwrap_or_default();
+        let mut uses = Vec::new();
+        for index in reached {
+            let Some(stage) = self.stages.get(index) else { continue };
+            for image in std::iter::once(&stage.from).chain(&stage.uses) {
+                let scratch = image.kind == UseKind::From && image.text == "scratch";
+                // A mount may take its files from the build context that is called `context`-less: an empty name.
+                if !scratch && !image.text.is_empty() && self.earlier_stage(index, image).is_none() {
+                    uses.push(image);
+                }
+            }
+        }
+        uses
+    }
+
+    /// Variables that references of this file may use: global arguments with the values that are passed or their
+    /// defaults. `passed` wins; a default may name earlier arguments.
+    #[must_use]
+    pub fn scope(&self, passed: &BTreeMap<String, String>) -> Scope {
+        let mut scope = Scope::default();
+        for arg in &self.global_args {
+            let value = match passed.get(&arg.name) {
+                Some(value) => Some(value.clone()),
+                None => arg.default.as_deref().and_then(|default| scope.expand(default)),
+            };
+            if let Some(value) = value {
+                scope.0.insert(arg.name.clone(), value);
+            }
+        }
+        scope
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Dockerfile {
+        Dockerfile::parse("Dockerfile", text.as_bytes()).unwrap()
+    }
+
+    fn uses(text: &str, target: Option<&str>) -> Vec<(String, usize)> {
+        parse(text).external_uses(target).iter().map(|image| (image.text.clone(), image.span.line)).collect()
+    }
+
+    #[test]
+    fn every_kind_of_reference_is_found_with_its_line() {
+        let text = "ARG V=1\nFROM golang:${V} AS build\nRUN --mount=type=bind,from=tools:2,source=/x,target=/x \\\n  make\n\
+                    FROM scratch\nCOPY --from=build /a /a\nCOPY --chown=0 --from=alpine:3 /b /b\nCOPY --from=0 /c /c\n";
+        assert_eq!(uses(text, None), [("golang:${V}".into(), 2), ("tools:2".into(), 3), ("alpine:3".into(), 7)]);
+    }
+
+    #[test]
+    fn stages_that_the_target_does_not_reach_do_not_count() {
+        let text = "FROM a AS one\nFROM b AS two\nFROM one AS three\n";
+        assert_eq!(uses(text, None), [("a".into(), 1)]);
+        assert_eq!(uses(text, Some("two")), [("b".into(), 2)]);
+        assert_eq!(uses(text, Some("TWO")), [("b".into(), 2)]);
+        assert_eq!(parse(text).reachable(Some("nine")), None);
+    }
+
+    #[test]
+    fn a_stage_name_hides_an_image_only_below_it() {
+        let text = "FROM alpine AS first\nFROM first AS alpine\nFROM alpine\n";
+        assert_eq!(uses(text, None), [("alpine".into(), 1)]);
+    }
+
+    #[test]
+    fn arguments_take_passed_values_then_defaults() {
+        let file = parse("ARG A=1\nARG B=${A}-x\nARG C\nFROM a:$B\nARG D\n");
+        let passed = BTreeMap::from([("A".to_owned(), "2".to_owned())]);
+        assert_eq!(file.scope(&passed).expand("$B"), Some("2-x".into()));
+        assert_eq!(file.scope(&passed).expand("$C"), None);
+        assert_eq!(file.declared_args().collect::<Vec<_>>(), ["A", "B", "C", "D"]);
+    }
+
+    #[test]
+    fn what_is_no_dockerfile_is_refused_with_its_place() {
+        let finding = *Dockerfile::parse("x/Dockerfile", b"FROM a\nFORM b\n").unwrap_err();
+        assert_eq!((finding.span.line, finding.span.column), (2, 1));
+        assert!(Dockerfile::parse("x/Dockerfile", b"\xff").is_err());
+        assert!(Dockerfile::parse("x/Dockerfile", b"").is_err());
+    }
+
+    #[test]
+    fn heredocs_and_continuations_are_one_instruction() {
+        let file = parse("FROM a\nRUN <<EOF\necho FROM b\nEOF\nRUN a \\\n && b\n");
+        let places: Vec<_> = file.instructions.iter().map(|place| (place.line, place.end_line)).collect();
+        // A heredoc ends with its last line of content; its delimiter is not part of it.
+        assert_eq!(places, [(1, 1), (2, 3), (5, 6)]);
+    }
+}
