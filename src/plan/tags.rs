@@ -114,6 +114,10 @@ impl TagFacts {
         Ok(out)
     }
 
+    fn expand_to_tag(&self, input: &TagInput<'_>, template: &str) -> Result<Tag, String> {
+        Tag::parse(&self.expand(input, template)?).map_err(|Invalid(why)| why)
+    }
+
     /// All tags of one image.
     ///
     /// # Errors
@@ -121,20 +125,21 @@ impl TagFacts {
     pub fn tags_of(&self, input: &TagInput<'_>) -> Result<ImageTags, Vec<TagProblem>> {
         let mut problems = Vec::new();
         let (index, arch) = self.base_templates(input);
-        let base = self.expand(input, &index).and_then(|text| Tag::parse(&text).map_err(|Invalid(why)| why));
         let mut tags = ImageTags { index: Vec::new(), by_arch: BTreeMap::new() };
-        match base {
+        match self.expand_to_tag(input, &index) {
             Ok(tag) => tags.index.push(tag),
             Err(message) => problems.push(TagProblem { field: "tag_template".into(), message }),
         }
-        for platform in input.platforms.iter().filter(|_| problems.is_empty()) {
-            let word = platform.arch();
-            let text = self.expand(input, &arch.replace("{arch}", &word));
-            match text.and_then(|text| Tag::parse(&text).map_err(|Invalid(why)| why)) {
+        for arch_word in input.platforms.iter().map(Platform::arch) {
+            match self.expand_to_tag(input, &arch.replace("{arch}", &arch_word)) {
                 Ok(tag) => {
-                    tags.by_arch.insert(word, tag);
+                    tags.by_arch.insert(arch_word, tag);
                 }
-                Err(message) => problems.push(TagProblem { field: "tag_template".into(), message }),
+                // What is wrong with the index tag is wrong with these too, and said once.
+                Err(message) if problems.is_empty() => {
+                    problems.push(TagProblem { field: "tag_template".into(), message });
+                }
+                Err(_) => {}
             }
         }
         let extra = input.additional.iter().enumerate().map(|(at, tag)| (format!("additional_tags[{at}]"), tag.as_str()));
