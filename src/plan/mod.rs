@@ -4,6 +4,7 @@
 //! made from values alone: this room never reads a clock, a file, the environment or the network, so the same
 //! commit, inputs and date give the same bytes. Secrets never enter it.
 
+pub mod graph;
 pub mod tags;
 
 use std::collections::BTreeMap;
