@@ -1,0 +1,3 @@
+module example.com/ko-demo
+
+go 1.22
