@@ -10,6 +10,7 @@
 //! | [`plan`] | everything that is decided before anything is built | none |
 //! | [`backend`] | step → command line, files; result ← digest | none |
 
+pub mod cli;
 pub mod diagnostic;
 pub mod error;
 pub mod oci;
@@ -21,5 +22,7 @@ pub mod plan;
 pub mod backend;
 
 pub mod process;
+pub mod report;
+pub mod table;
 
 pub use error::{Error, ErrorKind, Result};

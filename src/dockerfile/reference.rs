@@ -82,9 +82,9 @@ fn mount_source(mount: &str) -> Option<(usize, &str)> {
 
 impl Dockerfile {
     /// Indexes of the stages that building `target` reaches (the last stage when none is given), in order.
-    /// None when there is no such stage.
+    /// None when there is no such stage. A stage may be named through variables: `FROM base-${TARGETARCH}`.
     #[must_use]
-    pub fn reachable(&self, target: Option<&str>) -> Option<BTreeSet<usize>> {
+    pub fn reachable(&self, target: Option<&str>, scope: &Scope) -> Option<BTreeSet<usize>> {
         let start = match target {
             Some(name) => self.stage_index(name)?,
             None => self.stages.len().checked_sub(1)?,
@@ -94,7 +94,7 @@ impl Dockerfile {
         while let Some(index) = queue.pop() {
             let Some(stage) = self.stages.get(index).filter(|_| reached.insert(index)) else { continue };
             let uses = std::iter::once(&stage.from).chain(&stage.uses);
-            queue.extend(uses.filter_map(|image| self.earlier_stage(index, image)));
+            queue.extend(uses.filter_map(|image| self.earlier_stage(index, image, scope)));
         }
         Some(reached)
     }
@@ -102,30 +102,30 @@ impl Dockerfile {
     /// The stage that a use in stage `index` means, if it means a stage: names come first, and `FROM` knows no
     /// numbers.
     #[must_use]
-    pub fn earlier_stage(&self, index: usize, image: &ImageUse) -> Option<usize> {
-        let lower = image.text.to_lowercase();
+    pub fn earlier_stage(&self, index: usize, image: &ImageUse, scope: &Scope) -> Option<usize> {
+        let text = scope.expand(&image.text).unwrap_or_else(|| image.text.clone());
+        let lower = text.to_lowercase();
         let named = self.stages[..index.min(self.stages.len())]
             .iter()
             .rposition(|stage| stage.name.as_deref() == Some(lower.as_str()));
         match image.kind {
             UseKind::From => named,
             UseKind::CopyFrom | UseKind::MountFrom => {
-                named.or_else(|| image.text.parse().ok().filter(|number| *number < index))
+                named.or_else(|| text.parse().ok().filter(|number| *number < index))
             }
         }
     }
 
     /// All uses of images that are no stages of this file, `scratch` excepted, which building `target` reaches.
     #[must_use]
-    pub fn external_uses(&self, target: Option<&str>) -> Vec<&ImageUse> {
-        let reached = self.reachable(target).unwrap_or_default();
+    pub fn external_uses(&self, target: Option<&str>, scope: &Scope) -> Vec<&ImageUse> {
+        let reached = self.reachable(target, scope).unwrap_or_default();
         let mut uses = Vec::new();
         for index in reached {
             let Some(stage) = self.stages.get(index) else { continue };
             for image in std::iter::once(&stage.from).chain(&stage.uses) {
                 let scratch = image.kind == UseKind::From && image.text == "scratch";
-                // A mount may take its files from the build context that is called `context`-less: an empty name.
-                if !scratch && !image.text.is_empty() && self.earlier_stage(index, image).is_none() {
+                if !scratch && !image.text.is_empty() && self.earlier_stage(index, image, scope).is_none() {
                     uses.push(image);
                 }
             }
@@ -134,10 +134,12 @@ impl Dockerfile {
     }
 
     /// Variables that references of this file may use: global arguments with the values that are passed or their
-    /// defaults. `passed` wins; a default may name earlier arguments.
+    /// defaults, and the platform's own, which need no declaration. `passed` wins; a default may name earlier
+    /// arguments.
     #[must_use]
     pub fn scope(&self, passed: &BTreeMap<String, String>) -> Scope {
-        let mut scope = Scope::default();
+        let platform = passed.iter().filter(|(name, _)| name.starts_with("TARGET") || name.starts_with("BUILD"));
+        let mut scope = Scope(platform.map(|(name, value)| (name.clone(), value.clone())).collect());
         for arg in &self.global_args {
             let value = match passed.get(&arg.name) {
                 Some(value) => Some(value.clone()),
@@ -160,7 +162,7 @@ mod tests {
     }
 
     fn uses(text: &str, target: Option<&str>) -> Vec<(String, usize)> {
-        parse(text).external_uses(target).iter().map(|image| (image.text.clone(), image.span.line)).collect()
+        parse(text).external_uses(target, &Scope::default()).iter().map(|image| (image.text.clone(), image.span.line)).collect()
     }
 
     #[test]
@@ -176,7 +178,15 @@ mod tests {
         assert_eq!(uses(text, None), [("a".into(), 1)]);
         assert_eq!(uses(text, Some("two")), [("b".into(), 2)]);
         assert_eq!(uses(text, Some("TWO")), [("b".into(), 2)]);
-        assert_eq!(parse(text).reachable(Some("nine")), None);
+        assert_eq!(parse(text).reachable(Some("nine"), &Scope::default()), None);
+    }
+
+    #[test]
+    fn a_stage_may_be_named_through_a_variable() {
+        let file = parse("FROM a AS base-amd64\nFROM b AS base-arm64\nFROM base-${TARGETARCH}\n");
+        let scope = file.scope(&BTreeMap::from([("TARGETARCH".to_owned(), "arm64".to_owned())]));
+        let found: Vec<_> = file.external_uses(None, &scope).iter().map(|image| image.text.as_str()).collect();
+        assert_eq!(found, ["b"]);
     }
 
     #[test]

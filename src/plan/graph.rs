@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::config::{Layout, Spans};
 use crate::diagnostic::{Diagnostic, Span, nearest};
 use crate::dockerfile::{Dockerfile, ImageUse, Part, Scope, parts};
-use crate::oci::ImageName;
+use crate::oci::{ImageName, Platform};
 use crate::plan::DependencyVia;
 
 /// Build arguments that carry the registry.
@@ -40,6 +40,8 @@ pub struct Node<'a> {
     pub target: Option<&'a str>,
     /// Build arguments whose values are known without building anything.
     pub build_args: BTreeMap<String, String>,
+    /// Wanted platforms: a reference may depend on them.
+    pub platforms: &'a [Platform],
 }
 
 /// An image that another one is built on.
@@ -62,6 +64,8 @@ pub struct ExternalBase {
     pub platform: Option<String>,
     /// Line of the Dockerfile.
     pub line: usize,
+    /// The wanted platforms that use it.
+    pub wanted_for: Vec<Platform>,
 }
 
 /// What one image refers to.
@@ -113,22 +117,8 @@ impl<'a> Names<'a> {
     pub fn uses_of(&self, node: &Node<'_>) -> Uses {
         let mut uses = Uses::default();
         if let Some((file, dockerfile)) = node.dockerfile {
-            for image in dockerfile.external_uses(node.target) {
-                match self.classify(node, dockerfile, image) {
-                    Ok(Found::Image(edge)) => push_once(&mut uses.edges, edge),
-                    Ok(Found::Base(reference)) => uses.bases.push(ExternalBase {
-                        reference,
-                        platform: image.platform.clone(),
-                        line: image.span.line,
-                    }),
-                    Err(problem) => {
-                        let mut finding = Diagnostic::error(file, image.span, problem.message);
-                        finding.suggestion = problem.suggestion;
-                        finding.notes = problem.notes;
-                        finding.source_line = Some(source_line(dockerfile, image));
-                        uses.problems.push(finding);
-                    }
-                }
+            for platform in node.platforms {
+                self.collect(node, file, dockerfile, platform, &mut uses);
             }
         }
         for (at, dir) in node.depends_on.iter().enumerate() {
@@ -150,8 +140,30 @@ impl<'a> Names<'a> {
         uses
     }
 
-    /// Variables that a use may name: what the image passes, the registry, and tags of images.
-    fn scope(&self, node: &Node<'_>, dockerfile: &Dockerfile, marks: bool) -> Scope {
+    /// Adds what the Dockerfile refers to when it is built for `platform`.
+    fn collect(&self, node: &Node<'_>, file: &str, dockerfile: &Dockerfile, platform: &Platform, uses: &mut Uses) {
+        let plain = self.scope(node, dockerfile, platform, false);
+        let marked = self.scope(node, dockerfile, platform, true);
+        for image in dockerfile.external_uses(node.target, &plain) {
+            match self.classify(dockerfile, image, &plain, &marked) {
+                Ok(Found::Image(edge)) => push_once(&mut uses.edges, edge),
+                Ok(Found::Base(reference)) => push_base(&mut uses.bases, reference, image, platform),
+                Err(problem) => {
+                    let mut finding = Diagnostic::error(file, image.span, problem.message);
+                    finding.suggestion = problem.suggestion;
+                    finding.notes = problem.notes;
+                    finding.source_line = Some(source_line(dockerfile, image));
+                    if !uses.problems.contains(&finding) {
+                        uses.problems.push(finding);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Variables that a use may name: what the image passes, the platform, the registry, and (as marks) tags of
+    /// images.
+    fn scope(&self, node: &Node<'_>, dockerfile: &Dockerfile, platform: &Platform, marks: bool) -> Scope {
         let mut passed = node.build_args.clone();
         for name in dockerfile.declared_args() {
             if REGISTRY_VARIABLES.contains(&name) {
@@ -159,6 +171,13 @@ impl<'a> Names<'a> {
             } else if marks && self.by_variable.contains_key(name) && !node.build_args.contains_key(name) {
                 passed.insert(name.to_owned(), format!("{TAG_MARK}{name}\u{0}"));
             }
+        }
+        // Native runners build: the build platform is the wanted one.
+        for side in ["TARGET", "BUILD"] {
+            passed.insert(format!("{side}PLATFORM"), platform.to_string());
+            passed.insert(format!("{side}OS"), platform.os().to_owned());
+            passed.insert(format!("{side}ARCH"), platform.architecture().to_owned());
+            passed.insert(format!("{side}VARIANT"), platform.variant().unwrap_or_default().to_owned());
         }
         let mut scope = dockerfile.scope(&passed);
         for arg in dockerfile.stages.iter().flat_map(|stage| &stage.args) {
@@ -169,15 +188,19 @@ impl<'a> Names<'a> {
         scope
     }
 
-    fn classify(&self, node: &Node<'_>, dockerfile: &Dockerfile, image: &ImageUse) -> Result<Found, Problem> {
-        let marked = self.scope(node, dockerfile, true).expand(&image.text);
-        if let Some(variable) = marked.as_deref().and_then(|text| self.tag_variable_of(text)) {
+    fn classify(
+        &self,
+        dockerfile: &Dockerfile,
+        image: &ImageUse,
+        plain: &Scope,
+        marked: &Scope,
+    ) -> Result<Found, Problem> {
+        if let Some(variable) = marked.expand(&image.text).as_deref().and_then(|text| self.tag_variable_of(text)) {
             let to = self.by_variable(&variable)?;
             let via = DependencyVia::Variable { name: variable, line: image.span.line };
             return Ok(Found::Image(Edge { to, via, place: None }));
         }
-        let scope = self.scope(node, dockerfile, false);
-        let Some(text) = scope.expand(&image.text) else { return Err(self.unexpandable(image, &scope, dockerfile)) };
+        let Some(text) = plain.expand(&image.text) else { return Err(self.unexpandable(image, plain, dockerfile)) };
         if let Some(to) = self.named_outright(&text) {
             let via = DependencyVia::Reference { text: image.text.clone(), line: image.span.line };
             return Ok(Found::Image(Edge { to, via, place: Some((text, image.span)) }));
@@ -282,6 +305,20 @@ fn moving(layout: Layout, name: &ImageName, tag: &str) -> String {
 fn push_once(edges: &mut Vec<Edge>, edge: Edge) {
     if !edges.iter().any(|known| known.to == edge.to && known.via == edge.via) {
         edges.push(edge);
+    }
+}
+
+fn push_base(bases: &mut Vec<ExternalBase>, reference: String, image: &ImageUse, platform: &Platform) {
+    let known = bases.iter_mut().find(|base| base.reference == reference && base.platform == image.platform);
+    match known {
+        Some(base) if base.wanted_for.contains(platform) => {}
+        Some(base) => base.wanted_for.push(platform.clone()),
+        None => bases.push(ExternalBase {
+            reference,
+            platform: image.platform.clone(),
+            line: image.span.line,
+            wanted_for: vec![platform.clone()],
+        }),
     }
 }
 
@@ -400,6 +437,7 @@ mod tests {
 
     fn uses(images: &[Image], layout: Layout) -> Vec<Uses> {
         let spans = Spans::default();
+        let platforms = [Platform::linux_amd64()];
         let nodes: Vec<Node<'_>> = images
             .iter()
             .map(|image| Node {
@@ -412,6 +450,7 @@ mod tests {
                 dockerfile: Some(("Dockerfile", &image.dockerfile)),
                 target: None,
                 build_args: BTreeMap::new(),
+                platforms: &platforms,
             })
             .collect();
         let names = Names::new(&nodes, Some("reg.example/acme"), layout);

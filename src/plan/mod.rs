@@ -4,7 +4,10 @@
 //! made from values alone: this room never reads a clock, a file, the environment or the network, so the same
 //! commit, inputs and date give the same bytes. Secrets never enter it.
 
+pub mod args;
+pub mod assemble;
 pub mod graph;
+pub mod show;
 pub mod tags;
 
 use std::collections::BTreeMap;
@@ -281,6 +284,8 @@ pub enum DependencyFrom {
         /// What the tag pointed at.
         digest: Digest,
     },
+    /// Nobody has looked: `hephy plan` without a registry.
+    Unresolved,
 }
 
 /// An image that is left alone.

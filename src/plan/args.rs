@@ -1,0 +1,162 @@
+//! Build arguments: `${VAR}` in the configuration's values becomes text, or the tag of a dependency that only the
+//! build stage knows.
+
+use crate::config::BuildArg;
+use crate::oci::ImageName;
+use crate::plan::tags::{PIPELINE_VARIABLES, TagFacts};
+use crate::plan::{ArgPart, PlannedArg};
+
+/// What `${VAR}` may name besides the tags of dependencies.
+pub trait Variables {
+    /// The registry as dependencies are referred to; none while it is not known.
+    fn registry(&self) -> Option<&str>;
+    /// The value of an environment variable that `hephy.yaml` allows: `None` when it does not allow it, `Some(None)`
+    /// when it does and the variable is not set.
+    fn allowed(&self, name: &str) -> Option<Option<String>>;
+}
+
+/// A value that cannot be expanded, by the argument's position in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgProblem {
+    /// `build_args[N]`.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub note: Option<String>,
+}
+
+/// Expands all arguments of one image. `dependencies` are the images it is built on.
+///
+/// # Errors
+/// Every variable that is undefined or not allowed.
+pub fn expand(
+    args: &[BuildArg],
+    facts: &TagFacts,
+    variables: &dyn Variables,
+    dependencies: &[&ImageName],
+) -> Result<Vec<PlannedArg>, Vec<ArgProblem>> {
+    let mut planned = Vec::new();
+    let mut problems = Vec::new();
+    for (at, arg) in args.iter().enumerate() {
+        match expand_one(&arg.value, facts, variables, dependencies) {
+            Ok(value) => planned.push(PlannedArg { name: arg.name.clone(), value }),
+            Err((message, note)) => problems.push(ArgProblem { field: format!("build_args[{at}]"), message, note }),
+        }
+    }
+    if problems.is_empty() { Ok(planned) } else { Err(problems) }
+}
+
+type Refusal = (String, Option<String>);
+
+fn expand_one(
+    value: &str,
+    facts: &TagFacts,
+    variables: &dyn Variables,
+    dependencies: &[&ImageName],
+) -> Result<Vec<ArgPart>, Refusal> {
+    let mut parts = Vec::new();
+    let mut text = String::new();
+    let mut rest = value;
+    while let Some(open) = rest.find("${") {
+        let close = rest[open..].find('}').ok_or_else(|| ("a `${` is not closed".to_owned(), None))?;
+        let name = &rest[open + 2..open + close];
+        text.push_str(&rest[..open]);
+        match dependencies.iter().find(|dependency| dependency.tag_variable() == name) {
+            Some(dependency) => {
+                if !text.is_empty() {
+                    parts.push(ArgPart::Text(std::mem::take(&mut text)));
+                }
+                parts.push(ArgPart::TagOf((*dependency).clone()));
+            }
+            None => text.push_str(&value_of(name, facts, variables)?),
+        }
+        rest = &rest[open + close + 1..];
+    }
+    text.push_str(rest);
+    if !text.is_empty() || parts.is_empty() {
+        parts.push(ArgPart::Text(text));
+    }
+    Ok(parts)
+}
+
+fn value_of(name: &str, facts: &TagFacts, variables: &dyn Variables) -> Result<String, Refusal> {
+    if super::graph::REGISTRY_VARIABLES.contains(&name) {
+        let registry = variables.registry().map(str::to_owned);
+        return registry.ok_or_else(|| (format!("`${{{name}}}` has no value: no registry is set"), None));
+    }
+    if PIPELINE_VARIABLES.contains(&name) {
+        return facts.variable(name).ok_or_else(|| (format!("`${{{name}}}` has no value in this run"), None));
+    }
+    match variables.allowed(name) {
+        Some(Some(value)) => Ok(value),
+        Some(None) => Err((format!("`{name}` is not set in the environment"), None)),
+        None if name.ends_with("_TAG") => Err((
+            format!("`${{{name}}}` is not the tag of an image that this one is built on"),
+            Some("use it in a FROM, or list the image's directory in depends_on".into()),
+        )),
+        None => Err((
+            format!("`${{{name}}}` is not a variable of build arguments"),
+            Some(format!("to take it from the environment, list {name} in build_args_env of hephy.yaml")),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layout;
+
+    struct Known;
+
+    impl Variables for Known {
+        fn registry(&self) -> Option<&str> {
+            Some("reg.example/acme")
+        }
+
+        fn allowed(&self, name: &str) -> Option<Option<String>> {
+            match name {
+                "CHANNEL" => Some(Some("beta".into())),
+                "UNSET" => Some(None),
+                _ => None,
+            }
+        }
+    }
+
+    fn expanded(value: &str) -> Result<Vec<ArgPart>, String> {
+        let facts = TagFacts {
+            date: "20251015".into(),
+            commit: "4f2a91c0d1e2".into(),
+            branch: Some("main".into()),
+            run: None,
+            layout: Layout::Single,
+        };
+        let curl = ImageName::parse("curl").unwrap();
+        let args = [BuildArg { name: "A".into(), value: value.into() }];
+        let planned = expand(&args, &facts, &Known, &[&curl]);
+        planned.map(|args| args[0].value.clone()).map_err(|problems| problems[0].message.clone())
+    }
+
+    #[test]
+    fn variables_become_text_and_tags_of_dependencies_stay_open() {
+        let curl = || ArgPart::TagOf(ImageName::parse("curl").unwrap());
+        let text = |text: &str| ArgPart::Text(text.into());
+        assert_eq!(expanded("plain $HOME"), Ok(vec![text("plain $HOME")]));
+        assert_eq!(expanded(""), Ok(vec![text("")]));
+        assert_eq!(expanded("${BRANCH_NAME}-${CHANNEL}"), Ok(vec![text("main-beta")]));
+        assert_eq!(expanded("${ECR_REGISTRY}:${CURL_TAG}"), Ok(vec![text("reg.example/acme:"), curl()]));
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for (value, message) in [
+            ("${HOME}", "`${HOME}` is not a variable of build arguments"),
+            ("${OTHER_TAG}", "`${OTHER_TAG}` is not the tag of an image that this one is built on"),
+            ("${BUILD_NUMBER}", "`${BUILD_NUMBER}` has no value in this run"),
+            ("${UNSET}", "`UNSET` is not set in the environment"),
+            ("${", "a `${` is not closed"),
+        ] {
+            assert_eq!(expanded(value), Err(message.to_owned()));
+        }
+    }
+}

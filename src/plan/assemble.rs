@@ -1,0 +1,190 @@
+//! From candidates with their keys, reasons and references to the [`Plan`].
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::graph::{Edge, ExternalBase, order, waves};
+use super::tags::ImageTags;
+use super::{
+    DependencyFrom, Mode, Plan, PlanSource, PlannedArg, PlannedBase, PlannedDependency, PlannedImage, PlannedSource,
+    Reason, UnchangedImage, VERSION,
+};
+use crate::config::{BackendName, ImageConfig, Layout};
+use crate::oci::{Digest, ImageName, Platform, Tag};
+
+/// What is the same for every image of a run.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Whether the run may publish.
+    pub mode: Mode,
+    /// What is built from.
+    pub source: PlanSource,
+    /// UTC date, `YYYYMMDD`.
+    pub date: String,
+    /// Where images go.
+    pub registry: Option<String>,
+    /// Where an image lies below the registry.
+    pub layout: Layout,
+    /// What the keys were compared with, for people.
+    pub comparison: String,
+}
+
+/// One image of the repository, decided.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Its name.
+    pub name: ImageName,
+    /// Its directory.
+    pub dir: String,
+    /// Its configuration.
+    pub config: ImageConfig,
+    /// Its input key, 64 hexadecimal digits.
+    pub input_key: String,
+    /// Why it is built; empty when it is left alone.
+    pub reasons: Vec<Reason>,
+    /// Its tags.
+    pub tags: ImageTags,
+    /// Its build arguments.
+    pub args: Vec<PlannedArg>,
+    /// Where its files come from.
+    pub source: PlannedSource,
+    /// The builder.
+    pub backend: BackendName,
+    /// Images that it is built on, by index among the candidates.
+    pub edges: Vec<Edge>,
+    /// External images that it is built on.
+    pub bases: Vec<ExternalBase>,
+}
+
+/// What the registry said: filled in by prepare, empty for a look at the plan.
+#[derive(Clone, Debug, Default)]
+pub struct Resolved {
+    /// Published images that planned ones are built on.
+    pub dependencies: BTreeMap<ImageName, (Tag, Digest)>,
+    /// Digests of external bases by reference and platform.
+    pub bases: BTreeMap<String, BTreeMap<Platform, Digest>>,
+}
+
+/// Makes the plan. Candidates without reasons are left alone.
+#[must_use]
+pub fn assemble(
+    facts: Facts,
+    candidates: &[Candidate],
+    resolved: &Resolved,
+    removed: Vec<String>,
+    warnings: Vec<String>,
+) -> Plan {
+    let planned = |index: &usize| !candidates[*index].reasons.is_empty();
+    let edges: Vec<Vec<usize>> = candidates
+        .iter()
+        .map(|candidate| candidate.edges.iter().map(|edge| edge.to).filter(planned).collect())
+        .collect();
+    // A cycle among the images was refused before; without one there always is an order.
+    let waves = waves(&edges, &order(&edges).unwrap_or_default());
+    let mut images: Vec<PlannedImage> = (0..candidates.len())
+        .filter(planned)
+        .map(|index| planned_image(candidates, index, waves[index], resolved))
+        .collect();
+    images.sort_by(|a, b| (a.wave, &a.name).cmp(&(b.wave, &b.name)));
+    let mut unchanged: Vec<UnchangedImage> = candidates
+        .iter()
+        .filter(|candidate| candidate.reasons.is_empty())
+        .map(|candidate| UnchangedImage {
+            name: candidate.name.clone(),
+            dir: candidate.dir.clone(),
+            input_key: candidate.input_key.clone(),
+        })
+        .collect();
+    unchanged.sort_by(|a, b| a.name.cmp(&b.name));
+    Plan {
+        version: VERSION,
+        id: plan_id(&facts.source, &images),
+        mode: facts.mode,
+        source: facts.source,
+        date: facts.date,
+        registry: facts.registry,
+        layout: facts.layout,
+        comparison: facts.comparison,
+        images,
+        unchanged,
+        removed,
+        warnings,
+    }
+}
+
+/// `bld_` and 24 digits of a hash of repository, commit and input keys (specification §6).
+fn plan_id(source: &PlanSource, images: &[PlannedImage]) -> String {
+    let mut hasher = Sha256::new_with_prefix("hephy plan 1\0");
+    let mut field = |text: &str| {
+        hasher.update((text.len() as u64).to_be_bytes());
+        hasher.update(text);
+    };
+    field(&source.repository);
+    field(&source.commit);
+    for image in images {
+        field(image.name.as_str());
+        field(&image.input_key);
+    }
+    let digest = Digest::from_hasher(hasher);
+    format!("bld_{}", digest.hex().get(..24).unwrap_or_default())
+}
+
+fn planned_image(candidates: &[Candidate], index: usize, wave: u32, resolved: &Resolved) -> PlannedImage {
+    let candidate = &candidates[index];
+    let config = &candidate.config;
+    PlannedImage {
+        name: candidate.name.clone(),
+        dir: candidate.dir.clone(),
+        input_key: candidate.input_key.clone(),
+        reasons: candidate.reasons.clone(),
+        source: candidate.source.clone(),
+        backend: candidate.backend,
+        dockerfile: config.dockerfile_path.clone(),
+        context: config.context_path.clone(),
+        target: config.target.clone(),
+        platforms: config.platforms.clone(),
+        targets: Vec::new(),
+        tags: candidate.tags.index.clone(),
+        arch_tags: candidate.tags.by_arch.clone(),
+        build_args: candidate.args.clone(),
+        labels: config.labels.clone(),
+        annotations: config.annotations.clone(),
+        bases: candidate.bases.iter().map(|base| planned_base(base, resolved)).collect(),
+        dependencies: planned_dependencies(candidates, candidate, resolved),
+        wave,
+        ko: config.ko_config.clone(),
+        manual_images: config.manual_images.clone(),
+        timeout_seconds: config.timeout.map(|timeout| timeout.as_secs()),
+        retries: config.retries,
+    }
+}
+
+fn planned_base(base: &ExternalBase, resolved: &Resolved) -> PlannedBase {
+    let digests = resolved.bases.get(&base.reference).cloned().unwrap_or_default();
+    let digests = digests.into_iter().filter(|(platform, _)| base.wanted_for.contains(platform)).collect();
+    PlannedBase { reference: base.reference.clone(), line: base.line, digests }
+}
+
+fn planned_dependencies(
+    candidates: &[Candidate],
+    candidate: &Candidate,
+    resolved: &Resolved,
+) -> Vec<PlannedDependency> {
+    let mut dependencies: Vec<PlannedDependency> = candidate
+        .edges
+        .iter()
+        .map(|edge| {
+            let target = &candidates[edge.to];
+            let published = resolved.dependencies.get(&target.name);
+            let from = match published {
+                _ if !target.reasons.is_empty() => DependencyFrom::Plan,
+                Some((tag, digest)) => DependencyFrom::Published { tag: tag.clone(), digest: digest.clone() },
+                None => DependencyFrom::Unresolved,
+            };
+            PlannedDependency { name: target.name.clone(), via: edge.via.clone(), from }
+        })
+        .collect();
+    dependencies.sort_by(|a, b| (&a.name, &a.via).cmp(&(&b.name, &b.via)));
+    dependencies
+}

@@ -1,0 +1,182 @@
+//! What people and programs see: stdout is data, stderr is talk.
+//!
+//! Nothing moves unless it is a terminal, everything is readable without colour, and each failure is said once.
+//! Text from outside is escaped by those who put it into a message.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::cli::{ColorChoice, Format, Global};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::error::{Error, Result};
+
+/// Where groups of log lines are folded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Groups {
+    /// Nowhere: a terminal or a plain log.
+    #[default]
+    None,
+    /// GitLab's collapsible sections.
+    Gitlab,
+    /// GitHub's groups.
+    Github,
+}
+
+/// The sink of all output.
+#[derive(Clone, Debug)]
+pub struct Report {
+    format: Format,
+    verbose: bool,
+    quiet: bool,
+    color: bool,
+    groups: Groups,
+}
+
+/// Bold.
+pub const BOLD: Style = Style::new().bold();
+/// Errors.
+pub const RED: Style = AnsiColor::Red.on_default().bold();
+/// Warnings.
+pub const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+/// What went well.
+pub const GREEN: Style = AnsiColor::Green.on_default();
+/// What matters less.
+pub const DIM: Style = Style::new().dimmed();
+
+impl Report {
+    /// Decides once what the output looks like. `no_color` is whether `NO_COLOR` is set and not empty.
+    #[must_use]
+    pub fn new(global: &Global, no_color: bool, groups: Groups) -> Self {
+        let color = match global.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => !no_color && std::io::stderr().is_terminal() && std::io::stdout().is_terminal(),
+        };
+        Self { format: global.format, verbose: global.verbose, quiet: global.quiet, color, groups }
+    }
+
+    /// Whether stdout is one JSON document.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether something may move on stderr.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !self.quiet && self.groups == Groups::None && std::io::stderr().is_terminal()
+    }
+
+    /// Text in a style, when there is colour.
+    #[must_use]
+    pub fn paint(&self, style: Style, text: &str) -> String {
+        if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    /// Data for people: nothing in JSON mode. A closed pipe is no failure.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn text(&self, text: &str) -> Result<()> {
+        if self.is_json() { Ok(()) } else { write_stdout(text.as_bytes()) }
+    }
+
+    /// The one document of JSON mode: nothing in text mode.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn json<T: Serialize>(&self, document: &T) -> Result<()> {
+        if !self.is_json() {
+            return Ok(());
+        }
+        let mut text = serde_json::to_vec_pretty(document)
+            .map_err(|error| Error::internal("the result could not be written as JSON").cause(error))?;
+        text.push(b'\n');
+        write_stdout(&text)
+    }
+
+    /// A line of talk.
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            talk(line);
+        }
+    }
+
+    /// A line of talk for those who asked for more.
+    pub fn detail(&self, line: &str) {
+        if self.verbose {
+            talk(&self.paint(DIM, line));
+        }
+    }
+
+    /// A warning: shown even when quiet is not asked for only.
+    pub fn warn(&self, line: &str) {
+        if !self.quiet {
+            talk(&format!("{} {line}", self.paint(YELLOW, "warning:")));
+        }
+    }
+
+    /// Findings on stderr, as an error shows them.
+    pub fn findings(&self, findings: &[Diagnostic]) {
+        for finding in findings {
+            talk(&self.finding(finding));
+        }
+    }
+
+    /// One finding with its severity in colour.
+    #[must_use]
+    pub fn finding(&self, finding: &Diagnostic) -> String {
+        let rendered = finding.render();
+        let word = format!(": {}: ", finding.severity.word());
+        let style = if finding.severity == Severity::Error { RED } else { YELLOW };
+        rendered.replacen(&word, &format!(": {}: ", self.paint(style, finding.severity.word())), 1)
+    }
+
+    /// A failure with its findings, causes and hint, on stderr; in JSON mode also as the document on stdout.
+    pub fn error(&self, error: &Error) {
+        self.findings(error.findings());
+        let heading = format!("{} {} ({})", self.paint(RED, "error:"), error.message(), error.kind());
+        talk(&heading);
+        for (at, cause) in error.causes().iter().enumerate() {
+            talk(&format!("  {}: {}", at + 1, crate::diagnostic::escape(cause)));
+        }
+        if let Some(hint) = error.hint_text() {
+            talk(&format!("\n{} {}", self.paint(BOLD, "hint:"), hint.replace('\n', "\n      ")));
+        }
+        // A closed stdout must not hide the failure that was just shown.
+        let _ = self.json(&serde_json::json!({ "error": error }));
+    }
+
+    /// Begins a group of lines that CI folds.
+    pub fn group(&self, name: &str, title: &str, now: i64) {
+        match self.groups {
+            Groups::None => {}
+            Groups::Gitlab => talk(&format!("\u{1b}[0Ksection_start:{now}:{name}[collapsed=true]\r\u{1b}[0K{title}")),
+            Groups::Github => talk(&format!("::group::{title}")),
+        }
+    }
+
+    /// Ends a group.
+    pub fn end_group(&self, name: &str, now: i64) {
+        match self.groups {
+            Groups::None => {}
+            Groups::Gitlab => talk(&format!("\u{1b}[0Ksection_end:{now}:{name}\r\u{1b}[0K")),
+            Groups::Github => talk("::endgroup::"),
+        }
+    }
+}
+
+fn write_stdout(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout cannot be written", error)),
+        _ => Ok(()),
+    }
+}
+
+/// stderr may be closed; there is nobody left to tell.
+fn talk(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", line.trim_end_matches('\n'));
+}
