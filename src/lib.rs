@@ -21,6 +21,7 @@ pub mod plan;
 
 pub mod backend;
 
+pub mod commands;
 pub mod process;
 pub mod report;
 pub mod table;

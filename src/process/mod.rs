@@ -3,6 +3,8 @@
 //! Arguments are passed as arguments, never through a shell; output is bytes; `LC_ALL=C` is set so that what a
 //! program says does not depend on the machine. A child gets the environment that [`Command`] describes.
 
+pub mod daemon;
+
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -187,4 +189,18 @@ impl Command {
 #[must_use]
 pub fn find(name: impl AsRef<OsStr>) -> Option<PathBuf> {
     which::which(name).ok()
+}
+
+/// Writes a file whole or not at all: a temporary file beside it, then a rename.
+///
+/// # Errors
+/// When the directory cannot be written, or is full.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    use std::io::Write as _;
+    let failed = |error| Error::io(format!("{} cannot be written", path.display()), error);
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".hephy-").tempfile_in(directory).map_err(failed)?;
+    file.write_all(content).and_then(|()| file.as_file().sync_data()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
 }

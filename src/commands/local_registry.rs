@@ -1,0 +1,135 @@
+//! The registry that `hephy run` starts for itself when none is given: a real one, on a loopback port, with its data
+//! below the output directory (specification §4).
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::process::daemon::Daemon;
+use crate::process::{Command, find};
+
+/// How long a registry may take until it answers. Starting one takes some 100 ms; a container has to be made first.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Repository below the registry: what `acme` is in `registry.example/acme`.
+const REPOSITORY: &str = "hephy";
+
+/// A registry that is stopped when this is dropped.
+#[derive(Debug)]
+pub struct LocalRegistry {
+    daemon: Daemon,
+    port: u16,
+}
+
+impl LocalRegistry {
+    /// Starts a registry with its data in `data`. `environment` are the names of the variables that hephy runs
+    /// with: those that would change the registry's configuration are kept from it.
+    ///
+    /// # Errors
+    /// When there is no registry to start, or when it does not answer.
+    pub fn start<'a>(data: &Path, environment: impl Iterator<Item = &'a str>) -> Result<Self> {
+        std::fs::create_dir_all(data)
+            .map_err(|error| Error::io(format!("{} cannot be made", data.display()), error))?;
+        let port = free_port()?;
+        let mut command = command(data, port)?;
+        for name in environment.filter(|name| name.starts_with("REGISTRY_")) {
+            command = command.env_remove(name);
+        }
+        let log = data.join("registry.log");
+        let registry = Self { daemon: Daemon::start(&command, &log)?, port };
+        registry.wait(&log)?;
+        Ok(registry)
+    }
+
+    /// `host:port/repository`, as `--registry` takes it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}/{REPOSITORY}", self.port)
+    }
+
+    /// Leaves the registry running; gives its process id.
+    #[must_use]
+    pub fn keep(self) -> Option<u32> {
+        let id = self.daemon.id();
+        self.daemon.detach();
+        id
+    }
+
+    fn wait(&self, log: &Path) -> Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < START_LIMIT {
+            if answers(self.port) {
+                return Ok(());
+            }
+            if !self.daemon.is_running() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        let last = said.lines().last().map(str::to_owned).unwrap_or_default();
+        Err(Error::new(ErrorKind::RegistryError, "the registry that hephy started does not answer")
+            .cause(anyhow::anyhow!("its last words: {}", crate::diagnostic::escape_cut(&last, 300)))
+            .hint(format!("all it said is in {}; or name a registry with --registry", log.display())))
+    }
+}
+
+fn free_port() -> Result<u16> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| Error::resource("there is no free loopback port for a registry").cause(error))
+}
+
+fn answers(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let limit = Duration::from_secs(1);
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&address, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.write_all(b"GET /v2/ HTTP/1.0\r\n\r\n")?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer)?;
+        Ok(answer.starts_with(b"HTTP/1.") && answer.ends_with(b"200"))
+    };
+    ask().unwrap_or(false)
+}
+
+fn command(data: &Path, port: u16) -> Result<Command> {
+    if let Some(program) = find("registry").or_else(|| find("docker-registry")) {
+        let config = data.join("config.yml");
+        crate::process::write_whole(&config, configuration(data, port).as_bytes())?;
+        return Ok(Command::new(program).arg("serve").arg(config));
+    }
+    if let Some(docker) = find("docker") {
+        return Ok(container(docker, data, port));
+    }
+    Err(Error::new(ErrorKind::RegistryError, "there is no registry, and none that could be started here").hint(
+        "name one with --registry HOST/REPOSITORY, or install one:\n\
+         apt-get install --no-install-recommends docker-registry",
+    ))
+}
+
+fn configuration(data: &Path, port: u16) -> String {
+    // JSON is YAML, and quotes every path right.
+    serde_json::json!({
+        "version": "0.1",
+        "log": { "level": "warn", "accesslog": { "disabled": true } },
+        "storage": { "filesystem": { "rootdirectory": data.join("data") }, "delete": { "enabled": true } },
+        "http": { "addr": format!("127.0.0.1:{port}") },
+    })
+    .to_string()
+}
+
+fn container(docker: PathBuf, data: &Path, port: u16) -> Command {
+    let mut volume = data.join("data").into_os_string();
+    volume.push(":/var/lib/registry");
+    Command::new(docker)
+        .args(["run", "--rm", "--publish"])
+        .arg(format!("127.0.0.1:{port}:5000"))
+        .arg("--volume")
+        .arg(volume)
+        .arg("registry:2")
+}
