@@ -6,7 +6,10 @@
 //! |---|---|---|
 //! | [`error`], [`diagnostic`] | kinds of failure, findings with their places | none |
 //! | [`oci`] | digests, platforms, tags, names | none |
+//! | [`ci`] | environment and event file → what runs, where, compared with what | none |
+//! | [`git`] | trees, blobs, revisions of the repository; a missing base is fetched | runs git |
 //! | [`config`] | `build-config.yaml`, `hephy.yaml` → validated values | none |
+//! | [`change`] | trees × configurations → input keys, affected images, reasons | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
 //! | [`backend`] | step → command line, files; result ← digest | none |
 
@@ -15,8 +18,13 @@ pub mod diagnostic;
 pub mod error;
 pub mod oci;
 
+pub mod ci;
+pub mod git;
+
 pub mod config;
 pub mod dockerfile;
+
+pub mod change;
 pub mod plan;
 
 pub mod backend;

@@ -1,0 +1,101 @@
+//! `ignore`: globs of paths that do not count.
+//!
+//! Patterns match whole paths relative to the repository's root, as the crate `glob` defines them: `*` and `?` stay
+//! within one part of a path, `**` is any number of parts, `[abc]` one character; names that begin with a dot are
+//! like others, case counts. A pattern that ends in `/` means everything in that directory. Bytes that are no
+//! UTF-8 count as one unknown character.
+
+use glob::{MatchOptions, Pattern};
+
+use crate::diagnostic::escape_cut;
+use crate::error::{Error, Result};
+
+const OPTIONS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+
+/// A list of globs, compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Globs(Vec<Glob>);
+
+#[derive(Clone, Debug)]
+struct Glob {
+    text: String,
+    /// What every match begins with: most paths are told apart by it.
+    prefix: String,
+    pattern: Pattern,
+}
+
+impl Globs {
+    /// Compiles `patterns`.
+    ///
+    /// # Errors
+    /// Names the first one that is no glob.
+    pub fn new(patterns: &[String]) -> Result<Self> {
+        let compiled = patterns.iter().map(|text| {
+            let whole = if text.ends_with('/') { format!("{text}**") } else { text.clone() };
+            let prefix = whole.split(['*', '?', '[']).next().unwrap_or_default().to_owned();
+            let pattern = Pattern::new(&whole).map_err(|error| {
+                Error::config(format!("`{}` is not a glob", escape_cut(text, 80)))
+                    .cause(error)
+                    .hint("`*` stays within one part of a path, `**` stands alone between slashes")
+            })?;
+            Ok(Glob { text: text.clone(), prefix, pattern })
+        });
+        compiled.collect::<Result<_>>().map(Self)
+    }
+
+    /// The first pattern that matches, as it was written.
+    #[must_use]
+    pub fn matching(&self, path: &[u8]) -> Option<&str> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut text = None;
+        self.0.iter().find_map(|glob| {
+            if !path.starts_with(glob.prefix.as_bytes()) {
+                return None;
+            }
+            let text = text.get_or_insert_with(|| String::from_utf8_lossy(path));
+            glob.pattern.matches_with(text, OPTIONS).then_some(glob.text.as_str())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stay_within_a_part_and_double_stars_do_not() {
+        for (pattern, path, expected) in [
+            ("docs/*", "docs/a.md", true),
+            ("docs/*", "docs/a/b.md", false),
+            ("docs/**", "docs/a/b.md", true),
+            ("docs/", "docs/a/b.md", true),
+            ("docs", "docs/a", false),
+            ("**/*.md", "a.md", true),
+            ("**/*.md", "x/y/a.md", true),
+            ("*.md", "x/a.md", false),
+            ("**/testdata/**", "a/testdata/b/c", true),
+            ("*", ".hidden", true),
+            ("a?c", "a/c", false),
+            ("[ab]/x", "a/x", true),
+            ("A", "a", false),
+        ] {
+            let globs = Globs::new(&[pattern.to_owned()]).unwrap();
+            assert_eq!(globs.matching(path.as_bytes()).is_some(), expected, "{pattern} on {path}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_can_be_matched() {
+        let globs = Globs::new(&["no".into(), "a/*.bin".into()]).unwrap();
+        assert_eq!(globs.matching(b"a/\xff\n.bin"), Some("a/*.bin"));
+    }
+
+    #[test]
+    fn what_is_no_glob_is_named() {
+        let error = Globs::new(&["a**b".into()]).unwrap_err();
+        assert_eq!(error.message(), "`a**b` is not a glob");
+    }
+}

@@ -1,0 +1,351 @@
+//! The input key: one SHA-256 over what can reach a build (specification §6, "The input key").
+//!
+//! The form that is hashed is versioned and length-prefixed, so that no two different inputs give the same bytes.
+//! It is put together from parts that are kept as [`Components`], so that two keys can be told apart by reason.
+//!
+//! What counts of a local source: mode, path and object id of every file in the build context (paths as the build
+//! sees them: relative to the context), and the Dockerfile with every link that leads to it, inside the context or
+//! not. Left out are files named `README.md`, `ignore`d paths, and `.hephy/`. The Dockerfile counts always.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::rc::Rc;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::fields::config_fields;
+use super::ignore::Globs;
+use super::located::Located;
+use super::path::{RepoPath, stretch};
+use super::tree::{Entry, Tree, TreeChange, is_own_output};
+use crate::config::{BackendName, ImageConfig, Source};
+use crate::error::Result;
+
+/// Changes whenever the hashed form does; every image is then built once.
+const VERSION: &[u8] = b"hephy input key 1";
+
+/// 64 hexadecimal digits: equal keys, the same build.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+pub struct InputKey(String);
+
+impl InputKey {
+    /// Reads a key that was published; none when it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first digits, for people.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.0.get(..6).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for InputKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for InputKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InputKey({})", self.0)
+    }
+}
+
+/// What one image is built from.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageInputs<'a> {
+    /// Its configuration, defaults applied.
+    pub config: &'a ImageConfig,
+    /// The builder that was chosen.
+    pub backend: BackendName,
+    /// Places of a local source; none in remote mode.
+    pub located: Option<&'a Located>,
+    /// The commit that a remote source's ref means, where it is known. To compare two commits of this repository,
+    /// give both sides the same one while repository and ref are the same: what moves upstream is no change here.
+    pub upstream_commit: Option<&'a str>,
+}
+
+/// An image that another one is built on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// Its image name.
+    pub name: String,
+    /// Its key.
+    pub key: InputKey,
+}
+
+/// The source as it enters the key.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub enum SourceInput {
+    /// Files of this repository.
+    Local {
+        /// Hash over their paths, modes and ids.
+        files: String,
+    },
+    /// A commit of another repository.
+    Commit {
+        /// Its full id.
+        commit: String,
+    },
+    /// Another repository whose commit is not known (yet).
+    Reference {
+        /// Address as written.
+        repository: String,
+        /// Ref as written.
+        reference: String,
+    },
+}
+
+/// A key with the parts that it was made from.
+#[derive(Clone, Debug)]
+pub struct Keyed {
+    /// The key.
+    pub key: InputKey,
+    /// The source.
+    pub source: SourceInput,
+    /// The configuration's fields that count, as JSON.
+    pub fields: BTreeMap<String, Value>,
+    /// The builder.
+    pub backend: BackendName,
+    /// By name, each once.
+    pub dependencies: Vec<Dependency>,
+    /// Where a local source's files are.
+    pub located: Option<Located>,
+    /// What does not count.
+    pub(crate) ignore: Rc<Globs>,
+    pub(crate) ignore_list: Vec<String>,
+}
+
+/// Makes the keys of all images of one tree. Images that share build context and `ignore` share the work; so do
+/// two trees, where nothing below the context changed.
+#[derive(Debug)]
+pub struct Keys<'t> {
+    tree: &'t Tree,
+    files: RefCell<HashMap<Files, [u8; 32]>>,
+    globs: RefCell<HashMap<Vec<String>, Rc<Globs>>>,
+    other: Option<(&'t Keys<'t>, &'t [TreeChange])>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Files {
+    context: RepoPath,
+    ignore: Vec<String>,
+}
+
+impl<'t> Keys<'t> {
+    /// For the images of `tree`.
+    #[must_use]
+    pub fn new(tree: &'t Tree) -> Self {
+        Self { tree, files: RefCell::default(), globs: RefCell::default(), other: None }
+    }
+
+    /// For the images of `base`, from which `changes` (sorted by path) lead to the tree of `head`.
+    #[must_use]
+    pub fn of_base(base: &'t Tree, head: &'t Self, changes: &'t [TreeChange]) -> Self {
+        Self { other: Some((head, changes)), ..Self::new(base) }
+    }
+
+    /// The tree whose images get keys.
+    #[must_use]
+    pub fn tree(&self) -> &'t Tree {
+        self.tree
+    }
+
+    /// The key of one image. Its dependencies come first: call this in the order of the graph.
+    ///
+    /// # Errors
+    /// When an `ignore` pattern is no glob.
+    pub fn key_of(&self, inputs: &ImageInputs<'_>, dependencies: &[Dependency]) -> Result<Keyed> {
+        let ignore = self.globs(&inputs.config.ignore)?;
+        let source = match (&inputs.config.source, inputs.upstream_commit) {
+            (Source::Local { .. }, _) => SourceInput::Local { files: self.files_of(inputs, &ignore) },
+            (Source::Remote { .. }, Some(commit)) => SourceInput::Commit { commit: commit.to_owned() },
+            (Source::Remote { repository, reference }, None) => {
+                SourceInput::Reference { repository: repository.clone(), reference: reference.clone() }
+            }
+        };
+        let fields = config_fields(inputs.config);
+        let mut dependencies = dependencies.to_vec();
+        dependencies.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
+        dependencies.dedup();
+        let key = combine(&source, &fields, inputs.backend, &dependencies);
+        let located = inputs.located.cloned();
+        let ignore_list = inputs.config.ignore.clone();
+        Ok(Keyed { key, source, fields, backend: inputs.backend, dependencies, located, ignore, ignore_list })
+    }
+
+    fn globs(&self, patterns: &[String]) -> Result<Rc<Globs>> {
+        if let Some(globs) = self.globs.borrow().get(patterns) {
+            return Ok(Rc::clone(globs));
+        }
+        let globs = Rc::new(Globs::new(patterns)?);
+        self.globs.borrow_mut().insert(patterns.to_vec(), Rc::clone(&globs));
+        Ok(globs)
+    }
+
+    fn files_of(&self, inputs: &ImageInputs<'_>, ignore: &Globs) -> String {
+        let mut form = Form::new(b"files");
+        if let Some(located) = inputs.located {
+            match located.context_dir() {
+                Some(context) => form.bytes(&self.context_digest(context, &inputs.config.ignore, ignore)),
+                None => form.bytes(b"no context"),
+            }
+            for path in located.named_paths() {
+                // Relative to the source root: a directory that moves is the same build.
+                form.bytes(located.root.relative(path.as_bytes()).unwrap_or(path.as_bytes()));
+                if let Some(entry) = self.tree.get(path.as_bytes()) {
+                    form.content(&entry);
+                }
+            }
+        }
+        hex(&form.finish())
+    }
+
+    fn context_digest(&self, context: &RepoPath, patterns: &[String], ignore: &Globs) -> [u8; 32] {
+        let files = Files { context: context.clone(), ignore: patterns.to_vec() };
+        let known = self.files.borrow().get(&files).copied().or_else(|| self.unchanged_digest(&files));
+        let digest = known.unwrap_or_else(|| {
+            let mut form = Form::new(b"context");
+            for entry in self.tree.under(context).filter(|entry| why_left_out(entry.path, ignore).is_none()) {
+                form.bytes(context.relative(entry.path).unwrap_or(entry.path));
+                form.content(&entry);
+            }
+            form.finish()
+        });
+        self.files.borrow_mut().insert(files, digest);
+        digest
+    }
+
+    fn unchanged_digest(&self, files: &Files) -> Option<[u8; 32]> {
+        let (other, changes) = self.other?;
+        let digest = other.files.borrow().get(files).copied()?;
+        stretch(changes, &files.context, |change, bound| change.path.as_bytes() < bound).is_empty().then_some(digest)
+    }
+}
+
+/// Why a file of a build context does not count; none when it does.
+pub(crate) fn why_left_out(path: &[u8], ignore: &Globs) -> Option<String> {
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    if name == b"README.md" || is_own_output(path) {
+        return Some("never counts".to_owned());
+    }
+    ignore.matching(path).map(|pattern| format!("excluded by ignore ({})", crate::diagnostic::escape_cut(pattern, 80)))
+}
+
+fn combine(
+    source: &SourceInput,
+    fields: &BTreeMap<String, Value>,
+    backend: BackendName,
+    dependencies: &[Dependency],
+) -> InputKey {
+    let mut form = Form::new(VERSION);
+    match source {
+        SourceInput::Local { files } => {
+            form.bytes(b"local");
+            form.bytes(files.as_bytes());
+        }
+        SourceInput::Commit { commit } => {
+            form.bytes(b"commit");
+            form.bytes(commit.as_bytes());
+        }
+        SourceInput::Reference { repository, reference } => {
+            form.bytes(b"reference");
+            form.bytes(repository.as_bytes());
+            form.bytes(reference.as_bytes());
+        }
+    }
+    form.count(fields.len());
+    for (name, value) in fields {
+        form.bytes(name.as_bytes());
+        form.value(value);
+    }
+    form.bytes(backend.word().as_bytes());
+    form.count(dependencies.len());
+    for dependency in dependencies {
+        form.bytes(dependency.name.as_bytes());
+        form.bytes(dependency.key.as_str().as_bytes());
+    }
+    InputKey(hex(&form.finish()))
+}
+
+/// The hashed form: every piece is preceded by its length, every list by its number of pieces or ended by the
+/// end of the hash.
+struct Form(Sha256);
+
+impl Form {
+    fn new(kind: &[u8]) -> Self {
+        let mut form = Self(Sha256::new());
+        form.bytes(kind);
+        form
+    }
+
+    fn count(&mut self, number: usize) {
+        self.0.update((number as u64).to_be_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.update(bytes);
+    }
+
+    fn content(&mut self, entry: &Entry<'_>) {
+        self.0.update(entry.mode.bits().to_be_bytes());
+        self.bytes(entry.oid.as_bytes());
+    }
+
+    /// JSON with a letter for each type; the fields of objects in the order of their names, whatever order the
+    /// JSON library keeps.
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.bytes(b"0"),
+            Value::Bool(value) => self.bytes(if *value { b"true" } else { b"false" }),
+            Value::Number(number) => {
+                self.bytes(b"number");
+                self.bytes(number.to_string().as_bytes());
+            }
+            Value::String(text) => {
+                self.bytes(b"string");
+                self.bytes(text.as_bytes());
+            }
+            Value::Array(values) => {
+                self.bytes(b"array");
+                self.count(values.len());
+                values.iter().for_each(|value| self.value(value));
+            }
+            Value::Object(fields) => {
+                self.bytes(b"object");
+                self.count(fields.len());
+                let sorted: BTreeMap<_, _> = fields.iter().collect();
+                for (name, value) in sorted {
+                    self.bytes(name.as_bytes());
+                    self.value(value);
+                }
+            }
+        }
+    }
+
+    fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,34 @@
+//! What changed: trees and configurations → input keys, affected images, and the reason for each (specification §6).
+//!
+//! Pure: values in, values out. `git` makes the [`Tree`]s; `plan` knows the graph and asks for keys in its order:
+//!
+//! 1. [`Tree::image_dirs`] of both sides; their configurations are read and parsed elsewhere.
+//! 2. [`Located::find`] says where build context and Dockerfile of a local image are.
+//! 3. [`Keys::key_of`] for each image, dependencies first; [`Keys::of_base`] shares the work between the sides.
+//! 4. [`compare`] tells new, changed, unchanged and removed images; [`file_notes`] explains the files of one.
+//!
+//! A rename counts at both ends because both paths change; a change back is none because only the two ends are
+//! compared; a file below nested image directories counts for each whose build context holds it.
+//!
+//! Open places: `.dockerignore` belongs beside `ignore` in [`Keys`], `watch` and the sources of `COPY` beside the
+//! Dockerfile in [`Located`].
+
+mod compare;
+mod fields;
+mod ignore;
+mod key;
+mod located;
+mod oid;
+mod path;
+mod resolve;
+mod tree;
+
+pub use compare::{Difference, FileNote, FileStatus, ImageChange, Side, SideImage, State, compare, file_notes, touched};
+pub use fields::config_fields;
+pub use ignore::Globs;
+pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput};
+pub use located::Located;
+pub use oid::{Mode, Oid};
+pub use path::{RepoPath, show_bytes};
+pub use resolve::Resolved;
+pub use tree::{Entry, Record, Tree, TreeChange};

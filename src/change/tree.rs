@@ -1,0 +1,312 @@
+//! The files of one commit (or of a working tree), sorted by path, without an allocation per path.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::oid::{Mode, Oid};
+use super::path::{RepoPath, show_bytes, stretch};
+use crate::config::IMAGE_FILE;
+use crate::error::{Error, Result};
+
+/// One file of a [`Tree`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Path relative to the repository's root.
+    pub path: &'a [u8],
+    /// What it is.
+    pub mode: Mode,
+    /// What it holds.
+    pub oid: Oid,
+}
+
+/// Place of an entry in the buffer that a [`Tree`] is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    /// Where the path starts.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// What it is.
+    pub mode: Mode,
+    /// What it holds.
+    pub oid: Oid,
+}
+
+/// A path that differs between two trees, with both sides; none where a side lacks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeChange {
+    /// Path relative to the repository's root.
+    pub path: RepoPath,
+    /// Before.
+    pub old: Option<(Mode, Oid)>,
+    /// After.
+    pub new: Option<(Mode, Oid)>,
+}
+
+/// All files, in the order of their paths' bytes, each once. Two trees may share the text of their paths.
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    shared: Arc<Vec<u8>>,
+    own: Vec<u8>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    start: u32,
+    length: u32,
+    mode: Mode,
+    oid: Oid,
+}
+
+impl Tree {
+    /// A tree of records that point into `buffer`, in any order.
+    ///
+    /// # Errors
+    /// When a path comes twice, or is one that no checkout can have (`..`, `.git`, empty parts): such trees are
+    /// made by hand to mislead.
+    pub fn new(buffer: Vec<u8>, records: impl IntoIterator<Item = Record>) -> Result<Self> {
+        let mut slots = Vec::new();
+        for record in records {
+            let start = u32::try_from(record.start).map_err(|_| too_large())?;
+            let length = u32::try_from(record.end.saturating_sub(record.start)).map_err(|_| too_large())?;
+            slots.push(Slot { start, length, mode: record.mode, oid: record.oid });
+        }
+        let mut tree = Self { shared: Arc::new(buffer), own: Vec::new(), slots };
+        tree.sort()?;
+        Ok(tree)
+    }
+
+    fn sort(&mut self) -> Result<()> {
+        let (shared, own) = (&self.shared, &self.own);
+        let path = |slot: &Slot| text_of(shared, own, slot);
+        // git's own order differs only where a submodule stands beside `name.ext`.
+        if !self.slots.is_sorted_by(|a, b| path(a) < path(b)) {
+            self.slots.sort_by(|a, b| text_of(shared, own, a).cmp(text_of(shared, own, b)));
+        }
+        let twice = self.slots.windows(2).find(|pair| matches!(pair, [a, b] if path(a) == path(b)));
+        if let Some([slot, ..]) = twice {
+            return Err(malformed(path(slot), "comes twice"));
+        }
+        match self.slots.iter().map(path).find(|path| !is_checkout_path(path)) {
+            Some(path) => Err(malformed(path, "is no path that a checkout can have")),
+            None => Ok(()),
+        }
+    }
+
+    /// Number of files.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is no file at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    fn path_of(&self, slot: &Slot) -> &[u8] {
+        text_of(&self.shared, &self.own, slot)
+    }
+
+    fn entry(&self, slot: &Slot) -> Entry<'_> {
+        Entry { path: self.path_of(slot), mode: slot.mode, oid: slot.oid }
+    }
+
+    /// All files.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.slots.iter().map(|slot| self.entry(slot))
+    }
+
+    /// The file of this path.
+    #[must_use]
+    pub fn get(&self, path: &[u8]) -> Option<Entry<'_>> {
+        let at = self.slots.binary_search_by(|slot| self.path_of(slot).cmp(path)).ok()?;
+        self.slots.get(at).map(|slot| self.entry(slot))
+    }
+
+    /// The files in a directory, however deep. Finding them costs a search, not a walk.
+    pub fn under<'a>(&'a self, directory: &RepoPath) -> impl Iterator<Item = Entry<'a>> + use<'a> {
+        let range: Range<usize> = stretch(&self.slots, directory, |slot, bound| self.path_of(slot) < bound);
+        self.slots.get(range).unwrap_or_default().iter().map(|slot| self.entry(slot))
+    }
+
+    /// Whether there is at least one file in this directory.
+    #[must_use]
+    pub fn has_directory(&self, directory: &RepoPath) -> bool {
+        self.under(directory).next().is_some()
+    }
+
+    /// Every directory that holds a `build-config.yaml`, sorted. `.hephy/` is hephy's own and has none.
+    #[must_use]
+    pub fn image_dirs(&self) -> Vec<RepoPath> {
+        let name = IMAGE_FILE.as_bytes();
+        let mut dirs: Vec<RepoPath> = self
+            .entries()
+            .filter(|entry| entry.mode != Mode::Gitlink && !is_own_output(entry.path))
+            .filter_map(|entry| match entry.path.strip_suffix(name)? {
+                [] => Some(RepoPath::ROOT),
+                [dir @ .., b'/'] => Some(RepoPath::new(dir)),
+                _ => None,
+            })
+            .collect();
+        dirs.sort();
+        dirs
+    }
+
+    /// The tree as it was before `changes` (sorted by path), which led to this one. Paths share their text.
+    ///
+    /// # Errors
+    /// When the changes do not lead to this tree.
+    pub fn before(&self, changes: &[TreeChange]) -> Result<Self> {
+        let mut base = Self { shared: Arc::clone(&self.shared), own: Vec::new(), slots: Vec::with_capacity(self.len()) };
+        let mut slots = self.slots.iter().peekable();
+        for change in changes {
+            let path = change.path.as_bytes();
+            while let Some(slot) = slots.next_if(|slot| self.path_of(slot) < path) {
+                base.slots.push(*slot);
+            }
+            let found = slots.next_if(|slot| self.path_of(slot) == path);
+            if found.map(|slot| (slot.mode, slot.oid)) != change.new {
+                return Err(Error::internal("git's list of changes does not lead to its tree"));
+            }
+            let Some((mode, oid)) = change.old else { continue };
+            match found {
+                Some(slot) => base.slots.push(Slot { mode, oid, ..*slot }),
+                None => base.push_own(path, mode, oid)?,
+            }
+        }
+        base.slots.extend(slots);
+        base.sort()?;
+        Ok(base)
+    }
+
+    fn push_own(&mut self, path: &[u8], mode: Mode, oid: Oid) -> Result<()> {
+        let start = u32::try_from(self.shared.len() + self.own.len()).map_err(|_| too_large())?;
+        let length = u32::try_from(path.len()).map_err(|_| too_large())?;
+        self.own.extend_from_slice(path);
+        self.slots.push(Slot { start, length, mode, oid });
+        Ok(())
+    }
+
+    /// What leads from `base` to this tree, sorted by path. A change back is none.
+    #[must_use]
+    pub fn changes_since(&self, base: &Self) -> Vec<TreeChange> {
+        let mut changes = Vec::new();
+        let (mut old, mut new) = (base.entries().peekable(), self.entries().peekable());
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (None, None) => return changes,
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(a), Some(b)) => a.path.cmp(b.path),
+            };
+            let before = if order.is_le() { old.next() } else { None };
+            let after = if order.is_ge() { new.next() } else { None };
+            let side = |entry: Option<Entry<'_>>| entry.map(|entry| (entry.mode, entry.oid));
+            if let Some(entry) = before.or(after).filter(|_| side(before) != side(after)) {
+                changes.push(TreeChange { path: RepoPath::new(entry.path), old: side(before), new: side(after) });
+            }
+        }
+    }
+}
+
+fn text_of<'a>(shared: &'a [u8], own: &'a [u8], slot: &Slot) -> &'a [u8] {
+    let (start, length) = (slot.start as usize, slot.length as usize);
+    match start.checked_sub(shared.len()) {
+        Some(start) if length > 0 => own.get(start..start + length).unwrap_or_default(),
+        _ => shared.get(start..start + length).unwrap_or_default(),
+    }
+}
+
+/// Whether a path lies below `.hephy/` at the root: what hephy itself wrote never counts.
+pub(crate) fn is_own_output(path: &[u8]) -> bool {
+    path.starts_with(b".hephy/") || path == b".hephy"
+}
+
+fn is_checkout_path(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').all(|part| {
+        !matches!(part, b"" | b"." | b"..") && !(part.len() == 4 && part.eq_ignore_ascii_case(b".git"))
+    })
+}
+
+fn malformed(path: &[u8], what: &str) -> Error {
+    Error::config(format!("the commit's tree is malformed: `{}` {what}", show_bytes(path)))
+        .hint("git fsck says which commit brought it in")
+}
+
+fn too_large() -> Error {
+    Error::resource("the repository's list of files is larger than 4 GiB")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A tree of `path=content letter` pairs; `@x` is a link, `#x` a submodule, `!x` executable.
+    pub(crate) fn tree(files: &[(&str, &str)]) -> Tree {
+        let mut buffer = Vec::new();
+        let mut records = Vec::new();
+        for (path, content) in files {
+            let (mode, content) = match content.split_at_checked(1) {
+                Some(("@", rest)) => (Mode::Link, rest),
+                Some(("#", rest)) => (Mode::Gitlink, rest),
+                Some(("!", rest)) => (Mode::Executable, rest),
+                _ => (Mode::Regular, *content),
+            };
+            let start = buffer.len();
+            buffer.extend_from_slice(path.as_bytes());
+            records.push(Record { start, end: buffer.len(), mode, oid: oid(content) });
+        }
+        Tree::new(buffer, records).unwrap()
+    }
+
+    pub(crate) fn oid(content: &str) -> Oid {
+        use sha2::Digest as _;
+        Oid::from_bytes(&sha2::Sha256::digest(content)).unwrap()
+    }
+
+    #[test]
+    fn image_directories_are_found_and_hephys_own_output_is_none() {
+        let tree = tree(&[
+            ("build-config.yaml", "0"),
+            (".hephy/x/build-config.yaml", "0"),
+            ("a/build-config.yaml", "1"),
+            ("a/b/build-config.yaml", "1"),
+            ("a/my-build-config.yaml", "1"),
+            ("z/build-config.yaml/file", "1"),
+            ("s/build-config.yaml", "#1"),
+        ]);
+        let dirs: Vec<String> = tree.image_dirs().iter().map(ToString::to_string).collect();
+        assert_eq!(dirs, [".", "a", "a/b"]);
+    }
+
+    #[test]
+    fn the_base_tree_is_the_head_tree_with_the_changes_undone() {
+        let base = tree(&[("a", "1"), ("b/x", "1"), ("c", "1"), ("d", "1"), ("z", "9")]);
+        let head = tree(&[("a", "2"), ("b", "1"), ("c", "!1"), ("d", "1"), ("e", "1")]);
+        let changes = head.changes_since(&base);
+        let paths: Vec<String> = changes.iter().map(|change| change.path.to_string()).collect();
+        assert_eq!(paths, ["a", "b", "b/x", "c", "e", "z"]);
+        let undone = head.before(&changes).unwrap();
+        assert!(undone.changes_since(&base).is_empty());
+        assert!(base.before(&changes).is_err(), "the changes do not lead there");
+    }
+
+    #[test]
+    fn submodules_beside_files_are_sorted_by_their_bytes() {
+        let tree = tree(&[("a.txt", "1"), ("a", "#1")]);
+        assert!(tree.get(b"a").is_some() && tree.get(b"a.txt").is_some());
+    }
+
+    #[test]
+    fn trees_made_by_hand_are_refused() {
+        for path in ["a/../b", ".git/config", "a/.GIT/x", "/a", "a//b", "a/"] {
+            let records = [Record { start: 0, end: path.len(), mode: Mode::Regular, oid: oid("1") }];
+            assert!(Tree::new(path.as_bytes().to_vec(), records).is_err(), "{path}");
+        }
+        let record = Record { start: 0, end: 1, mode: Mode::Regular, oid: oid("1") };
+        assert!(Tree::new(b"a".to_vec(), [record, record]).is_err());
+    }
+}
