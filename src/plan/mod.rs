@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod assemble;
+pub mod decide;
 pub mod graph;
 pub mod show;
 pub mod tags;
