@@ -7,6 +7,7 @@
 pub mod args;
 pub mod assemble;
 pub mod decide;
+pub mod draw;
 pub mod graph;
 pub mod show;
 pub mod tags;
