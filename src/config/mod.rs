@@ -4,6 +4,24 @@
 //! files (does the Dockerfile exist, is a tag too long once its prefix is added, does `depends_on` name an image)
 //! is decided by `plan`, which finds the place of a field through [`Spans`].
 
+mod check;
+mod document;
+mod fields;
+mod file;
+mod findings;
+mod image;
+mod key;
+mod reference;
+mod root;
+mod rules;
+mod schema;
+mod shape;
+mod syntax;
+pub mod template;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,6 +29,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Span};
 use crate::oci::Platform;
+
+pub use check::{CheckReport, CheckedFile};
+pub use image::parse_image;
+pub use reference::reference_markdown;
+pub use root::parse_root;
+pub use schema::{image_schema, root_schema};
 
 /// File name that makes a directory an image directory.
 pub const IMAGE_FILE: &str = "build-config.yaml";
@@ -82,9 +106,14 @@ pub struct ImageConfig {
     /// The archive of a remote source holds its submodules.
     pub submodules: bool,
     /// Limit of one build.
+    #[serde(rename = "timeout_seconds", serialize_with = "in_seconds")]
     pub timeout: Option<Duration>,
     /// How often one build is tried again.
     pub retries: Option<u32>,
+}
+
+fn in_seconds<S: serde::Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| duration.as_secs()).serialize(serializer)
 }
 
 /// Where an image's source comes from.
@@ -100,7 +129,8 @@ pub enum Source {
     Remote {
         /// Its URL as written.
         repository: String,
-        /// Branch, tag or full commit id.
+        /// Branch, tag or full commit id; an id is in lower case.
+        #[serde(rename = "ref")]
         reference: String,
     },
 }
@@ -127,7 +157,18 @@ pub struct BuildArg {
 
 /// The builders of §8.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum BackendName {
@@ -162,6 +203,12 @@ impl BackendName {
         }
     }
 
+    /// The builder that a word of a configuration file means.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|backend| backend.word() == word)
+    }
+
     /// Whether the builder reads a Dockerfile.
     #[must_use]
     pub const fn reads_dockerfile(self) -> bool {
@@ -178,7 +225,7 @@ impl std::fmt::Display for BackendName {
 /// `ko_config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KoConfig {
-    /// Go import path or `./directory` of the main package.
+    /// Go import path or `./directory` of the main package; `.` by default.
     pub import_path: String,
     /// Base image; ko's own default otherwise.
     pub base_image: Option<String>,
@@ -201,7 +248,8 @@ pub struct RootConfig {
     pub layout: Option<Layout>,
     /// `platforms`: default of the images' own.
     pub platforms: Option<Vec<Platform>>,
-    /// `backend`: default of the images' own.
+    /// `backend`: default of the images' own. `--backend` and `HEPHY_BACKEND` come between the two: whoever knows
+    /// them puts them here before the images are parsed.
     pub backend: Option<BackendName>,
     /// `ignore`: paths that trigger no image.
     pub ignore: Vec<String>,
@@ -209,12 +257,29 @@ pub struct RootConfig {
     pub dependents: Option<Dependents>,
     /// `build_args_env`: environment variables that `${VAR}` in `build_args` may name.
     pub build_args_env: Vec<String>,
+    /// `preflight`: what happens when a builder cannot build a Dockerfile as written.
+    pub preflight: Preflight,
+    /// `syntax_frontends`: what a `# syntax=` line may name besides `docker/dockerfile`.
+    pub syntax_frontends: Vec<String>,
+    /// Transports besides https and ssh that `upstream_repo` may use: what `GIT_ALLOW_PROTOCOL` lists, in lower case.
+    /// Not part of the file; whoever knows the environment puts them here before the images are parsed.
+    #[serde(skip)]
+    pub extra_transports: Vec<String>,
+}
+
+/// What prepare does when a builder cannot build a Dockerfile as written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preflight {
+    /// Stops with the line, the reason, and a builder that can.
+    #[default]
+    Stop,
+    /// Takes a builder that can.
+    Reroute,
 }
 
 /// Where an image lies below the registry.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// Every image in one repository, the image name as tag prefix.
@@ -225,9 +290,7 @@ pub enum Layout {
 }
 
 /// How far a change travels along the graph.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Dependents {
     /// Only the changed images.

@@ -1,0 +1,392 @@
+//! YAML text → a tree of nodes with places (specification §3, "The language is YAML 1.2").
+//!
+//! Nothing is interpreted: a scalar keeps the text that stands in the file, so `1.10`, `0x10` and `1e3` stay what
+//! they are. Refused here, each with its place: syntax errors, a second document, custom tags, merge keys, keys that
+//! are given twice or are no words, more than [`MAX_DEPTH`] levels, growth through aliases. The parser below works
+//! event by event, so depth and size are checked before anything is built.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use serde_yaml::granit_parser::{self as granit, Event, Parser, ScalarStyle, Tag};
+
+use super::findings::Findings;
+use super::syntax;
+use crate::diagnostic::{Span, escape_cut};
+
+/// Deepest nesting of lists and mappings.
+pub(super) const MAX_DEPTH: usize = 32;
+/// Nodes that aliases may add to a file, all together.
+const MAX_ALIAS_NODES: usize = 10_000;
+/// Bytes of text that aliases may add to a file, all together.
+const MAX_ALIAS_BYTES: usize = super::MAX_BYTES;
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) span: Span,
+    pub(super) kind: NodeKind,
+    weight: Weight,
+}
+
+/// Shared below anchors, so that an alias costs nothing.
+#[derive(Clone, Debug)]
+pub(super) enum NodeKind {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// Text; `plain` without quotes and not a block.
+    Scalar {
+        text: Rc<str>,
+        plain: bool,
+    },
+    Seq(Rc<Vec<Node>>),
+    Map(Rc<Vec<Entry>>),
+}
+
+/// A key and its value.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: Rc<str>,
+    pub(super) key_span: Span,
+    pub(super) value: Node,
+    /// Occurrences of the same key before this one.
+    pub(super) nth: usize,
+}
+
+impl Node {
+    /// Text that stands for itself, such as a key.
+    pub(super) fn scalar(span: Span, text: &str) -> Self {
+        Self { span, kind: NodeKind::Scalar { text: text.into(), plain: true }, weight: Weight::default() }
+    }
+
+    /// The place of a part of a text, where the file shows the text as it is (no escapes, no folded lines).
+    pub(super) fn part(&self, offset: usize, length: usize) -> Option<Span> {
+        let NodeKind::Scalar { text, .. } = &self.kind else { return None };
+        let quotes = self.span.length.checked_sub(text.chars().count())?;
+        let inside = match quotes {
+            0 => 0,
+            2 => 1,
+            _ => return None,
+        };
+        Some(Span::new(self.span.line, self.span.column + inside + offset, length))
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Weight {
+    nodes: usize,
+    bytes: usize,
+    height: usize,
+}
+
+impl Weight {
+    fn add(&mut self, other: Self) {
+        self.nodes = self.nodes.saturating_add(other.nodes);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.height = self.height.max(other.height + 1);
+    }
+}
+
+/// What a file holds.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// None when the file is empty, or nothing of it could be read.
+    pub(super) root: Option<Node>,
+    /// The rest of the file could not be read: what is missing may stand there.
+    pub(super) partial: bool,
+}
+
+/// Reads the one document of a file; problems go to `findings`.
+pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Document {
+    let mut options = granit::Options::default();
+    options.emit_unresolved_aliases = true;
+    options.set_emit_comments(false);
+    let mut builder = Builder::new(findings);
+    for event in Parser::new_from_str_with_options(text, options) {
+        let flow = match event {
+            Ok((event, span)) => builder.event(event, span),
+            Err(error) => {
+                let (at, problem) = (error.marker().index(), syntax::sentence(error.kind()));
+                let finding = builder.findings.error(builder.findings.source.span(at, at + 1), problem.message);
+                builder.findings.push(problem.note.map_or(finding.clone(), |note| finding.note(note)));
+                ControlFlow::Break(())
+            }
+        };
+        if flow.is_break() {
+            return builder.rescue();
+        }
+    }
+    Document { root: builder.root, partial: false }
+}
+
+struct Frame {
+    start: usize,
+    end: usize,
+    anchor: usize,
+    weight: Weight,
+    items: Items,
+}
+
+enum Items {
+    Seq(Vec<Node>),
+    Map { entries: Vec<Entry>, key: Key, seen: HashMap<Rc<str>, (Span, usize)> },
+}
+
+enum Key {
+    Wanted,
+    Given {
+        key: Rc<str>,
+        span: Span,
+        nth: usize,
+    },
+    /// The key was refused: its value is read and dropped.
+    Refused,
+}
+
+struct Builder<'f, 'a> {
+    findings: &'f mut Findings<'a>,
+    stack: Vec<Frame>,
+    anchors: HashMap<usize, Node>,
+    aliased: Weight,
+    root: Option<Node>,
+    documents: usize,
+}
+
+impl<'f, 'a> Builder<'f, 'a> {
+    fn new(findings: &'f mut Findings<'a>) -> Self {
+        Self {
+            findings,
+            stack: Vec::new(),
+            anchors: HashMap::new(),
+            aliased: Weight::default(),
+            root: None,
+            documents: 0,
+        }
+    }
+
+    /// What was read completely before the parser stopped: the finished fields of the outermost mapping.
+    fn rescue(mut self) -> Document {
+        let root = self.root.take().or_else(|| {
+            let frame = self.stack.into_iter().next()?;
+            let Items::Map { entries, .. } = frame.items else { return None };
+            let span = self.findings.source.span(frame.start, frame.end);
+            Some(Node { span, kind: NodeKind::Map(Rc::new(entries)), weight: frame.weight })
+        });
+        Document { root, partial: true }
+    }
+
+    fn refuse(&mut self, span: Span, message: impl Into<String>, note: &str) {
+        let finding = self.findings.error(span, message);
+        self.findings.push(if note.is_empty() { finding } else { finding.note(note) });
+    }
+
+    fn event(&mut self, event: Event<'_>, at: granit::Span) -> ControlFlow<()> {
+        let (start, end) = (at.start.index(), at.end.index());
+        match event {
+            Event::DocumentStart(_, version) => return self.document(version, start, end),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.scalar(&text, style, anchor, tag.as_deref(), at);
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.tag_of_collection(tag.as_deref(), at, "seq");
+                return self.open(Items::Seq(Vec::new()), start, end, anchor);
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.tag_of_collection(tag.as_deref(), at, "map");
+                let items = Items::Map { entries: Vec::new(), key: Key::Wanted, seen: HashMap::new() };
+                return self.open(items, start, end, anchor);
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(end),
+            Event::Alias(anchor) => return self.alias(anchor, start, end),
+            Event::UnresolvedAlias(name) => {
+                let span = self.findings.source.span(start, end);
+                self.refuse(span, format!("no anchor `&{}` stands above this alias", escape_cut(&name, 40)), "");
+                self.attach(Node { span, kind: NodeKind::Null, weight: Weight::default() }, start, end);
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn document(&mut self, version: Option<granit::YamlVersion>, start: usize, end: usize) -> ControlFlow<()> {
+        self.documents += 1;
+        if self.documents > 1 {
+            let span = self.findings.source.span(start, end);
+            self.refuse(span, "a second document begins here", "a file holds one document");
+            return ControlFlow::Break(());
+        }
+        if let Some(version) = version
+            && (version.major, version.minor) != (1, 2)
+        {
+            let message = format!("the file says that it is YAML {}.{}", version.major, version.minor);
+            self.refuse(Span::START, message, "the language is YAML 1.2");
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, tag: Option<&Tag>, at: granit::Span) {
+        let (start, end) = (at.start.index(), at.end.index());
+        let mut plain = style == ScalarStyle::Plain;
+        if let Some(tag) = tag {
+            match tag.core_suffix() {
+                Some("str") => plain = false,
+                Some(core) if fits(core, text) => plain = true,
+                core => self.refuse_tag(tag, core, at),
+            }
+        }
+        let null = plain && is_null(text);
+        let kind = if null { NodeKind::Null } else { NodeKind::Scalar { text: text.into(), plain } };
+        let span = self.findings.source.span(start, end);
+        let node = Node { span, kind, weight: Weight { nodes: 1, bytes: text.len(), height: 0 } };
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        // A key that is written as `null` is the word; one that is not written at all is none.
+        match self.stack.last_mut().map(|frame| &mut frame.items) {
+            Some(Items::Map { key: key @ Key::Wanted, .. }) if null && start == end => {
+                *key = Key::Refused;
+                self.refuse(span, "a key is missing before the colon", "");
+            }
+            Some(Items::Map { key: Key::Wanted, .. }) => self.key(text.into(), plain, span, start, end),
+            _ => self.attach(node, start, end),
+        }
+    }
+
+    fn tag_of_collection(&mut self, tag: Option<&Tag>, at: granit::Span, kind: &str) {
+        if let Some(tag) = tag
+            && tag.core_suffix() != Some(kind)
+        {
+            self.refuse_tag(tag, tag.core_suffix(), at);
+        }
+    }
+
+    fn refuse_tag(&mut self, tag: &Tag, core: Option<&str>, at: granit::Span) {
+        let place = at.tag_span().unwrap_or(at);
+        let span = self.findings.source.span(place.start.index(), place.end.index());
+        let shown = escape_cut(&tag.original(), 40);
+        match core {
+            Some(_) => self.refuse(span, format!("the tag `{shown}` does not fit its value"), ""),
+            None => self.refuse(span, format!("the tag `{shown}` is not allowed"), "values are taken as written"),
+        }
+    }
+
+    fn open(&mut self, items: Items, start: usize, end: usize, anchor: usize) -> ControlFlow<()> {
+        if self.stack.len() == MAX_DEPTH {
+            let span = self.findings.source.span(start, end);
+            self.refuse(span, format!("nested deeper than {MAX_DEPTH} levels"), "");
+            return ControlFlow::Break(());
+        }
+        self.stack.push(Frame { start, end, anchor, weight: Weight { nodes: 1, bytes: 0, height: 1 }, items });
+        ControlFlow::Continue(())
+    }
+
+    fn close(&mut self, end: usize) {
+        let Some(frame) = self.stack.pop() else { return };
+        let kind = match frame.items {
+            Items::Seq(nodes) => NodeKind::Seq(Rc::new(nodes)),
+            Items::Map { entries, .. } => NodeKind::Map(Rc::new(entries)),
+        };
+        // The end of a block is where the next thing begins, so its last child says more.
+        let bracket = frame.start < frame.end;
+        let end = if bracket { end.max(frame.end) } else { frame.end };
+        let node = Node { span: self.findings.source.span(frame.start, end), kind, weight: frame.weight };
+        if frame.anchor != 0 {
+            self.anchors.insert(frame.anchor, node.clone());
+        }
+        self.attach(node, frame.start, end);
+    }
+
+    fn alias(&mut self, anchor: usize, start: usize, end: usize) -> ControlFlow<()> {
+        let span = self.findings.source.span(start, end);
+        let Some(node) = self.anchors.get(&anchor).cloned() else {
+            self.refuse(span, "an alias inside the value that it stands for", "");
+            return ControlFlow::Break(());
+        };
+        self.aliased.add(node.weight);
+        if self.aliased.nodes > MAX_ALIAS_NODES || self.aliased.bytes > MAX_ALIAS_BYTES {
+            self.refuse(span, "aliases make the file too large", "");
+            return ControlFlow::Break(());
+        }
+        if self.stack.len() + node.weight.height > MAX_DEPTH {
+            self.refuse(span, format!("nested deeper than {MAX_DEPTH} levels"), "");
+            return ControlFlow::Break(());
+        }
+        let wanted = matches!(self.stack.last(), Some(Frame { items: Items::Map { key: Key::Wanted, .. }, .. }));
+        match (&node.kind, wanted) {
+            (NodeKind::Scalar { text, plain }, true) => self.key(Rc::clone(text), *plain, span, start, end),
+            _ => self.attach(node, start, end),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn key(&mut self, key: Rc<str>, plain: bool, span: Span, start: usize, end: usize) {
+        let line_of = |first: Span| format!("first on line {}", first.line);
+        let Some(frame) = self.stack.last_mut() else { return };
+        if frame.start == frame.end || start < frame.start {
+            (frame.start, frame.end) = (start, end);
+        }
+        let Items::Map { key: slot, seen, .. } = &mut frame.items else { return };
+        if plain && &*key == "<<" {
+            *slot = Key::Refused;
+            return self.refuse(span, "merge keys are not allowed", "write the keys out");
+        }
+        let (first, count) = *seen.entry(Rc::clone(&key)).and_modify(|(_, count)| *count += 1).or_insert((span, 0));
+        *slot = Key::Given { key: Rc::clone(&key), span, nth: count };
+        if count > 0 {
+            let message = format!("`{}` is given twice", escape_cut(&key, 60));
+            self.refuse(span, message, &line_of(first));
+        }
+    }
+
+    /// Puts a finished node where it belongs.
+    fn attach(&mut self, node: Node, start: usize, end: usize) {
+        let Some(frame) = self.stack.last_mut() else {
+            self.root.get_or_insert(node);
+            return;
+        };
+        frame.weight.add(node.weight);
+        match &mut frame.items {
+            Items::Seq(nodes) => {
+                if frame.start == frame.end || nodes.is_empty() {
+                    frame.end = frame.end.max(end);
+                }
+                nodes.push(node);
+            }
+            Items::Map { entries, key, .. } => match std::mem::replace(key, Key::Wanted) {
+                Key::Given { key, span, nth } => {
+                    if entries.is_empty() {
+                        frame.end = frame.end.max(end);
+                    }
+                    entries.push(Entry { key, key_span: span, value: node, nth });
+                }
+                Key::Refused => {}
+                Key::Wanted => {
+                    *key = Key::Refused;
+                    let span = self.findings.source.span(start, end);
+                    self.refuse(span, "a key is a single word", "not a list, a mapping or nothing");
+                }
+            },
+        }
+    }
+}
+
+fn is_null(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+/// Whether a scalar is what a tag of the core schema says (YAML 1.2.2 §10.3.2).
+fn fits(core: &str, text: &str) -> bool {
+    let digits = |text: &str, radix| !text.is_empty() && text.chars().all(|c| c.is_digit(radix));
+    match core {
+        "null" => is_null(text),
+        "bool" => matches!(text, "true" | "false"),
+        "int" => match (text.strip_prefix("0x"), text.strip_prefix("0o")) {
+            (Some(hexadecimal), _) => digits(hexadecimal, 16),
+            (_, Some(octal)) => digits(octal, 8),
+            _ => digits(text.strip_prefix(['-', '+']).unwrap_or(text), 10),
+        },
+        "float" => text.parse::<f64>().is_ok() || matches!(text.trim_start_matches(['-', '+']), ".inf" | ".nan"),
+        _ => false,
+    }
+}

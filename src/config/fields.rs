@@ -1,0 +1,312 @@
+//! The fields of `build-config.yaml` and `hephy.yaml`: the one table that parser, JSON Schema and reference share.
+//!
+//! The parser takes the known names from here, so a field that is missing here is an unknown one; a test sees to it
+//! that each field here is read.
+
+use super::rules::{self, Checked};
+
+/// A field of a mapping.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// What holds when the field is left out, as the reference prints it; empty for nothing.
+    pub(super) default: &'static str,
+    /// One or two sentences for people, in Markdown.
+    pub(super) meaning: &'static str,
+    /// Part of the language, and refused as not supported yet wherever it asks for something.
+    pub(super) later: bool,
+}
+
+/// What a field may hold. `null` is allowed for every field, and means that it is absent.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// Text, taken as written whatever it looks like.
+    Text(&'static Text),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number from 0 to this.
+    Number(u32),
+    /// At most [`MAX_ENTRIES`] of these.
+    List(&'static Kind),
+    /// Keys of the user's choice.
+    Mapping(&'static Text, &'static Kind),
+    /// Named fields.
+    Fields(&'static [Field]),
+    /// Any of these.
+    Either(&'static [Kind]),
+}
+
+/// A sort of text.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// What the reference calls it.
+    pub(super) word: &'static str,
+    /// A regular expression (ECMA 262) that every accepted text matches.
+    pub(super) pattern: Option<&'static str>,
+    /// The rule itself; besides the text it gets the transports that are allowed further to https and ssh.
+    pub(super) rule: fn(&str, &[String]) -> Checked<()>,
+}
+
+/// Most entries of a list.
+pub(super) const MAX_ENTRIES: usize = 100;
+/// Most repetitions of a build.
+pub(super) const MAX_RETRIES: u32 = 100;
+
+/// A sort of text whose rule depends on nothing else.
+macro_rules! text {
+    ($name:ident, $word:literal, $pattern:expr, $rule:path) => {
+        const $name: Text = Text { word: $word, pattern: $pattern, rule: |text, _| $rule(text).map(drop) };
+    };
+}
+
+text!(LINE, "text", None, rules::argument);
+text!(FILE, "path", Some(r"^[^/\\][^\\]*$"), rules::file);
+text!(DIRECTORY, "path", Some(r"^[^/\\][^\\]*$"), rules::directory);
+text!(GLOB, "glob", Some(r"^[^/\\!][^\\{}]*$"), rules::glob);
+text!(REF, "branch, tag or commit", Some(r"^[A-Za-z0-9_@][A-Za-z0-9._/@+-]*$"), rules::git_ref);
+text!(STAGE, "stage", Some(r"^([A-Za-z0-9_][A-Za-z0-9._-]*)?$"), rules::stage);
+text!(PLATFORM, "platform", Some(r"^(linux/[a-z0-9]+(/v[0-9]+)?|wasi/wasm)$"), rules::platform);
+text!(ARCH, "architecture", Some(r"^[a-z0-9]+$"), rules::arch);
+text!(TAG, "tag", Some(r"^([A-Za-z0-9._-]|\$\{[A-Za-z_][A-Za-z0-9_]*\})+$"), rules::additional_tag);
+text!(TEMPLATE, "template", Some(r"^([A-Za-z0-9._-]|\{[a-z_]+\})+$"), rules::tag_template);
+text!(REFERENCE, "image reference", Some(r"^[A-Za-z0-9\[][A-Za-z0-9:._/@\[\]-]*$"), rules::image_reference);
+text!(REGISTRY, "registry", Some(r"^[A-Za-z0-9\[][A-Za-z0-9:._/\[\]-]*$"), rules::registry);
+text!(ARG, "`KEY=VALUE`", Some(r"^[A-Za-z_][A-Za-z0-9_]*="), rules::build_arg);
+text!(ARG_NAME, "variable", Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), rules::arg_name);
+text!(ARG_VALUE, "text", None, rules::arg_value);
+text!(NAME, "variable", Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), rules::variable_name);
+text!(ENVIRONMENT, "`KEY=VALUE`", Some(r"^[A-Za-z_][A-Za-z0-9_]*="), rules::environment);
+text!(IMPORT_PATH, "import path", Some(r"^[A-Za-z0-9._~@+][A-Za-z0-9._/@+~-]*$"), rules::import_path);
+text!(DURATION, "duration", Some(r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"), rules::duration);
+text!(LABEL, "key", Some(r#"^[^-=\s"',][^=\s"',]*$"#), rules::label_key);
+text!(LABEL_VALUE, "text", None, rules::label_value);
+const REPOSITORY: Text = Text {
+    word: "repository",
+    pattern: Some(r"^[^-\s][^\s\\]*$"),
+    rule: |text, transports| rules::repository(text, transports).map(drop),
+};
+
+/// The words of `build_backend`.
+pub(super) const BACKENDS: &[&str] = &["kaniko", "buildkit", "buildah", "docker", "ko", "spin"];
+/// The words of `context_from`.
+pub(super) const CONTEXTS: &[&str] = &["directory", "repository"];
+/// The words of `layout`.
+pub(super) const LAYOUTS: &[&str] = &["single", "per-image"];
+/// The words of `dependents`.
+pub(super) const DEPENDENTS: &[&str] = &["none", "direct", "all"];
+/// The words of `preflight`.
+pub(super) const PREFLIGHTS: &[&str] = &["stop", "reroute"];
+
+const fn field(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Field {
+    Field { name, kind, default, meaning, later: false }
+}
+
+const fn later(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Field {
+    Field { name, kind, default, meaning, later: true }
+}
+
+const CACHE: Kind = Kind::Either(&[Kind::Flag, Kind::Fields(CACHE_FIELDS)]);
+const CACHE_FIELDS: &[Field] = &[
+    field("repo", Kind::Text(&REFERENCE), "", "Repository of the cache."),
+    field("ttl", Kind::Text(&DURATION), "", "How long a cached layer is used."),
+];
+
+/// The fields of `ko_config`.
+pub(super) const KO: &[Field] = &[
+    field("import_path", Kind::Text(&IMPORT_PATH), "`.`", "The main package: a Go import path, or `./directory`."),
+    field("base_image", Kind::Text(&REFERENCE), "ko's own", "The base image."),
+    field("platforms", Kind::List(&Kind::Text(&PLATFORM)), "", "Used when the top-level `platforms` is absent."),
+    field("env", Kind::List(&Kind::Text(&ENVIRONMENT)), "`[]`", "Environment of the Go build, `KEY=VALUE`."),
+    field("flags", Kind::List(&Kind::Text(&LINE)), "`[]`", "Flags of `go build`."),
+    field("ldflags", Kind::List(&Kind::Text(&LINE)), "`[]`", "Flags of the linker."),
+    field("working_dir", Kind::Text(&DIRECTORY), "`.`", "Directory to build in, relative to the source root."),
+];
+
+const SPIN: &[Field] = &[
+    field("manifest_path", Kind::Text(&FILE), "`spin.toml`", "The application's manifest."),
+    field("build", Kind::Flag, "`true`", "Whether to run `spin build` first."),
+];
+
+const TARGET: &[Field] = &[
+    field("target", Kind::Text(&STAGE), "", "Dockerfile stage."),
+    field("name", Kind::Text(&LINE), "the stage", "Behind the image's name."),
+    field("additional_tags", Kind::List(&Kind::Text(&TAG)), "`[]`", "Extra tags of this image."),
+];
+
+const SECRET: &[Field] = &[
+    field("id", Kind::Text(&LINE), "", "The name in `RUN --mount=type=secret,id=…`."),
+    field("env", Kind::Text(&NAME), "", "The variable that holds it."),
+    field("file", Kind::Text(&LINE), "", "The file that holds it."),
+];
+
+/// `build-config.yaml`.
+pub(super) const IMAGE: &[Field] = &[
+    field("use_local_context", Kind::Flag, "`false`", "The source is this directory."),
+    field(
+        "upstream_repo",
+        Kind::Text(&REPOSITORY),
+        "",
+        "The source is this other repository, at `upstream_ref`. Both or neither; excludes `use_local_context: true`.",
+    ),
+    field("upstream_ref", Kind::Text(&REF), "", "Branch, tag or full commit id of `upstream_repo`."),
+    field(
+        "dockerfile_path",
+        Kind::Text(&FILE),
+        "`Dockerfile`",
+        "Relative to the source root: this directory in local mode, the clone's root in remote mode.",
+    ),
+    field(
+        "context_path",
+        Kind::Text(&DIRECTORY),
+        "`.`",
+        "Build context, relative to the source root; may not leave it.",
+    ),
+    field(
+        "context_from",
+        Kind::Choice(CONTEXTS),
+        "`directory`",
+        "Local mode: the source root is this directory, or the whole repository.",
+    ),
+    field("target", Kind::Text(&STAGE), "the last stage", "Dockerfile stage; empty is none."),
+    later(
+        "targets",
+        Kind::List(&Kind::Either(&[Kind::Text(&STAGE), Kind::Fields(TARGET)])),
+        "`[]`",
+        "Several images from one source, fetched once; excludes `target`.",
+    ),
+    field(
+        "build_args",
+        Kind::Either(&[Kind::List(&Kind::Text(&ARG)), Kind::Mapping(&ARG_NAME, &Kind::Text(&ARG_VALUE))]),
+        "`[]`",
+        "Build arguments as `KEY=VALUE` or as a mapping. `${VAR}` is expanded from dependency variables, \
+         `${BRANCH_NAME}`, `${BUILD_NUMBER}`, `${SHORT_SHA}` and the names that `hephy.yaml` allows in \
+         `build_args_env`; any other is an error. A `$` without `{` stands for itself.",
+    ),
+    field(
+        "platforms",
+        Kind::List(&Kind::Text(&PLATFORM)),
+        "`hephy.yaml`'s, else `[linux/amd64]`",
+        "What to build for: `linux/amd64`, `linux/arm64`, `linux/arm/v7`, …",
+    ),
+    field(
+        "additional_tags",
+        Kind::List(&Kind::Text(&TAG)),
+        "`[]`",
+        "Extra tags; may use `${BRANCH_NAME}`, `${BUILD_NUMBER}` and `${SHORT_SHA}`.",
+    ),
+    field(
+        "build_backend",
+        Kind::Choice(BACKENDS),
+        "`--backend`, `HEPHY_BACKEND`, `hephy.yaml`, else the first builder found",
+        "The builder.",
+    ),
+    field("ko_config", Kind::Fields(KO), "", "For the builder `ko`."),
+    later("spin_config", Kind::Fields(SPIN), "", "For the builder `spin`."),
+    field("manual_build", Kind::Flag, "`false`", "Build nothing: use the images of `manual_images`."),
+    field(
+        "manual_images",
+        Kind::Mapping(&ARCH, &Kind::Text(&REFERENCE)),
+        "",
+        "Images built elsewhere, by architecture (`amd64`, `arm64`, `armv7`); each must exist in the registry. Without \
+         `platforms` they say which platforms the image has.",
+    ),
+    field("depends_on", Kind::List(&Kind::Text(&DIRECTORY)), "`[]`", "Image directories that this image is built on."),
+    field(
+        "watch",
+        Kind::List(&Kind::Text(&GLOB)),
+        "`[]`",
+        "Further paths that trigger this image, as globs relative to the repository's root.",
+    ),
+    field("ignore", Kind::List(&Kind::Text(&GLOB)), "`[]`", "Paths that do not, in addition to `hephy.yaml`'s."),
+    field(
+        "tag_template",
+        Kind::Text(&TEMPLATE),
+        "`{image}-{date}`, remote `{image}-{date}-{ref}`",
+        "Overrides the base tag. Knows `{image}`, `{date}`, `{ref}` and `{arch}`.",
+    ),
+    field("labels", Kind::Mapping(&LABEL, &Kind::Text(&LABEL_VALUE)), "`{}`", "Labels of the image."),
+    field(
+        "annotations",
+        Kind::Mapping(&LABEL, &Kind::Text(&LABEL_VALUE)),
+        "`{}`",
+        "Annotations of manifest and index.",
+    ),
+    later("cache", CACHE, "`false`", "Layer cache in the registry."),
+    later(
+        "secrets",
+        Kind::List(&Kind::Fields(SECRET)),
+        "`[]`",
+        "Build secrets, from a variable or a file; never in layers, arguments, logs or records.",
+    ),
+    field("keep_git", Kind::Flag, "`false`", "Remote mode: the archive keeps `.git`."),
+    field("submodules", Kind::Flag, "`false`", "Remote mode: the archive holds submodules."),
+    field("timeout", Kind::Text(&DURATION), "none", "Limit of one build: `90s`, `10m`, `1h30m`, at most `720h`."),
+    field("retries", Kind::Number(MAX_RETRIES), "`3`", "How often one build is tried again when the cause may pass."),
+];
+
+/// `hephy.yaml`.
+pub(super) const ROOT: &[Field] = &[
+    field(
+        "registry",
+        Kind::Text(&REGISTRY),
+        "`CI_REGISTRY_IMAGE`, or `ghcr.io/<owner>/<repo>`",
+        "Where images go: `host[:port]/path`. `none` skips credential handling. `--registry`, `HEPHY_REGISTRY` and \
+         `ECR_REGISTRY` come first.",
+    ),
+    field(
+        "layout",
+        Kind::Choice(LAYOUTS),
+        "`single`",
+        "`single`: every image in that one repository, with the image name as tag prefix. `per-image`: \
+         `<registry>/<image>:<tag>`.",
+    ),
+    field("platforms", Kind::List(&Kind::Text(&PLATFORM)), "`[linux/amd64]`", "Default of the images' `platforms`."),
+    field("backend", Kind::Choice(BACKENDS), "", "Default of the images' `build_backend`."),
+    later("cache", CACHE, "`false`", "Default of the images' `cache`."),
+    field("ignore", Kind::List(&Kind::Text(&GLOB)), "`[]`", "Globs of paths that trigger no image."),
+    field(
+        "dependents",
+        Kind::Choice(DEPENDENTS),
+        "`all`",
+        "How far a change travels to images built on the changed one.",
+    ),
+    field(
+        "build_args_env",
+        Kind::List(&Kind::Text(&NAME)),
+        "`[]`",
+        "Variables of the environment that `${VAR}` in `build_args` may name.",
+    ),
+    field(
+        "preflight",
+        Kind::Choice(PREFLIGHTS),
+        "`stop`",
+        "What prepare does when a builder cannot build a Dockerfile as written: `stop` with the line and the reason, or \
+         `reroute` it to a builder that can.",
+    ),
+    field(
+        "syntax_frontends",
+        Kind::List(&Kind::Text(&REFERENCE)),
+        "`[]`",
+        "Frontends that a `# syntax=` line may name besides `docker/dockerfile`.",
+    ),
+    later(
+        "schedules",
+        Kind::Either(&[Kind::Mapping(&LABEL, &Kind::Text(&LINE)), Kind::List(&Kind::Text(&LINE))]),
+        "",
+        "Scheduled rebuilds.",
+    ),
+    later(
+        "notify",
+        Kind::Either(&[Kind::Mapping(&LABEL, &Kind::Text(&LINE)), Kind::List(&Kind::Text(&LINE))]),
+        "",
+        "Who is told.",
+    ),
+];
+
+/// The table's entry for a name.
+pub(super) fn find(fields: &'static [Field], name: &str) -> Option<&'static Field> {
+    fields.iter().find(|field| field.name == name)
+}
