@@ -8,6 +8,7 @@
 //! | [`oci`] | digests, platforms, tags, names | none |
 //! | [`config`] | `build-config.yaml`, `hephy.yaml` → validated values | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
+//! | [`source`] | upstream clone → deterministic archive; safe unpacking | git, files |
 //! | [`backend`] | step → command line, files; result ← digest | none |
 
 pub mod diagnostic;
@@ -16,6 +17,8 @@ pub mod oci;
 
 pub mod config;
 pub mod plan;
+
+pub mod source;
 
 pub mod backend;
 
