@@ -11,6 +11,7 @@
 //! | [`config`] | `build-config.yaml`, `hephy.yaml` → validated values | none |
 //! | [`change`] | trees × configurations → input keys, affected images, reasons | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
+//! | [`source`] | upstream clone → deterministic archive; safe unpacking | git, files |
 //! | [`backend`] | step → command line, files; result ← digest | none |
 
 pub mod cli;
@@ -26,6 +27,8 @@ pub mod dockerfile;
 
 pub mod change;
 pub mod plan;
+
+pub mod source;
 
 pub mod backend;
 
