@@ -8,6 +8,8 @@
 //! | [`oci`] | digests, platforms, tags, names | none |
 //! | [`config`] | `build-config.yaml`, `hephy.yaml` → validated values | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
+//! | [`result`] | what a build job leaves behind | none |
+//! | [`index`] | platform digests → image index, checks, which tags move | none |
 //! | [`backend`] | step → command line, files; result ← digest | none |
 
 pub mod diagnostic;
@@ -18,7 +20,12 @@ pub mod config;
 pub mod plan;
 
 pub mod backend;
+pub mod index;
+pub mod result;
 
 pub mod process;
+pub mod registry;
+
+pub mod commands;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,3 @@
+//! One module a subcommand: gather, let the pure rooms decide, act.
+
+pub mod manifest;
