@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The class of a failure. It decides the exit status and the stable code that programs match on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// A Dockerfile step or a builder failed.

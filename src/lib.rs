@@ -12,6 +12,8 @@
 //! | [`change`] | trees × configurations → input keys, affected images, reasons | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
 //! | [`source`] | upstream clone → deterministic archive; safe unpacking | git, files |
+//! | [`result`] | what a build job leaves behind | none |
+//! | [`index`] | platform digests → image index, checks, which tags move | none |
 //! | [`backend`] | step → command line, files; result ← digest | none |
 
 pub mod cli;
@@ -31,10 +33,15 @@ pub mod plan;
 pub mod source;
 
 pub mod backend;
+pub mod index;
+pub mod result;
 
 pub mod commands;
 pub mod process;
 pub mod report;
 pub mod table;
+pub mod registry;
+
+pub mod commands;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,3 +1,6 @@
 //! One file a subcommand: gather, let the pure rooms decide, act.
 
 pub mod local_registry;
+//! One module a subcommand: gather, let the pure rooms decide, act.
+
+pub mod manifest;

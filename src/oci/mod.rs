@@ -4,11 +4,13 @@
 mod digest;
 mod name;
 mod platform;
+mod repository;
 mod tag;
 
 pub use digest::Digest;
 pub use name::ImageName;
 pub use platform::Platform;
+pub use repository::Repository;
 pub use tag::Tag;
 
 /// `registry/repository[:tag][@digest]`, with Docker's rules for what may be left out.

@@ -1,0 +1,166 @@
+//! The manifest stage (specification §9): gather every platform's image, decide what may be published, push the
+//! indexes, move the tags.
+//!
+//! 1. For each image × platform the result file names a digest (or a tag); its manifest and configuration are read
+//!    from the registry: two requests a child, the only proof that the image exists and is of that platform.
+//! 2. `index` decides what may be published and makes the indexes.
+//! 3. Wave by wave, so that nothing is published on top of something that could not be, 16 images at a time: each
+//!    tag is looked at, the index is pushed by digest, the tags that move are written, the date tag first, and
+//!    looked at again.
+//!
+//! Nothing here runs git: the caller's `is_ancestor` does.
+
+mod children;
+mod collisions;
+mod outcome;
+mod results;
+mod tags;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt as _};
+
+pub use collisions::check_immutable_tags;
+pub use outcome::{Outcome, Published, PublishedTag, TagState, file_name, write};
+pub use results::{Left, Results};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{self, Child, Held};
+use crate::oci::{ImageName, Platform, Repository};
+use crate::plan::{Mode, Plan, PlannedImage};
+use crate::registry::Client;
+
+/// Images that are published at the same time.
+const CONCURRENT_IMAGES: usize = 16;
+/// Children that are read at the same time.
+const CONCURRENT_CHILDREN: usize = 32;
+
+/// What the caller decides.
+pub struct Options<'a> {
+    /// Where images are published: `host[:port]/path`.
+    pub registry: &'a str,
+    /// Only this image.
+    pub image: Option<&'a ImageName>,
+    /// Publish what exists where platforms lack.
+    pub allow_partial: bool,
+    /// Whether the first commit is an ancestor of the second; none when git does not know one of them.
+    pub is_ancestor: &'a dyn Fn(&str, &str) -> Option<bool>,
+}
+
+/// What all images of one run have in common.
+struct Run<'a> {
+    client: &'a Client,
+    plan: &'a Plan,
+    options: &'a Options<'a>,
+}
+
+impl Run<'_> {
+    fn repository(&self, image: &ImageName) -> Result<Repository> {
+        let text = self.plan.repository_of(self.options.registry, image);
+        Repository::parse(&text).map_err(|error| Error::config(format!("{image} cannot be published")).cause(error))
+    }
+}
+
+/// Publishes what the plan names. Failures of single images are part of the outcome, in the plan's order.
+///
+/// # Errors
+/// When nothing can be begun: `--image` names no image of the plan.
+pub async fn publish(client: &Client, plan: &Plan, results: Results, options: &Options<'_>) -> Result<Outcome> {
+    if plan.mode == Mode::Check || plan.images.is_empty() {
+        return Ok(Outcome::default());
+    }
+    if let Some(name) = options.image
+        && plan.image(name.as_str()).is_none()
+    {
+        let error = Error::new(ErrorKind::NotFound, format!("the plan names no image {name}"));
+        return Err(error.hint("hephy plan lists the images that are built"));
+    }
+    let run = Run { client, plan, options };
+    let mut outcome = Outcome::default();
+    let known_elsewhere = results.available(plan);
+    let gathered = gather(&run, results).await;
+    let mut available: BTreeMap<ImageName, BTreeSet<Platform>> = known_elsewhere;
+    let mut children: BTreeMap<ImageName, Vec<Child>> = BTreeMap::new();
+    let mut lacks: BTreeMap<ImageName, Vec<Error>> = BTreeMap::new();
+    for (image, platform, found) in gathered {
+        let have = available.entry(image.clone()).or_default();
+        match found {
+            Ok(child) => {
+                have.insert(platform);
+                children.entry(image).or_default().push(child);
+            }
+            Err(error) => {
+                have.remove(&platform);
+                lacks.entry(image).or_default().push(error);
+            }
+        }
+    }
+    let verdicts = index::publishable(plan, &available, options.allow_partial);
+    let mut unpublished: BTreeSet<ImageName> = BTreeSet::new();
+    let waves: BTreeSet<u32> = plan.images.iter().map(|image| image.wave).collect();
+    for wave in waves {
+        let images = plan.images.iter().filter(|image| image.wave == wave && selected(options, image));
+        let mut ready = Vec::new();
+        for image in images {
+            let verdict = verdicts.get(&image.name).cloned().unwrap_or_else(|| Ok(image.platforms.clone()));
+            let broken = image.dependencies.iter().find(|it| unpublished.contains(&it.name)).map(|it| it.name.clone());
+            let verdict = broken.map_or(verdict, |name| Err(Held::BuiltOn(name)));
+            let own = lacks.remove(&image.name).unwrap_or_default();
+            match verdict {
+                Ok(platforms) => {
+                    outcome.warnings.extend(own.iter().map(|error| format!("{}: {error}", image.name)));
+                    let mut have = children.remove(&image.name).unwrap_or_default();
+                    have.retain(|child| platforms.contains(&child.platform));
+                    ready.push((image, platforms, have));
+                }
+                Err(held) => {
+                    unpublished.insert(image.name.clone());
+                    outcome.hold(&image.name, held, own);
+                }
+            }
+        }
+        let published = stream::iter(ready).map(|(image, platforms, children)| {
+            let run = &run;
+            async move { (image, tags::publish_image(run, image, &platforms, &children).await) }
+        });
+        let mut published: Vec<_> = published.buffer_unordered(CONCURRENT_IMAGES).collect().await;
+        published.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+        for (image, result) in published {
+            match result {
+                Ok((done, warnings)) => {
+                    outcome.warnings.extend(warnings);
+                    outcome.published.push(done);
+                }
+                Err(error) => {
+                    unpublished.insert(image.name.clone());
+                    outcome.failures.push((image.name.clone(), error));
+                }
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+fn selected(options: &Options<'_>, image: &PlannedImage) -> bool {
+    options.image.is_none_or(|name| *name == image.name)
+}
+
+/// Reads every child of the selected images, in the plan's order.
+async fn gather(run: &Run<'_>, mut results: Results) -> Vec<(ImageName, Platform, Result<Child>)> {
+    let mut pairs = Vec::new();
+    for image in run.plan.images.iter().filter(|image| selected(run.options, image)) {
+        if let Ok(repository) = run.repository(&image.name) {
+            run.client.will_push(&repository);
+        }
+        for platform in &image.platforms {
+            pairs.push((image, platform, results.take(&image.name, platform)));
+        }
+    }
+    stream::iter(pairs)
+        .map(async |(image, platform, left)| {
+            (image.name.clone(), platform.clone(), children::find(run, image, platform, left).await)
+        })
+        .buffered(CONCURRENT_CHILDREN)
+        .collect()
+        .await
+}

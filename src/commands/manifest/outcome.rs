@@ -1,0 +1,127 @@
+//! What the stage did, for people and for the jobs behind it: `<image>.manifest.json`.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::Held;
+use crate::oci::{Digest, ImageName, Platform, Tag};
+
+/// What became of every image.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Published images, by wave and then by name.
+    pub published: Vec<Published>,
+    /// Images that were not, with the reason; an image may have several. In the plan's order.
+    pub failures: Vec<(ImageName, Error)>,
+    /// What should be known beside that.
+    pub warnings: Vec<String>,
+}
+
+/// `<image>.manifest.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Published {
+    /// Image name.
+    pub image: ImageName,
+    /// `host[:port]/path`.
+    pub repository: String,
+    /// Digest of the index.
+    pub digest: Digest,
+    /// Media type of the index.
+    pub media_type: String,
+    /// Size of the index in bytes.
+    pub size: u64,
+    /// Digest of each platform's image.
+    pub platforms: BTreeMap<Platform, Digest>,
+    /// Wanted platforms that the index does not have (`--allow-partial`).
+    pub lacking: Vec<Platform>,
+    /// The plan's tags in their order, and what became of each.
+    pub tags: Vec<PublishedTag>,
+}
+
+/// One tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PublishedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// What became of it.
+    pub state: TagState,
+}
+
+/// What became of a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TagState {
+    /// It was written and points at the index.
+    Moved,
+    /// It pointed at the index before.
+    Unchanged,
+    /// It points at a newer run's index and was not taken back.
+    Newer,
+    /// It points at an index with platforms that this one lacks.
+    FewerPlatforms,
+    /// It points elsewhere, and the registry does not let it move.
+    Immutable,
+    /// Another run moved it meanwhile, and nobody knows which of the two is newer.
+    Elsewhere,
+}
+
+impl TagState {
+    /// Whether the tag points at the index now.
+    #[must_use]
+    pub const fn points_here(self) -> bool {
+        matches!(self, Self::Moved | Self::Unchanged)
+    }
+}
+
+impl Outcome {
+    /// The first failure: its kind is the exit status.
+    #[must_use]
+    pub fn first_failure(&self) -> Option<&Error> {
+        self.failures.first().map(|(_, error)| error)
+    }
+
+    pub(super) fn hold(&mut self, image: &ImageName, held: Held, own: Vec<Error>) {
+        let name = image.clone();
+        match held {
+            Held::BuiltOn(other) if own.is_empty() => {
+                let error =
+                    Error::new(ErrorKind::BuildError, format!("{image} is not published: it is built on {other}"));
+                self.failures
+                    .push((name, error.hint(format!("{other} could not be published; see its failure above"))));
+            }
+            _ => self.failures.extend(own.into_iter().map(|error| (name.clone(), error))),
+        }
+    }
+}
+
+/// Name of the file that tells what was published of an image.
+#[must_use]
+pub fn file_name(image: &ImageName) -> String {
+    format!("{image}.manifest.json")
+}
+
+/// Writes one file for each published image into the output directory, each whole or not at all.
+///
+/// # Errors
+/// When the directory cannot be written.
+pub fn write(dir: &Path, outcome: &Outcome) -> Result<()> {
+    for published in &outcome.published {
+        let path = dir.join(file_name(&published.image));
+        let failed = |error: std::io::Error| Error::io(format!("{} cannot be written", path.display()), error);
+        let mut text = serde_json::to_vec_pretty(published).map_err(|error| Error::internal("no JSON").cause(error))?;
+        text.push(b'\n');
+        let mut file = tempfile::Builder::new()
+            .permissions(std::fs::Permissions::from_mode(0o644))
+            .tempfile_in(dir)
+            .map_err(failed)?;
+        file.write_all(&text).map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Pushes one index and moves its tags: look, write, look again.
+
+use futures_util::future::{join_all, try_join_all};
+
+use super::Run;
+use super::outcome::{Published, PublishedTag, TagState};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{self, Child, Current, Decision, Relation};
+use crate::oci::{Digest, Platform, Repository, Tag};
+use crate::plan::PlannedImage;
+use crate::registry::{By, Client, Manifest};
+
+/// How often a run writes its tags anew when an older run took them back meanwhile.
+const REPAIR_ROUNDS: usize = 3;
+
+/// One image that is being published.
+struct Target<'a> {
+    run: &'a Run<'a>,
+    repository: Repository,
+    manifest: Manifest,
+    partial: bool,
+    platforms: &'a [Platform],
+}
+
+/// Publishes one image; what should be known beside the result are warnings.
+pub(super) async fn publish_image(
+    run: &Run<'_>,
+    image: &PlannedImage,
+    platforms: &[Platform],
+    children: &[Child],
+) -> Result<(Published, Vec<String>)> {
+    let assembled = index::assemble(run.plan, image, platforms, children)?;
+    let manifest = Manifest::new(index::MEDIA_TYPE, assembled.bytes);
+    let partial = platforms.len() < image.platforms.len();
+    let target = Target { run, repository: run.repository(&image.name)?, manifest, partial, platforms };
+    let mut states = target.look(&image.tags).await?;
+    target.push_index(&states).await?;
+    let mut warnings = Vec::new();
+    // The date tag first: it names this very build, and where it cannot be written nothing else moves.
+    if let Some(first) = states.first_mut() {
+        target.write(first, true, &mut warnings).await?;
+    }
+    let others = states.iter_mut().skip(1).map(|state| async {
+        let mut said = Vec::new();
+        target.write(state, false, &mut said).await.map(|()| said)
+    });
+    warnings.extend(join_all(others).await.into_iter().collect::<Result<Vec<_>>>()?.concat());
+    target.look_again(&mut states, &mut warnings).await?;
+    let lacking = image.platforms.iter().filter(|it| !platforms.contains(it)).cloned().collect();
+    let published = Published {
+        image: image.name.clone(),
+        repository: target.repository.to_string(),
+        digest: target.manifest.digest.clone(),
+        media_type: target.manifest.media_type.clone(),
+        size: target.manifest.bytes.len() as u64,
+        platforms: assembled.platforms,
+        lacking,
+        tags: states,
+    };
+    Ok((published, warnings))
+}
+
+impl Target<'_> {
+    /// Looks at every tag and decides: one request a tag.
+    async fn look(&self, tags: &[Tag]) -> Result<Vec<PublishedTag>> {
+        let looks = tags.iter().map(async |tag| -> Result<PublishedTag> {
+            let current = self.current(tag).await?;
+            let relation = current.as_ref().map_or(Relation::NotNewer, |(current, _)| self.relation(current));
+            let current = current.as_ref().map(|(current, _)| current);
+            let decision = index::decide(current, relation, &self.manifest.digest, self.platforms, self.partial);
+            let state = match decision {
+                Decision::Unchanged => TagState::Unchanged,
+                Decision::Write => TagState::Moved,
+                Decision::Newer => TagState::Newer,
+                Decision::FewerPlatforms => TagState::FewerPlatforms,
+            };
+            Ok(PublishedTag { tag: tag.clone(), state })
+        });
+        try_join_all(looks).await
+    }
+
+    async fn current(&self, tag: &Tag) -> Result<Option<(Current, Manifest)>> {
+        let Some(manifest) = self.run.client.manifest(&self.repository, By::Tag(tag)).await? else { return Ok(None) };
+        let current = match manifest.is_index() {
+            true => Current::of(manifest.digest.clone(), &manifest.index()?),
+            false => Current { digest: Some(manifest.digest.clone()), ..Current::default() },
+        };
+        Ok(Some((current, manifest)))
+    }
+
+    fn relation(&self, current: &Current) -> Relation {
+        let source = &self.run.plan.source;
+        index::relation(current, &source.commit, &source.commit_time, self.run.options.is_ancestor)
+    }
+
+    /// Pushes the index by digest, unless a tag shows that it is there. Where no tag will be written it may be there
+    /// without one, so the registry is asked.
+    async fn push_index(&self, states: &[PublishedTag]) -> Result<()> {
+        let by = By::Digest(&self.manifest.digest);
+        if states.iter().any(|it| it.state == TagState::Unchanged) {
+            return Ok(());
+        }
+        let writes = states.iter().any(|it| it.state == TagState::Moved);
+        if !writes && self.run.client.head_manifest(&self.repository, by).await?.is_some() {
+            return Ok(());
+        }
+        self.run.client.put_manifest(&self.repository, by, &self.manifest).await
+    }
+
+    async fn write(&self, tag: &mut PublishedTag, is_date: bool, warnings: &mut Vec<String>) -> Result<()> {
+        if tag.state != TagState::Moved {
+            return Ok(());
+        }
+        let error = match self.run.client.put_manifest(&self.repository, By::Tag(&tag.tag), &self.manifest).await {
+            Ok(()) => return Ok(()),
+            Err(error) if Client::is_tag_refusal(&error) => error,
+            Err(error) => return Err(error),
+        };
+        match self.run.client.head_manifest(&self.repository, By::Tag(&tag.tag)).await? {
+            Some(digest) if digest == self.manifest.digest => tag.state = TagState::Unchanged,
+            Some(there) if is_date => return Err(immutable(&self.repository, &tag.tag, Some(&there)).cause(error)),
+            Some(_) => {
+                tag.state = TagState::Immutable;
+                warnings.push(format!("{} stays where it is: the registry makes tags immutable", tag.tag));
+            }
+            None => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Looks again at what was written, and repairs towards the newer run.
+    async fn look_again(&self, states: &mut [PublishedTag], warnings: &mut Vec<String>) -> Result<()> {
+        for _ in 0..REPAIR_ROUNDS {
+            let written: Vec<Tag> =
+                states.iter().filter(|it| it.state == TagState::Moved).map(|it| it.tag.clone()).collect();
+            let heads = written.iter().map(|tag| self.run.client.head_manifest(&self.repository, By::Tag(tag)));
+            let heads = try_join_all(heads).await?;
+            let moved: Vec<&Tag> = written
+                .iter()
+                .zip(&heads)
+                .filter(|(_, head)| head.as_ref() != Some(&self.manifest.digest))
+                .map(|(tag, _)| tag)
+                .collect();
+            if moved.is_empty() {
+                return Ok(());
+            }
+            if !self.repair(states, &moved, warnings).await? {
+                return Ok(());
+            }
+        }
+        warnings.push(format!("another run keeps moving tags of {}: serialise the manifest jobs", self.repository));
+        Ok(())
+    }
+
+    /// Deals with tags that somebody moved after us; true when something was written and is to be looked at again.
+    async fn repair(&self, states: &mut [PublishedTag], moved: &[&Tag], warnings: &mut Vec<String>) -> Result<bool> {
+        let mut again = false;
+        for tag in moved {
+            let current = self.current(tag).await?;
+            let relation = current.as_ref().map_or(Relation::NotNewer, |(current, _)| self.relation(current));
+            match current {
+                Some((newer, manifest)) if relation == Relation::Newer => {
+                    set(states, tag, TagState::Newer);
+                    self.hand_over(states, &newer, &manifest).await?;
+                }
+                Some((older, _)) if !self.is_older(&older) => {
+                    set(states, tag, TagState::Elsewhere);
+                    warnings.push(format!("another run moved {tag} while this one published"));
+                }
+                _ => {
+                    self.run.client.put_manifest(&self.repository, By::Tag(tag), &self.manifest).await?;
+                    again = true;
+                }
+            }
+        }
+        Ok(again)
+    }
+
+    fn is_older(&self, current: &Current) -> bool {
+        let theirs = current.revision.as_deref().filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        theirs.is_some_and(|theirs| (self.run.options.is_ancestor)(theirs, &self.run.plan.source.commit) == Some(true))
+    }
+
+    /// Gives the tags that we wrote and a newer run wanted as well to that run's index.
+    async fn hand_over(&self, states: &mut [PublishedTag], newer: &Current, manifest: &Manifest) -> Result<()> {
+        let written: Vec<Tag> =
+            states.iter().filter(|it| it.state == TagState::Moved).map(|it| it.tag.clone()).collect();
+        let written: Vec<&Tag> = written.iter().collect();
+        for tag in index::repairs(newer, &written) {
+            if self.run.client.head_manifest(&self.repository, By::Tag(tag)).await?.as_ref()
+                == Some(&self.manifest.digest)
+            {
+                self.run.client.put_manifest(&self.repository, By::Tag(tag), manifest).await?;
+            }
+            set(states, tag, TagState::Newer);
+        }
+        Ok(())
+    }
+}
+
+fn set(states: &mut [PublishedTag], tag: &Tag, state: TagState) {
+    if let Some(found) = states.iter_mut().find(|it| it.tag == *tag) {
+        found.state = state;
+    }
+}
+
+/// The failure of a date tag that exists and cannot be moved.
+pub(super) fn immutable(repository: &Repository, tag: &Tag, there: Option<&Digest>) -> Error {
+    let points = there.map(|digest| format!(" and points at {digest}")).unwrap_or_default();
+    Error::new(
+        ErrorKind::RegistryError,
+        format!("{repository}:{tag} exists{points}, and the registry makes tags immutable"),
+    )
+    .hint(
+        "give each run a tag of its own: tag_template with {run} or {short_sha}, such as `{image}-{date}-{short_sha}`",
+    )
+}

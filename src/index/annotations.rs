@@ -1,0 +1,76 @@
+//! Annotations of an index: what hephy reads again later, and the standard ones (OCI image-spec,
+//! `annotations.md`).
+
+use std::collections::BTreeMap;
+
+use oci_client::manifest::ImageIndexEntry;
+
+use super::child::Child;
+use crate::oci::{Digest, Platform};
+use crate::plan::{Plan, PlannedImage, PlannedSource};
+
+/// What the image is built from.
+pub const INPUT_KEY: &str = "dev.hephy.input-key";
+/// The image's name.
+pub const IMAGE: &str = "dev.hephy.image";
+/// External bases as resolved before the build: JSON, reference → platform → digest.
+pub const BASES: &str = "dev.hephy.bases";
+/// The tags that its run wanted to point here beside the date tag, as a JSON list: a later look can tell a tag
+/// that a newer run left alone from one that an older run took back.
+pub const TAGS: &str = "dev.hephy.tags";
+
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
+pub(super) const REVISION: &str = "org.opencontainers.image.revision";
+pub(super) const CREATED: &str = "org.opencontainers.image.created";
+
+/// The annotations of an image's index. The configuration may set any but those that hephy decides by.
+#[must_use]
+pub fn of_image(plan: &Plan, image: &PlannedImage) -> BTreeMap<String, String> {
+    let json = |value: serde_json::Result<String>| value.unwrap_or_default();
+    let bases: BTreeMap<&str, &BTreeMap<Platform, Digest>> =
+        image.bases.iter().map(|base| (base.reference.as_str(), &base.digests)).collect();
+    let mut found = BTreeMap::new();
+    let mut put = |key: &str, value: String| found.insert(key.to_owned(), value);
+    put("org.opencontainers.image.source", plan.source.repository.clone());
+    put("org.opencontainers.image.version", version(plan, image));
+    if let [base] = image.bases.as_slice() {
+        put(BASE_NAME, base.reference.clone());
+        let mut digests = base.digests.values();
+        if let Some(digest) = digests.next().filter(|first| digests.all(|other| other == *first)) {
+            put(BASE_DIGEST, digest.to_string());
+        }
+    }
+    found.extend(image.annotations.clone());
+    found.retain(|key, _| !key.starts_with("dev.hephy."));
+    let mut put = |key: &str, value: String| found.insert(key.to_owned(), value);
+    put(REVISION, plan.source.commit.clone());
+    put(CREATED, plan.source.commit_time.clone());
+    put(INPUT_KEY, image.input_key.clone());
+    put(IMAGE, image.name.to_string());
+    put(BASES, json(serde_json::to_string(&bases)));
+    put(TAGS, json(serde_json::to_string(image.tags.get(1..).unwrap_or_default())));
+    found
+}
+
+/// The version of what is inside: the upstream ref, the git tag, else the date.
+fn version(plan: &Plan, image: &PlannedImage) -> String {
+    match &image.source {
+        PlannedSource::Remote { reference, .. } => reference.clone(),
+        PlannedSource::Local { .. } if plan.source.event == "tag" => plan.source.reference.clone(),
+        PlannedSource::Local { .. } => plan.date.clone(),
+    }
+}
+
+/// The child's entry, with its own base beside it: an index has one set of annotations, bases differ by platform.
+pub(super) fn with_base(image: &PlannedImage, child: &Child) -> ImageIndexEntry {
+    let mut entry = child.entry.clone();
+    if let [base] = image.bases.as_slice()
+        && let Some(digest) = base.digests.get(&child.platform)
+    {
+        let annotations = entry.annotations.get_or_insert_default();
+        annotations.entry(BASE_NAME.to_owned()).or_insert_with(|| base.reference.clone());
+        annotations.entry(BASE_DIGEST.to_owned()).or_insert_with(|| digest.to_string());
+    }
+    entry
+}
