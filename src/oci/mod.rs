@@ -1,13 +1,17 @@
 //! The vocabulary of images: digests, platforms, tags, names. Values are parsed once at the edge; one that
 //! exists is valid. Manifests and indexes are `oci-client`'s types, read and written as they stand.
 
+mod contents;
 mod digest;
+mod elf;
 mod name;
 mod platform;
 mod repository;
 mod tag;
 
+pub use contents::{Contents, Mismatch, Program, Sampled, Start};
 pub use digest::Digest;
+pub use elf::Elf;
 pub use name::ImageName;
 pub use platform::Platform;
 pub use repository::Repository;

@@ -2,6 +2,13 @@
 //!
 //! Arguments are passed as arguments, never through a shell; output is bytes; `LC_ALL=C` is set so that what a
 //! program says does not depend on the machine. A child gets the environment that [`Command`] describes.
+//!
+//! [`Command::capture`] is for short questions, [`Command::stream`] for builders: their output may be endless, and
+//! they must end with everything they started when a time limit or a signal says so.
+
+mod interrupt;
+mod log;
+mod run;
 
 pub mod daemon;
 
@@ -13,6 +20,10 @@ use std::time::{Duration, Instant};
 use duct::{Expression, IntoExecutablePath as _, cmd};
 
 use crate::error::{Error, ErrorKind, Result};
+
+pub use interrupt::Interrupt;
+pub use log::{Log, TAIL_LINES, Watch};
+pub use run::{Ended, GRACE};
 
 /// A process to start.
 #[derive(Clone, Debug)]

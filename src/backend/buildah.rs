@@ -1,0 +1,163 @@
+//! Buildah: builds into its own storage, then pushes.
+//!
+//! Which hosts speak plain HTTP is written into a `registries.conf` of the step, so that every other registry
+//! keeps its TLS; `--tls-verify=false` stands only on the push, which talks to one registry.
+
+use std::ffi::OsString;
+
+use super::{Backend, Invocation, Said, Step, Tool, no_report, parse_report};
+use crate::config::BackendName;
+use crate::error::Result;
+use crate::oci::Digest;
+
+const DIGEST_FILE: &str = "digest";
+
+pub(super) struct Buildah;
+
+impl Backend for Buildah {
+    fn name(&self) -> BackendName {
+        BackendName::Buildah
+    }
+
+    fn invocations(&self, tool: &Tool, step: &Step) -> Result<Vec<Invocation>> {
+        Ok(vec![build(tool, step), push(tool, step)])
+    }
+
+    fn digest(&self, _: &Step, read: &dyn Fn(&str) -> Option<Vec<u8>>, _: &str) -> Result<Digest> {
+        let report = read(DIGEST_FILE).ok_or_else(|| no_report(self.name()))?;
+        parse_report(self.name(), &String::from_utf8_lossy(&report))
+    }
+
+    /// `STEP 3/5: RUN make`, with `[1/2] ` in front when there are several stages.
+    fn said(&self, line: &str) -> Option<Said> {
+        let rest = match line.strip_prefix('[') {
+            Some(rest) => rest.split_once("] ")?.1,
+            None => line,
+        };
+        Said::instruction(rest.strip_prefix("STEP ")?.split_once(": ")?.1)
+    }
+
+    fn install_hint(&self) -> &'static str {
+        "apt-get install buildah"
+    }
+}
+
+fn build(tool: &Tool, step: &Step) -> Invocation {
+    let mut invocation = Invocation::new(tool);
+    invocation.arg("build").option("--file", &step.dockerfile);
+    invocation.option("--platform", step.platform.to_string()).option("--tag", step.destination());
+    // What the registry has, never a namesake that an earlier build left in the local storage.
+    invocation.arg("--pull=always");
+    if let Some(target) = &step.target {
+        invocation.option("--target", target);
+    }
+    for (name, value) in &step.build_args {
+        invocation.option("--build-arg", format!("{name}={value}"));
+    }
+    for (name, value) in &step.labels {
+        invocation.option("--label", format!("{name}={value}"));
+    }
+    for (name, value) in &step.annotations {
+        invocation.option("--annotation", format!("{name}={value}"));
+    }
+    invocation.arg("--").arg(&step.context);
+    surroundings(&mut invocation, tool, step);
+    // Works in an unprivileged job and needs no runtime; a machine that wants another isolation says so.
+    invocation.env_default.insert("BUILDAH_ISOLATION".into(), "chroot".into());
+    invocation
+}
+
+fn push(tool: &Tool, step: &Step) -> Invocation {
+    let mut invocation = Invocation::new(tool);
+    invocation.arg("push").option("--digestfile", step.work.join(DIGEST_FILE));
+    if step.insecure() {
+        invocation.arg("--tls-verify=false");
+    }
+    invocation.arg("--").arg(step.destination()).arg(format!("docker://{}", step.destination()));
+    surroundings(&mut invocation, tool, step);
+    invocation
+}
+
+fn surroundings(invocation: &mut Invocation, tool: &Tool, step: &Step) {
+    if let Some(dir) = &step.docker_config {
+        invocation.env("REGISTRY_AUTH_FILE", dir.join("config.json"));
+    }
+    if !step.insecure_hosts.is_empty() {
+        let path = step.work.join("registries.conf");
+        invocation.env("CONTAINERS_REGISTRIES_CONF", OsString::from(&path));
+        let mut text = tool.registries_conf.clone();
+        for host in &step.insecure_hosts {
+            // A TOML string: hosts are `host[:port]`, and Rust's quoting of such text is TOML's.
+            text.push_str(&format!("\n[[registry]]\nlocation = {host:?}\ninsecure = true\n"));
+        }
+        invocation.files.push((path, text.into_bytes()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::tests::{args, step, tool};
+
+    #[test]
+    fn build_and_push_get_exactly_this() {
+        let mut tool = tool("/usr/bin/buildah");
+        tool.registries_conf = "short-name-mode = \"enforcing\"".into();
+        let invocations = Buildah.invocations(&tool, &step()).unwrap();
+        assert_eq!(
+            args(&invocations[0]),
+            [
+                "build",
+                "--file=/src/-a, b/-Dockerfile",
+                "--platform=linux/arm/v7",
+                "--tag=127.0.0.1:5000/acme:app-20251015-armv7",
+                "--pull=always",
+                "--target=--target",
+                "--build-arg=A=--b c=d,e\"f",
+                "--build-arg=EMPTY=",
+                "--label=-l=--x=y, \"z\"",
+                "--annotation=a.b=c,\"d\"",
+                "--",
+                "/src/-a, b",
+            ]
+        );
+        assert_eq!(
+            args(&invocations[1]),
+            [
+                "push",
+                "--digestfile=/out/work/1/digest",
+                "--tls-verify=false",
+                "--",
+                "127.0.0.1:5000/acme:app-20251015-armv7",
+                "docker://127.0.0.1:5000/acme:app-20251015-armv7",
+            ]
+        );
+        assert_eq!(invocations[0].env_default["BUILDAH_ISOLATION"], "chroot");
+        for invocation in &invocations {
+            assert_eq!(invocation.env["REGISTRY_AUTH_FILE"], "/out/docker/config.json");
+            assert_eq!(invocation.env["CONTAINERS_REGISTRIES_CONF"], "/out/work/1/registries.conf");
+            assert_eq!(
+                String::from_utf8_lossy(&invocation.files[0].1),
+                "short-name-mode = \"enforcing\"\n[[registry]]\nlocation = \"127.0.0.1:5000\"\ninsecure = true\n\
+                 \n[[registry]]\nlocation = \"mirror:80\"\ninsecure = true\n"
+            );
+        }
+    }
+
+    #[test]
+    fn a_registry_with_tls_keeps_its_verification() {
+        let mut step = step();
+        step.insecure_hosts.clear();
+        for invocation in Buildah.invocations(&tool("/usr/bin/buildah"), &step).unwrap() {
+            assert!(!args(&invocation).contains(&"--tls-verify=false"));
+            assert!(!invocation.env.contains_key("CONTAINERS_REGISTRIES_CONF") && invocation.files.is_empty());
+        }
+    }
+
+    #[test]
+    fn instructions_are_recognised_in_the_log() {
+        assert_eq!(Buildah.said("STEP 3/5: RUN make"), Said::instruction("RUN make"));
+        assert_eq!(Buildah.said("[1/2] STEP 2/3: COPY a b"), Said::instruction("COPY a b"));
+        assert_eq!(Buildah.said("COMMIT x"), None);
+    }
+}

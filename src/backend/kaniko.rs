@@ -1,0 +1,294 @@
+//! Kaniko: `/kaniko/executor`, or its image through `docker run`.
+//!
+//! Kaniko works in the file system that it runs in and removes what is not a mount, image after image, so the
+//! directories that hephy needs are named to it, and it clears before and after each build.
+
+use std::ffi::OsString;
+
+use super::quote::csv;
+use super::{Backend, Flavour, Invocation, Said, Step, Tool, Version, no_report, parse_report};
+use crate::config::BackendName;
+use crate::error::{Error, Result};
+use crate::oci::Digest;
+
+/// Flags that came late: the flag, its first version, and what is said when a step cannot do without it.
+/// Source: the changelog of the maintained fork (osscontainertools/kaniko).
+const SINCE: &[(Flag, Version)] = &[
+    (Flag::PreCleanup, Version(1, 25, 4)),
+    (Flag::Annotation, Version(1, 25, 4)),
+    (Flag::ImageFormat, Version(1, 28, 1)),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flag {
+    PreCleanup,
+    Annotation,
+    ImageFormat,
+}
+
+/// Where a container of the executor's image finds what it needs.
+const IN_CONTAINER: (&str, &str, &str) = ("/workspace", "/kaniko/dockerfile", "/kaniko/hephy");
+const DIGEST_FILE: &str = "digest";
+
+pub(super) struct Kaniko;
+
+impl Backend for Kaniko {
+    fn name(&self) -> BackendName {
+        BackendName::Kaniko
+    }
+
+    fn invocations(&self, tool: &Tool, step: &Step) -> Result<Vec<Invocation>> {
+        refuse_what_the_version_lacks(tool, step)?;
+        let invocation = match &tool.flavour {
+            Flavour::DockerRun { image } => in_container(tool, image, step),
+            _ => direct(tool, step),
+        };
+        Ok(vec![invocation])
+    }
+
+    fn digest(&self, _: &Step, read: &dyn Fn(&str) -> Option<Vec<u8>>, _: &str) -> Result<Digest> {
+        let report = read(DIGEST_FILE).ok_or_else(|| no_report(self.name()))?;
+        parse_report(self.name(), &String::from_utf8_lossy(&report))
+    }
+
+    /// `time="…" level=info msg="RUN [\"/bin/x\"]"`: the message of an instruction is the instruction.
+    fn said(&self, line: &str) -> Option<Said> {
+        let message = line.split_once(" level=info msg=")?.1;
+        let text = if message.starts_with('"') {
+            // Go quotes as JSON does, as far as printable text goes.
+            serde_json::from_str(message).ok()?
+        } else {
+            message.to_owned()
+        };
+        Said::instruction(&text)
+    }
+
+    fn soiled_by_kill(&self, tool: &Tool) -> bool {
+        !matches!(tool.flavour, Flavour::DockerRun { .. }) && !has(tool, Flag::PreCleanup)
+    }
+
+    fn install_hint(&self) -> &'static str {
+        "run this job in a Kaniko debug image, point HEPHY_KANIKO at an executor, or install docker: \
+         its engine then runs the Kaniko image"
+    }
+}
+
+/// Whether this version knows a flag. One that does not say its version is taken for a current one: an unknown
+/// flag is then Kaniko's own, clear error.
+fn has(tool: &Tool, flag: Flag) -> bool {
+    let since = SINCE.iter().find(|(name, _)| *name == flag).map(|(_, since)| *since);
+    tool.version.is_none_or(|version| since.is_none_or(|since| version >= since))
+}
+
+fn refuse_what_the_version_lacks(tool: &Tool, step: &Step) -> Result<()> {
+    let version = tool.version.map(|version| version.to_string()).unwrap_or_default();
+    if !step.annotations.is_empty() && !(has(tool, Flag::Annotation) && has(tool, Flag::ImageFormat)) {
+        // Without an image format, annotations go into a schema 2 manifest, where they mean nothing.
+        return Err(Error::config(format!("Kaniko {version} cannot write annotations into a manifest"))
+            .hint("use Kaniko 1.28.1 or later, buildkit or buildah"));
+    }
+    // The fork takes a list here; a stage's name has no comma, so this is never what was meant.
+    if step.target.as_ref().is_some_and(|target| target.contains([',', '"'])) {
+        return Err(Error::config("a Dockerfile stage has neither a comma nor a quote in its name")
+            .hint("correct `target` in build-config.yaml"));
+    }
+    Ok(())
+}
+
+fn direct(tool: &Tool, step: &Step) -> Invocation {
+    let mut invocation = Invocation::new(tool);
+    let mut context = OsString::from("dir://");
+    context.push(&step.context);
+    invocation.option("--context", context).option("--dockerfile", &step.dockerfile);
+    invocation.option("--digest-file", step.work.join(DIGEST_FILE));
+    for path in &step.protected {
+        invocation.option("--ignore-path", path);
+    }
+    if !tool.program.starts_with("/kaniko") {
+        invocation.option("--ignore-path", &tool.program);
+    }
+    if tool.flavour == Flavour::Forced {
+        invocation.arg("--force");
+    }
+    if has(tool, Flag::PreCleanup) {
+        invocation.arg("--pre-cleanup");
+    }
+    invocation.arg("--cleanup");
+    common(&mut invocation, tool, step);
+    invocation.docker_config(step);
+    // Kaniko looks its user up, and an image without /etc/passwd answers only through these.
+    invocation.env_default.insert("USER".into(), "root".into());
+    invocation.env_default.insert("HOME".into(), "/root".into());
+    invocation
+}
+
+fn in_container(tool: &Tool, image: &str, step: &Step) -> Invocation {
+    let (workspace, dockerfiles, work) = IN_CONTAINER;
+    let mut invocation = Invocation::new(tool);
+    let name = format!("hephy-{}", &Digest::of(step.work.as_os_str().as_encoded_bytes()).hex()[..24]);
+    invocation.arg("run").arg("--rm").option("--name", &name);
+    invocation.stop = Some(vec!["kill".into(), "--".into(), name.into()]);
+    // A registry on the loopback interface is the machine's, not the container's.
+    if crate::backend::is_loopback(step.host()) {
+        invocation.arg("--network=host");
+    }
+    let mut mount = |source: &std::path::Path, target: &str, read_only: bool| {
+        let source = csv(&format!("source={}", source.display()));
+        let mode = if read_only { ",readonly" } else { "" };
+        invocation.option("--mount", format!("type=bind,{source},target={target}{mode}"));
+    };
+    let dockerfile_dir = step.dockerfile.parent().unwrap_or(&step.dockerfile);
+    mount(&step.context, workspace, true);
+    mount(dockerfile_dir, dockerfiles, true);
+    mount(&step.work, work, false);
+    if let Some(config) = &step.docker_config {
+        mount(config, "/kaniko/.docker", true);
+    }
+    invocation.arg("--").arg(image);
+    invocation.option("--context", format!("dir://{workspace}"));
+    let mut dockerfile = OsString::from(format!("{dockerfiles}/"));
+    dockerfile.push(step.dockerfile.file_name().unwrap_or_default());
+    invocation.option("--dockerfile", dockerfile).option("--digest-file", format!("{work}/{DIGEST_FILE}"));
+    common(&mut invocation, tool, step);
+    invocation
+}
+
+/// What is the same with and without a container of its own.
+fn common(invocation: &mut Invocation, tool: &Tool, step: &Step) {
+    invocation.option("--destination", step.destination());
+    invocation.option("--custom-platform", step.platform.to_string());
+    invocation.arg("--log-format=text").arg("--push-retry=3").arg("--image-download-retry=3");
+    for host in &step.insecure_hosts {
+        invocation.option("--insecure-registry", host);
+    }
+    if let Some(target) = &step.target {
+        invocation.option("--target", target);
+    }
+    for (name, value) in &step.build_args {
+        invocation.option("--build-arg", format!("{name}={value}"));
+    }
+    for (name, value) in &step.labels {
+        invocation.option("--label", format!("{name}={value}"));
+    }
+    for (name, value) in &step.annotations {
+        invocation.option("--annotation", format!("{name}={value}"));
+    }
+    if !step.annotations.is_empty() && has(tool, Flag::ImageFormat) {
+        invocation.arg("--image-format=oci");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::tests::{args, step, tool};
+
+    #[test]
+    fn the_executor_gets_exactly_this() {
+        let invocations = Kaniko.invocations(&tool("/kaniko/executor"), &step()).unwrap();
+        assert_eq!(
+            args(&invocations[0]),
+            [
+                "--context=dir:///src/-a, b",
+                "--dockerfile=/src/-a, b/-Dockerfile",
+                "--digest-file=/out/work/1/digest",
+                "--ignore-path=/src",
+                "--ignore-path=/out",
+                "--pre-cleanup",
+                "--cleanup",
+                "--destination=127.0.0.1:5000/acme:app-20251015-armv7",
+                "--custom-platform=linux/arm/v7",
+                "--log-format=text",
+                "--push-retry=3",
+                "--image-download-retry=3",
+                "--insecure-registry=127.0.0.1:5000",
+                "--insecure-registry=mirror:80",
+                "--target=--target",
+                "--build-arg=A=--b c=d,e\"f",
+                "--build-arg=EMPTY=",
+                "--label=-l=--x=y, \"z\"",
+                "--annotation=a.b=c,\"d\"",
+                "--image-format=oci",
+            ]
+        );
+        assert_eq!(invocations[0].env["DOCKER_CONFIG"], "/out/docker");
+        assert_eq!(invocations[0].env_remove, ["DOCKER_AUTH_CONFIG"]);
+        assert_eq!(invocations[0].env_default["USER"], "root");
+    }
+
+    #[test]
+    fn an_executor_elsewhere_is_protected_and_a_private_root_is_forced() {
+        let mut tool = tool("/opt/executor");
+        tool.flavour = Flavour::Forced;
+        let invocations = Kaniko.invocations(&tool, &step()).unwrap();
+        assert!(args(&invocations[0]).contains(&"--ignore-path=/opt/executor"));
+        assert!(args(&invocations[0]).contains(&"--force"));
+    }
+
+    #[test]
+    fn the_image_is_run_with_its_own_mounts_and_can_be_stopped() {
+        let mut tool = tool("/usr/bin/docker");
+        tool.flavour = Flavour::DockerRun { image: "ghcr.io/osscontainertools/kaniko:v1.28.3".into() };
+        let invocations = Kaniko.invocations(&tool, &step()).unwrap();
+        let args = args(&invocations[0]);
+        assert_eq!(
+            args[..12],
+            [
+                "run",
+                "--rm",
+                args[2],
+                "--network=host",
+                "--mount=type=bind,\"source=/src/-a, b\",target=/workspace,readonly",
+                "--mount=type=bind,\"source=/src/-a, b\",target=/kaniko/dockerfile,readonly",
+                "--mount=type=bind,source=/out/work/1,target=/kaniko/hephy",
+                "--mount=type=bind,source=/out/docker,target=/kaniko/.docker,readonly",
+                "--",
+                "ghcr.io/osscontainertools/kaniko:v1.28.3",
+                "--context=dir:///workspace",
+                "--dockerfile=/kaniko/dockerfile/-Dockerfile",
+            ]
+        );
+        let name = args[2].strip_prefix("--name=").unwrap();
+        assert_eq!(invocations[0].stop, Some(vec!["kill".into(), "--".into(), name.into()]));
+        assert!(!args.contains(&"--pre-cleanup") && !args.contains(&"--force"));
+    }
+
+    #[test]
+    fn flags_are_gated_by_version() {
+        let mut old = tool("/kaniko/executor");
+        old.version = Some(Version(1, 24, 0));
+        let mut step = step();
+        assert!(Kaniko.invocations(&old, &step).unwrap_err().hint_text().unwrap().contains("buildah"));
+        step.annotations.clear();
+        let invocations = Kaniko.invocations(&old, &step).unwrap();
+        assert!(!args(&invocations[0]).contains(&"--pre-cleanup"));
+        assert!(!args(&invocations[0]).contains(&"--image-format=oci"));
+        assert!(Kaniko.soiled_by_kill(&old));
+        old.version = Some(Version(1, 25, 4));
+        assert!(!Kaniko.soiled_by_kill(&old));
+    }
+
+    #[test]
+    fn a_stage_is_one_name() {
+        let mut step = step();
+        step.target = Some("a,b".into());
+        assert_eq!(Kaniko.invocations(&tool("/kaniko/executor"), &step).unwrap_err().kind().code(), "config_error");
+    }
+
+    #[test]
+    fn the_digest_file_is_the_report() {
+        let digest = Digest::of(b"x");
+        let file = |name: &str| (name == "digest").then(|| format!("{digest}\n").into_bytes());
+        assert_eq!(Kaniko.digest(&step(), &file, "").unwrap(), digest);
+        assert!(Kaniko.digest(&step(), &|_| None, "").is_err());
+        assert!(Kaniko.digest(&step(), &|_| Some(b"sha256:1".to_vec()), "").is_err());
+    }
+
+    #[test]
+    fn instructions_are_recognised_in_the_log() {
+        let line = r#"time="2026-11-21T08:04:50Z" level=info msg="RUN [\"/bin/busybox\",\"false\"]""#;
+        assert_eq!(Kaniko.said(line), Said::instruction(r#"RUN ["/bin/busybox","false"]"#));
+        assert_eq!(Kaniko.said(r#"time="x" level=info msg="Taking snapshot of files...""#), None);
+        assert_eq!(Kaniko.said("RUN made up by a program"), None);
+    }
+}

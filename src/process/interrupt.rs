@@ -1,0 +1,135 @@
+//! SIGINT and SIGTERM, as values.
+//!
+//! The first signal asks: builders are told to end, results so far are kept. The second one insists.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Whether the run was asked to end. Clones share one state.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    count: AtomicUsize,
+    lock: Mutex<Vec<Listener>>,
+    changed: Condvar,
+}
+
+/// Called with the number of signals so far.
+type Listener = (usize, Box<dyn Fn(usize) + Send>);
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl Interrupt {
+    /// One that listens to SIGINT, SIGTERM and SIGHUP from now on. The process no longer ends by itself on them.
+    ///
+    /// # Errors
+    /// When the system refuses the handlers.
+    pub fn install() -> Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let interrupt = Self::default();
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+            .map_err(|error| Error::internal("signals could not be caught").cause(error))?;
+        let raised = interrupt.clone();
+        std::thread::spawn(move || signals.forever().for_each(|_| raised.raise()));
+        Ok(interrupt)
+    }
+
+    /// What a signal does.
+    pub fn raise(&self) {
+        let listeners = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = self.0.count.fetch_add(1, Ordering::SeqCst) + 1;
+        for (_, listener) in listeners.iter() {
+            listener(count);
+        }
+        self.0.changed.notify_all();
+    }
+
+    /// How many signals came.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.count.load(Ordering::SeqCst)
+    }
+
+    /// The failure of a run that was asked to end; nothing otherwise.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`] after a signal.
+    pub fn check(&self) -> Result<()> {
+        if self.count() == 0 { Ok(()) } else { Err(cancelled()) }
+    }
+
+    /// Waits, but not beyond a signal.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`] after a signal.
+    pub fn sleep(&self, duration: Duration) -> Result<()> {
+        let until = Instant::now() + duration;
+        let mut guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.count() == 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            guard = self.0.changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Err(cancelled())
+    }
+
+    /// Calls `listener` at each signal until the guard is dropped; at once if one came before.
+    pub(super) fn listen(&self, listener: impl Fn(usize) + Send + 'static) -> Listening {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut listeners = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.count() > 0 {
+            listener(self.count());
+        }
+        listeners.push((id, Box::new(listener)));
+        Listening { interrupt: self.clone(), id }
+    }
+}
+
+/// The failure of a run that a signal ended.
+pub(super) fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "cancelled by a signal")
+}
+
+/// Ends listening when it is dropped.
+pub(super) struct Listening {
+    interrupt: Interrupt,
+    id: usize,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.interrupt.0.lock.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, _)| *id != self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_ends_waiting() {
+        let interrupt = Interrupt::default();
+        assert!(interrupt.check().is_ok() && interrupt.sleep(Duration::from_millis(1)).is_ok());
+        let raised = interrupt.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            raised.raise();
+        });
+        let started = Instant::now();
+        assert_eq!(interrupt.sleep(Duration::from_secs(60)).unwrap_err().kind(), ErrorKind::Cancelled);
+        assert!(started.elapsed() < Duration::from_secs(30));
+        assert_eq!(interrupt.check().unwrap_err().kind().exit_code(), 130);
+    }
+}
