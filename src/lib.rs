@@ -6,22 +6,29 @@
 //! |---|---|---|
 //! | [`error`], [`diagnostic`] | kinds of failure, findings with their places | none |
 //! | [`oci`] | digests, platforms, tags, names | none |
+//! | [`cli`] | what can be typed | none |
 //! | [`ci`] | environment and event file → what runs, where, compared with what | none |
 //! | [`git`] | trees, blobs, revisions of the repository; a missing base is fetched | runs git |
 //! | [`config`] | `build-config.yaml`, `hephy.yaml` → validated values | none |
+//! | [`dockerfile`] | stages, arguments and references of a Dockerfile | none |
 //! | [`change`] | trees × configurations → input keys, affected images, reasons | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
 //! | [`source`] | upstream clone → deterministic archive; safe unpacking | git, files |
+//! | [`backend`] | step → command line, files; result ← digest | none |
+//! | [`process`] | starts every process: time limits, signals, logs | processes |
 //! | [`result`] | what a build job leaves behind | none |
 //! | [`index`] | platform digests → image index, checks, which tags move | none |
-//! | [`backend`] | step → command line, files; result ← digest | none |
+//! | [`registry`] | distribution API: credentials, retries, blobs, manifests, tags | network |
+//! | [`table`] | tables, sizes and times for people | none |
+//! | [`report`] | stdout is data, stderr is talk | stdout, stderr |
+//! | [`commands`] | one file a subcommand: gather → decide → act | all of them |
 
-pub mod cli;
 pub mod diagnostic;
 pub mod error;
 pub mod oci;
 
 pub mod ci;
+pub mod cli;
 pub mod git;
 
 pub mod config;
@@ -33,14 +40,14 @@ pub mod plan;
 pub mod source;
 
 pub mod backend;
-pub mod index;
+pub mod process;
 pub mod result;
 
-pub mod commands;
-pub mod process;
+pub mod index;
+pub mod registry;
+
 pub mod report;
 pub mod table;
-pub mod registry;
 
 pub mod commands;
 

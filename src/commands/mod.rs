@@ -1,6 +1,4 @@
-//! One file a subcommand: gather, let the pure rooms decide, act.
-
-pub mod local_registry;
 //! One module a subcommand: gather, let the pure rooms decide, act.
 
+pub mod local_registry;
 pub mod manifest;
