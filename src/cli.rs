@@ -114,9 +114,9 @@ pub struct SelectArgs {
     /// Compare with the commit where this one's history and ours part.
     #[arg(long, value_name = "REV", help_heading = "Comparison", conflicts_with = "all", allow_hyphen_values = true)]
     pub merge_base: Option<String>,
-    /// Count commits only, not the working tree (always so in CI).
-    #[arg(long, help_heading = "Comparison")]
-    pub head: bool,
+    /// Count commits only, not the working tree (always so in CI); a revision builds that one instead of HEAD.
+    #[arg(long, value_name = "REV", num_args = 0..=1, default_missing_value = "HEAD", require_equals = true, help_heading = "Comparison")]
+    pub head: Option<String>,
     /// Build every image.
     #[arg(long, help_heading = "Images")]
     pub all: bool,

@@ -51,4 +51,5 @@ pub mod table;
 
 pub mod commands;
 
+pub use commands::run;
 pub use error::{Error, ErrorKind, Result};

@@ -1,3 +1,9 @@
-//! The `hephy` command.
+//! The `hephy` command: parse, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    hephy::run(&hephy::cli::Cli::parse())
+}

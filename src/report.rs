@@ -88,9 +88,14 @@ impl Report {
     /// # Errors
     /// When stdout cannot be written.
     pub fn json<T: Serialize>(&self, document: &T) -> Result<()> {
-        if !self.is_json() {
-            return Ok(());
-        }
+        if self.is_json() { self.document(document) } else { Ok(()) }
+    }
+
+    /// A document that was asked for as such, whatever the mode.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn document<T: Serialize>(&self, document: &T) -> Result<()> {
         let mut text = serde_json::to_vec_pretty(document)
             .map_err(|error| Error::internal("the result could not be written as JSON").cause(error))?;
         text.push(b'\n');

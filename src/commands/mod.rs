@@ -1,4 +1,15 @@
 //! One module a subcommand: gather, let the pure rooms decide, act.
 
+pub mod builders;
+mod dispatch;
+pub mod explain;
+pub mod graph;
 pub mod local_registry;
 pub mod manifest;
+pub mod plan;
+pub mod planning;
+pub mod published;
+pub mod session;
+pub mod survey;
+
+pub use dispatch::run;

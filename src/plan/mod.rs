@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{BackendName, KoConfig, Layout};
+use crate::error::{Error, Result};
 use crate::oci::{Digest, ImageName, Platform, Tag};
 
 /// Version of the document that this hephy writes and reads.
@@ -303,6 +304,35 @@ pub struct UnchangedImage {
 }
 
 impl Plan {
+    /// Reads `plan.json`.
+    ///
+    /// # Errors
+    /// When it is no plan, or one of another version.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let malformed = |error| {
+            Error::config("plan.json is not a plan").cause(error).hint("it is written by hephy prepare; run that again")
+        };
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(malformed)?;
+        if version != VERSION {
+            return Err(Error::config(format!("plan.json has version {version}, this hephy reads version {VERSION}"))
+                .hint("use the same version of hephy in all jobs of a pipeline"));
+        }
+        serde_json::from_slice(bytes).map_err(malformed)
+    }
+
+    /// `plan.json`: indented, ending in a newline.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        // Maps with text keys and plain values cannot fail to be written.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
     /// The image of this name.
     #[must_use]
     pub fn image(&self, name: &str) -> Option<&PlannedImage> {

@@ -68,6 +68,12 @@ pub struct Retry {
     pub wait: Duration,
 }
 
+impl std::fmt::Display for Retry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; trying again in {:.1} s", self.reason, self.wait.as_secs_f64())
+    }
+}
+
 /// Reads `Retry-After` (RFC 9110 §10.2.3): seconds, or a date, of which `now` is taken away.
 pub(super) fn retry_after(value: &str, now: jiff::Timestamp) -> Option<Duration> {
     let value = value.trim();

@@ -1,0 +1,64 @@
+//! From what was typed to the command that does it.
+
+use clap::CommandFactory as _;
+
+use super::session::Session;
+use crate::ci::Env;
+use crate::cli::{Cli, Command, SchemaDocument};
+use crate::error::{Error, Result};
+
+/// Runs the command and says what failed. Gives the exit code.
+pub fn run(cli: &Cli) -> std::process::ExitCode {
+    // Variables that are not UTF-8 name nothing that hephy reads.
+    let env: Env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let outcome = Session::new(&cli.global, env).map(|session| {
+        let result = command(&session, cli);
+        if let Err(error) = &result {
+            session.report.error(error);
+        }
+        result
+    });
+    match outcome {
+        Ok(Ok(())) => std::process::ExitCode::SUCCESS,
+        Ok(Err(error)) => error.kind().exit_code().into(),
+        Err(error) => {
+            let report = crate::report::Report::new(&cli.global, true, crate::report::Groups::None);
+            report.error(&error);
+            error.kind().exit_code().into()
+        }
+    }
+}
+
+fn command(session: &Session, cli: &Cli) -> Result<()> {
+    match &cli.command {
+        Command::Plan(args) => super::plan::run(session, args),
+        Command::Graph(args) => super::graph::run(session, args),
+        Command::Schema(args) => schema(session, args.document),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "hephy", &mut script);
+            session.report.text(&String::from_utf8_lossy(&script))
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut page)
+                .map_err(|error| Error::internal("the manual page could not be made").cause(error))?;
+            session.report.text(&String::from_utf8_lossy(&page))
+        }
+        _ => Err(Error::internal("this command is being merged")),
+    }
+}
+
+fn schema(session: &Session, document: SchemaDocument) -> Result<()> {
+    let schema = match document {
+        SchemaDocument::Config => crate::config::image_schema(),
+        SchemaDocument::Root => crate::config::root_schema(),
+        SchemaDocument::Plan => schemars::schema_for!(crate::plan::Plan).to_value(),
+        SchemaDocument::Result => schemars::schema_for!(crate::result::BuildResult).to_value(),
+        SchemaDocument::Manifest => schemars::schema_for!(super::manifest::Published).to_value(),
+    };
+    session.report.document(&schema)
+}

@@ -1,0 +1,194 @@
+//! `hephy plan --explain DIR`: why this image is built, or why it is not.
+
+use serde::Serialize;
+
+use super::planning::{Planning, Sides};
+use super::session::Session;
+use crate::change::{Difference, FileNote, ImageChange, Keyed, State, file_notes};
+use crate::diagnostic::{escape, escape_cut, nearest};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::assemble::Candidate;
+use crate::plan::{DependencyVia, Reason};
+use crate::table::columns;
+
+/// Everything that is said of one image.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    dir: String,
+    image: Option<String>,
+    built: bool,
+    reasons: Vec<Reason>,
+    base: Option<String>,
+    compared_with: String,
+    key_was: Option<String>,
+    key_now: Option<String>,
+    files: Vec<FileNote>,
+    fields: Vec<FieldNote>,
+    dependencies: Vec<DependencyNote>,
+    dependents: Vec<String>,
+}
+
+/// One field of the configuration that differs.
+#[derive(Debug, Serialize)]
+struct FieldNote {
+    field: String,
+    was: Option<serde_json::Value>,
+    now: Option<serde_json::Value>,
+}
+
+/// One image that this one is built on.
+#[derive(Debug, Serialize)]
+struct DependencyNote {
+    image: String,
+    was: Option<String>,
+    now: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is no such image directory.
+pub(super) fn run(session: &Session, planning: &Planning, dir: &str) -> Result<()> {
+    let dir = dir.trim_start_matches("./").trim_end_matches('/');
+    let dir = if dir.is_empty() { "." } else { dir };
+    let shown = |change: &&ImageChange| if change.dir.is_root() { "." == dir } else { change.dir.to_string() == dir };
+    let Some(change) = planning.changes.iter().find(shown) else { return Err(unknown(planning, dir)) };
+    let explanation = explain(planning, change, dir);
+    session.report.json(&explanation)?;
+    session.report.text(&text(&explanation, &change.state))
+}
+
+fn unknown(planning: &Planning, dir: &str) -> Error {
+    let error = Error::new(ErrorKind::NotFound, format!("{} is not an image directory", escape(dir)));
+    let dirs: Vec<String> = planning.changes.iter().map(|change| change.dir.to_string()).collect();
+    match nearest(dir, dirs.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error.hint("an image directory holds a build-config.yaml; hephy graph lists them"),
+    }
+}
+
+fn explain(planning: &Planning, change: &ImageChange, dir: &str) -> Explanation {
+    let sides = &planning.sides;
+    let candidate = planning.candidates.iter().position(|candidate| candidate.dir == dir);
+    let decided = candidate.and_then(|index| planning.candidates.get(index));
+    let (now, was) = (sides.head_keys.get(&change.dir), sides.base_keys.get(&change.dir));
+    let (mut fields, mut dependencies) = (Vec::new(), Vec::new());
+    if let State::Changed(differences) = &change.state {
+        for difference in differences {
+            match difference {
+                Difference::Field { name, old, new } => {
+                    fields.push(FieldNote { field: name.clone(), was: old.clone(), now: new.clone() });
+                }
+                Difference::Backend { old, new } => fields.push(FieldNote {
+                    field: "build_backend".into(),
+                    was: serde_json::to_value(old).ok(),
+                    now: serde_json::to_value(new).ok(),
+                }),
+                Difference::Source { old, new } => fields.push(FieldNote {
+                    field: "source".into(),
+                    was: serde_json::to_value(old).ok(),
+                    now: serde_json::to_value(new).ok(),
+                }),
+                Difference::Dependency { name, old, new } => dependencies.push(DependencyNote {
+                    image: name.clone(),
+                    was: old.as_ref().map(ToString::to_string),
+                    now: new.as_ref().map(ToString::to_string),
+                }),
+                Difference::Files(_) | Difference::InvalidBase => {}
+            }
+        }
+    }
+    Explanation {
+        dir: dir.to_owned(),
+        image: decided.map(|candidate| candidate.name.to_string()),
+        built: decided.is_some_and(|candidate| !candidate.reasons.is_empty()),
+        reasons: decided.map(|candidate| candidate.reasons.clone()).unwrap_or_default(),
+        base: sides.base_commit.id().map(|id| id.to_string()),
+        compared_with: sides.base_commit.text(),
+        key_was: was.map(|keyed| keyed.key.to_string()),
+        key_now: now.map(|keyed| keyed.key.to_string()),
+        files: files(sides, now, was),
+        fields,
+        dependencies,
+        dependents: candidate.map(|index| dependents(&planning.candidates, index)).unwrap_or_default(),
+    }
+}
+
+fn files(sides: &Sides, now: Option<&Keyed>, was: Option<&Keyed>) -> Vec<FileNote> {
+    match (now, was, &sides.base) {
+        (Some(now), Some(was), Some(base)) => file_notes((&sides.head, now), (base, was), &sides.changes),
+        _ => Vec::new(),
+    }
+}
+
+fn dependents(candidates: &[Candidate], index: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    for candidate in candidates {
+        for edge in candidate.edges.iter().filter(|edge| edge.to == index) {
+            found.push(match &edge.via {
+                DependencyVia::Variable { name, line } => {
+                    format!("{} (ARG {name}, {}:{line})", candidate.name, candidate.config.dockerfile_path)
+                }
+                DependencyVia::Reference { text, line } => {
+                    format!("{} ({}, {}:{line})", candidate.name, escape(text), candidate.config.dockerfile_path)
+                }
+                DependencyVia::DependsOn => format!("{} (depends_on)", candidate.name),
+            });
+        }
+    }
+    found
+}
+
+fn text(it: &Explanation, state: &State) -> String {
+    let name = it.image.clone().unwrap_or_else(|| escape(&it.dir));
+    let mut out = format!("{name} {}\n", headline(it, state));
+    let short = |key: &Option<String>| key.as_deref().and_then(|key| key.get(..6)).map(|key| format!("{key}…"));
+    let base = it.base.as_deref().and_then(|id| id.get(..7));
+    match (short(&it.key_was), short(&it.key_now)) {
+        (Some(was), Some(now)) if it.key_was != it.key_now => {
+            out.push_str(&format!("  was  {was}  at {}\n  now  {now}\n", base.unwrap_or("the base")));
+        }
+        (_, Some(now)) => out.push_str(&format!("  key  {now}  {}\n", escape(&it.compared_with))),
+        (Some(was), None) => out.push_str(&format!("  was  {was}  at {}\n", base.unwrap_or("the base"))),
+        (None, None) => {}
+    }
+    let mut rows = Vec::new();
+    for file in &it.files {
+        let letter = format!("  {}", file.status.letter());
+        rows.push(vec![letter, file.path.to_string(), file.why.clone().unwrap_or_default()]);
+    }
+    let value = |value: &Option<serde_json::Value>| match value {
+        Some(value) => escape_cut(&value.to_string(), 60),
+        None => "–".to_owned(),
+    };
+    for field in &it.fields {
+        rows.push(vec!["  ~".into(), format!("`{}`", field.field), format!("{} → {}", value(&field.was), value(&field.now))]);
+    }
+    for on in &it.dependencies {
+        let key = |key: &Option<String>| short(key).unwrap_or_else(|| "–".into());
+        rows.push(vec!["  ^".into(), on.image.clone(), format!("its key: {} → {}", key(&on.was), key(&on.now))]);
+    }
+    if !rows.is_empty() {
+        out.push('\n');
+        for line in columns(&rows) {
+            out.push_str(&line);
+            out.push('\n');
+        }
+    }
+    if !it.dependents.is_empty() {
+        out.push_str(&format!("\nbuilt on it: {}\n", it.dependents.join(", ")));
+    }
+    out
+}
+
+fn headline(it: &Explanation, state: &State) -> String {
+    let reasons = it.reasons.iter().map(|reason| escape(&reason.text)).collect::<Vec<_>>().join("; ");
+    match (it.built, state) {
+        (true, State::Changed(_)) => format!("will be built: {reasons}"),
+        (true, _) => format!("will be built: {reasons}"),
+        (false, State::Removed) => "is gone: its build-config.yaml went away; what was published stays".to_owned(),
+        (false, State::Invalid { .. }) => "is left alone: its configuration is invalid; hephy check says why".to_owned(),
+        (false, State::Unchanged) => "is left alone: its input key is the same".to_owned(),
+        (false, _) => "is left alone: it changed, and was not asked for".to_owned(),
+    }
+}

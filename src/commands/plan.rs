@@ -1,0 +1,26 @@
+//! `hephy plan`: what prepare would decide. Writes nothing.
+
+use super::planning::{Planning, planning};
+use super::session::Session;
+use crate::cli::PlanArgs;
+use crate::error::Result;
+use crate::plan::assemble::{Resolved, assemble};
+use crate::plan::show;
+
+/// Runs the command.
+///
+/// # Errors
+/// Those of [`planning`], and an unknown directory for `--explain`.
+pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
+    let planning = planning(session, &args.select)?;
+    if let Some(dir) = &args.explain {
+        return super::explain::run(session, &planning, dir);
+    }
+    let Planning { facts, candidates, removed, warnings, .. } = planning;
+    for warning in &warnings {
+        session.report.warn(warning);
+    }
+    let plan = assemble(facts, &candidates, &Resolved::default(), removed, warnings);
+    session.report.json(&plan)?;
+    session.report.text(&show::text(&plan))
+}

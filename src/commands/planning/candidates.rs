@@ -1,0 +1,272 @@
+//! From surveyed images to the plan's candidates: tags, build arguments, upstream commits, offers of the runners.
+
+use std::collections::BTreeMap;
+
+use crate::change::Keyed;
+use crate::commands::session::Session;
+use crate::commands::survey::{Rules, Survey, UpstreamCommits};
+use crate::config::{ContextFrom, ImageConfig, Source};
+use crate::diagnostic::{Diagnostic, escape};
+use crate::error::{Error, Result};
+use crate::oci::ImageName;
+use crate::plan::args::{Variables, expand};
+use crate::plan::assemble::Candidate;
+use crate::plan::graph::ExternalBase;
+use crate::plan::tags::{ImageTags, TagFacts, TagInput};
+use crate::plan::{PlannedSource, Reason};
+use crate::source::{Upstream, resolve};
+
+/// What `${VAR}` in build arguments may name.
+struct Known<'a> {
+    session: &'a Session,
+    survey: &'a Survey,
+    registry: Option<&'a str>,
+}
+
+impl Variables for Known<'_> {
+    fn registry(&self) -> Option<&str> {
+        self.registry
+    }
+
+    fn allowed(&self, name: &str) -> Option<Option<String>> {
+        let allowed = self.survey.root.build_args_env.iter().any(|allowed| allowed == name);
+        allowed.then(|| self.session.env.get(name).cloned())
+    }
+}
+
+/// The tags of every image with a valid configuration, by index.
+///
+/// # Errors
+/// For every tag of an image to be built that is illegal, and for two images that would write the same tag.
+pub(super) fn all_tags(
+    survey: &Survey,
+    decided: &[Vec<Reason>],
+    facts: &TagFacts,
+) -> Result<BTreeMap<usize, ImageTags>> {
+    let mut tags = BTreeMap::new();
+    let mut findings = Vec::new();
+    for (index, image) in survey.images.iter().enumerate() {
+        let Some(config) = image.config().filter(|_| image.illegal.is_none()) else { continue };
+        let input = TagInput {
+            name: &image.name,
+            upstream_ref: match &config.source {
+                Source::Remote { reference, .. } => Some(reference),
+                Source::Local { .. } => None,
+            },
+            template: config.tag_template.as_deref(),
+            additional: &config.additional_tags,
+            platforms: &config.platforms,
+        };
+        match facts.tags_of(&input) {
+            Ok(found) => drop(tags.insert(index, found)),
+            Err(problems) if !decided[index].is_empty() => {
+                findings.extend(problems.into_iter().map(|problem| {
+                    Diagnostic::error(&image.file, image.parsed.spans.of(&problem.field), problem.message)
+                }));
+            }
+            Err(_) => {}
+        }
+    }
+    findings.extend(collisions(survey, facts, &tags));
+    if findings.is_empty() {
+        return Ok(tags);
+    }
+    Err(Error::config("these tags cannot be written").diagnostics(findings))
+}
+
+/// Two images that would write the same tag (specification §3): `a` with `b-latest`, and `a-b` with `latest`.
+fn collisions(survey: &Survey, facts: &TagFacts, tags: &BTreeMap<usize, ImageTags>) -> Vec<Diagnostic> {
+    let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for (index, found) in tags {
+        let image = &survey.images[*index];
+        let place = match facts.layout {
+            crate::config::Layout::Single => String::new(),
+            crate::config::Layout::PerImage => image.name.as_str().to_lowercase(),
+        };
+        for tag in found.index.iter().chain(found.by_arch.values()) {
+            let owner = *owners.entry(format!("{place}:{tag}")).or_insert(*index);
+            if owner != *index {
+                let other = &survey.images[owner];
+                findings.push(Diagnostic::error(
+                    &image.file,
+                    image.parsed.spans.of("additional_tags"),
+                    format!("`{}` and `{}` would both write the tag {tag}", other.dir, image.dir),
+                ));
+                break;
+            }
+        }
+    }
+    findings
+}
+
+/// The commits that the refs of remote images mean, by index: one question an upstream repository, all at once.
+/// What cannot be resolved is a failure where the image is to be built, and a warning elsewhere.
+///
+/// # Errors
+/// The first failure of an image that is to be built.
+pub(super) fn upstream_commits(survey: &Survey, decided: &[Vec<Reason>]) -> Result<(UpstreamCommits, Vec<String>)> {
+    let mut wanted = Vec::new();
+    for (index, image) in survey.images.iter().enumerate() {
+        if let Some(Source::Remote { repository, reference }) = image.config().map(|config| &config.source) {
+            wanted.push((index, Upstream { repository: repository.clone(), reference: reference.clone() }));
+        }
+    }
+    let requests: Vec<Upstream> = wanted.iter().map(|(_, upstream)| upstream.clone()).collect();
+    let mut commits = UpstreamCommits::new();
+    let mut warnings = Vec::new();
+    if requests.is_empty() {
+        return Ok((commits, warnings));
+    }
+    for ((index, upstream), resolved) in wanted.iter().zip(resolve(&requests)) {
+        match resolved {
+            Ok(resolved) => drop(commits.insert(*index, resolved.commit)),
+            Err(error) if !decided[*index].is_empty() => return Err(error),
+            Err(error) => warnings.push(format!(
+                "{}: {} of {} could not be looked up: {error}",
+                survey.images[*index].name,
+                escape(&upstream.reference),
+                escape(&upstream.repository)
+            )),
+        }
+    }
+    Ok((commits, warnings))
+}
+
+/// Everything that was decided, to be put together.
+pub(super) struct Parts<'a> {
+    pub(super) survey: &'a Survey,
+    pub(super) rules: &'a Rules<'a>,
+    pub(super) facts: &'a TagFacts,
+    pub(super) registry: Option<&'a str>,
+    pub(super) keyed: &'a [Option<Keyed>],
+    pub(super) decided: Vec<Vec<Reason>>,
+    pub(super) tags: BTreeMap<usize, ImageTags>,
+    pub(super) commits: &'a UpstreamCommits,
+}
+
+/// The candidates, and the warnings on the way. Images that have no key (their configuration is invalid) are left
+/// out; nothing that is to be built is among them.
+///
+/// # Errors
+/// For every build argument that cannot be expanded.
+pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Candidate>> {
+    let known = Known { session, survey: parts.survey, registry: parts.registry };
+    let position = positions(&parts);
+    let mut candidates = Vec::with_capacity(position.len());
+    let mut findings = Vec::new();
+    for (index, image) in parts.survey.images.iter().enumerate() {
+        let (Some(config), Some(keyed), Some(_)) = (image.config(), &parts.keyed[index], position.get(&index)) else {
+            continue;
+        };
+        let uses = &parts.survey.uses[index];
+        let planned = !parts.decided[index].is_empty();
+        let dependencies: Vec<&ImageName> =
+            parts.survey.edges[index].iter().map(|to| &parts.survey.images[*to].name).collect();
+        let args = match expand(&config.build_args, parts.facts, &known, &dependencies) {
+            Ok(args) => args,
+            Err(problems) => {
+                if planned {
+                    findings.extend(problems.into_iter().map(|problem| {
+                        let span = image.parsed.spans.of(&problem.field);
+                        let mut finding = Diagnostic::error(&image.file, span, problem.message);
+                        finding.notes.extend(problem.note);
+                        finding
+                    }));
+                }
+                Vec::new()
+            }
+        };
+        let edges = uses
+            .edges
+            .iter()
+            .filter_map(|edge| {
+                let to = *position.get(&edge.to)?;
+                Some(crate::plan::graph::Edge { to, ..edge.clone() })
+            })
+            .collect();
+        candidates.push(Candidate {
+            name: image.name.clone(),
+            dir: image.dir.clone(),
+            config: config.clone(),
+            input_key: keyed.key.to_string(),
+            reasons: parts.decided[index].clone(),
+            tags: parts.tags[&index].clone(),
+            args,
+            source: planned_source(image, config, parts.commits.get(&index)),
+            backend: image.backend(parts.rules),
+            edges,
+            bases: bases(config, &uses.bases),
+        });
+    }
+    if findings.is_empty() { Ok(candidates) } else { Err(Error::config("these build arguments have no value").diagnostics(findings)) }
+}
+
+/// Index among the candidates by index among the images.
+fn positions(parts: &Parts<'_>) -> BTreeMap<usize, usize> {
+    let usable = |index: &usize| {
+        parts.keyed[*index].is_some() && parts.tags.contains_key(index) && parts.survey.images[*index].illegal.is_none()
+    };
+    (0..parts.survey.images.len()).filter(usable).enumerate().map(|(to, from)| (from, to)).collect()
+}
+
+fn planned_source(
+    image: &crate::commands::survey::Image,
+    config: &ImageConfig,
+    commit: Option<&String>,
+) -> PlannedSource {
+    match &config.source {
+        Source::Local { from: ContextFrom::Directory } => PlannedSource::Local { root: image.dir.clone() },
+        Source::Local { from: ContextFrom::Repository } => PlannedSource::Local { root: ".".into() },
+        Source::Remote { repository, reference } => PlannedSource::Remote {
+            repository: repository.clone(),
+            reference: reference.clone(),
+            commit: commit.cloned(),
+            archive: None,
+            archive_digest: None,
+            keep_git: config.keep_git,
+            submodules: config.submodules,
+        },
+    }
+}
+
+/// The bases of the Dockerfile, and that of ko.
+fn bases(config: &ImageConfig, found: &[ExternalBase]) -> Vec<ExternalBase> {
+    let ko = config.ko_config.as_ref().and_then(|ko| ko.base_image.clone()).map(|reference| ExternalBase {
+        reference,
+        platform: None,
+        line: 0,
+        wanted_for: config.platforms.clone(),
+    });
+    found.iter().cloned().chain(ko).collect()
+}
+
+/// Jobs declare what they offer (specification §8): `HEPHY_BACKENDS` (`kaniko@1.28.3,ko`), `HEPHY_ARCHES`.
+///
+/// # Errors
+/// For an image that none of them can build.
+pub(super) fn check_offers(session: &Session, candidates: &[Candidate]) -> Result<()> {
+    let list = |name: &str| -> Option<Vec<String>> {
+        let value = session.env.get(name).filter(|value| !value.trim().is_empty())?;
+        Some(value.split(',').map(|word| word.trim().to_lowercase()).collect())
+    };
+    let backends = list("HEPHY_BACKENDS");
+    let arches = list("HEPHY_ARCHES");
+    for candidate in candidates.iter().filter(|it| !it.reasons.is_empty() && it.config.manual_images.is_none()) {
+        let word = candidate.backend.word();
+        let offered = |offers: &Vec<String>| offers.iter().any(|offer| offer.split('@').next() == Some(word));
+        if let Some(offers) = backends.as_ref().filter(|offers| !offered(offers)) {
+            return Err(Error::config(format!("no job can build {}: it wants {word}", candidate.name))
+                .cause(anyhow::anyhow!("HEPHY_BACKENDS offers {}", escape(&offers.join(", "))))
+                .hint("set another build_backend, or add a job that has this builder"));
+        }
+        for arch in candidate.config.platforms.iter().map(crate::oci::Platform::arch) {
+            if let Some(offers) = arches.as_ref().filter(|offers| !offers.contains(&arch)) {
+                return Err(Error::config(format!("no job can build {} for {arch}", candidate.name))
+                    .cause(anyhow::anyhow!("HEPHY_ARCHES offers {}", escape(&offers.join(", "))))
+                    .hint("take the platform away, or add a runner of this architecture"));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The ground a plan stands on: what started the run, the repository, where images go.
+
+use std::path::PathBuf;
+
+use crate::ci::{self, CiContext, Overrides};
+use crate::change::RepoPath;
+use crate::cli::SelectArgs;
+use crate::commands::session::Session;
+use crate::commands::survey::Rules;
+use crate::config::{BackendName, Layout};
+use crate::error::{Error, Result};
+use crate::git::{Loaded, Repository};
+use crate::oci;
+use crate::plan::PlanSource;
+use crate::plan::tags::TagFacts;
+
+/// What is known before any tree is read.
+pub(super) struct Ground {
+    pub(super) context: CiContext,
+    pub(super) repository: Repository,
+    /// Top of the checkout.
+    pub(super) root: PathBuf,
+    /// Directories of the working tree that do not count.
+    pub(super) exclude: Vec<RepoPath>,
+    /// Address of the repository without credentials; its directory's name where it has none.
+    pub(super) address: String,
+    /// Name of an image in the root.
+    pub(super) name: String,
+    /// The registry that flags and environment name.
+    pub(super) explicit_registry: Option<String>,
+    /// The platform's own.
+    pub(super) platform_registry: Option<String>,
+    /// The builder of images for which nobody named one.
+    pub(super) default_backend: BackendName,
+    /// What `GIT_ALLOW_PROTOCOL` adds.
+    pub(super) transports: Vec<String>,
+}
+
+impl Ground {
+    pub(super) fn new(session: &Session, select: &SelectArgs) -> Result<Self> {
+        let overrides =
+            Overrides { base: select.base.clone(), merge_base: select.merge_base.clone(), head: select.head.clone() };
+        let context = session.context(&overrides)?;
+        let repository = Repository::open(&session.dir)?.fetch_url(context.fetch_url.clone());
+        let root = repository.root().map_or_else(|| session.dir.clone(), std::path::Path::to_path_buf);
+        let address = context.repository.clone().or_else(|| repository.origin()).unwrap_or_else(|| repository.name());
+        let last = address.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
+        let name = last.trim_end_matches(".git").to_owned();
+        Ok(Self {
+            exclude: excluded(session, &root),
+            explicit_registry: explicit_registry(session, select),
+            platform_registry: platform_registry(session, &context),
+            default_backend: default_backend(&context),
+            transports: transports(session),
+            name,
+            address,
+            root,
+            context,
+            repository,
+        })
+    }
+
+    /// What is the same for every image.
+    pub(super) fn rules(&self, select: &SelectArgs) -> Rules<'_> {
+        Rules {
+            registry: self.explicit_registry.as_deref(),
+            platform_registry: self.platform_registry.as_deref(),
+            layout: select.layout,
+            backend: select.backend,
+            default_backend: self.default_backend,
+            extra_transports: &self.transports,
+            repository_name: &self.name,
+        }
+    }
+
+    /// The facts that tags are made of.
+    pub(super) fn tag_facts(&self, loaded: &Loaded<'_>, layout: Layout) -> TagFacts {
+        let created = self.context.created_at.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        let date = created.unwrap_or_else(jiff::Timestamp::now).strftime("%Y%m%d").to_string();
+        let branch = match self.context.platform {
+            ci::Platform::Local => self.repository.branch(),
+            _ => self.context.branch.clone(),
+        };
+        TagFacts {
+            date,
+            commit: loaded.commit.as_ref().map_or_else(|| "0".repeat(40), |commit| commit.id.to_string()),
+            branch,
+            run: self.context.run_number.map(|number| number.to_string()),
+            layout,
+        }
+    }
+
+    /// What is built, for the plan.
+    pub(super) fn plan_source(&self, loaded: &Loaded<'_>) -> PlanSource {
+        let dirty = if loaded.dirty { "-dirty" } else { "" };
+        let commit = loaded.commit.as_ref();
+        let time = commit.and_then(|commit| jiff::Timestamp::from_second(commit.time).ok()).unwrap_or_default();
+        let reference = self.context.reference().map(str::to_owned).or_else(|| self.repository.branch());
+        PlanSource {
+            repository: self.address.clone(),
+            commit: format!("{}{dirty}", commit.map_or_else(|| "0".repeat(40), |commit| commit.id.to_string())),
+            commit_time: time.to_string(),
+            reference: reference.unwrap_or_else(|| "HEAD".to_owned()),
+            base: loaded.base_commit.id().map(|id| id.to_string()),
+            event: self.context.event.word().to_owned(),
+        }
+    }
+}
+
+/// `--out` below the root: what hephy writes never counts as a change.
+fn excluded(session: &Session, root: &std::path::Path) -> Vec<RepoPath> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let out = session.out_below(root);
+    let relative = out.strip_prefix(root).ok().filter(|path| !path.as_os_str().is_empty());
+    relative.map(|path| RepoPath::new(path.as_os_str().as_bytes())).into_iter().collect()
+}
+
+/// `--registry` and `HEPHY_REGISTRY` (which clap reads), then `ECR_REGISTRY`.
+fn explicit_registry(session: &Session, select: &SelectArgs) -> Option<String> {
+    let set = |name: &str| session.env.get(name).filter(|value| !value.is_empty()).cloned();
+    select.registry.clone().filter(|value| !value.is_empty()).or_else(|| set("ECR_REGISTRY"))
+}
+
+/// `CI_REGISTRY_IMAGE` on GitLab, `ghcr.io/<owner>/<repo>` on GitHub.
+fn platform_registry(session: &Session, context: &CiContext) -> Option<String> {
+    let set = |name: &str| session.env.get(name).filter(|value| !value.is_empty());
+    match context.platform {
+        ci::Platform::Gitlab => set("CI_REGISTRY_IMAGE").cloned(),
+        ci::Platform::Github => set("GITHUB_REPOSITORY").map(|name| format!("ghcr.io/{}", name.to_lowercase())),
+        ci::Platform::Local => None,
+    }
+}
+
+/// Kaniko in CI, the first builder found on a developer's machine.
+fn default_backend(context: &CiContext) -> BackendName {
+    if context.commits_only {
+        return BackendName::Kaniko;
+    }
+    crate::commands::builders::first_found().unwrap_or(BackendName::Kaniko)
+}
+
+fn transports(session: &Session) -> Vec<String> {
+    let list = session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str).unwrap_or_default();
+    list.split(':').filter(|name| !name.is_empty()).map(str::to_lowercase).collect()
+}
+
+/// Where images go.
+pub(super) struct Destination {
+    pub(super) registry: Option<String>,
+    pub(super) layout: Layout,
+}
+
+/// Settles the registry out of everything that may name one; `none` names none.
+///
+/// # Errors
+/// When it is not `host[:port]/repository`.
+pub(super) fn destination(
+    explicit: Option<&str>,
+    root: &crate::config::RootConfig,
+    platform: Option<&str>,
+    layout: Option<Layout>,
+) -> Result<Destination> {
+    let layout = layout.or(root.layout).unwrap_or_default();
+    let chosen = explicit.or(root.registry.as_deref()).or(platform).filter(|text| *text != "none");
+    let Some(text) = chosen else { return Ok(Destination { registry: None, layout }) };
+    let text = text.trim_end_matches('/');
+    oci::Repository::parse(text).map_err(|error| {
+        Error::usage(format!("`{}` is no registry to publish to", crate::diagnostic::escape_cut(text, 160)))
+            .cause(error)
+            .hint("a registry is host[:port]/repository, such as ghcr.io/acme/images")
+    })?;
+    Ok(Destination { registry: Some(text.to_owned()), layout })
+}

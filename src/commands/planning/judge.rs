@@ -1,0 +1,209 @@
+//! Which images are built, and whether they can be: the pure decision, and the findings that stop it.
+
+use std::collections::BTreeSet;
+
+use glob::{MatchOptions, Pattern};
+
+use crate::change::{ImageChange, RepoPath, State, Tree};
+use crate::cli::SelectArgs;
+use crate::commands::survey::Survey;
+use crate::diagnostic::{Diagnostic, Severity, Span, escape, nearest};
+use crate::error::{Error, ErrorKind, Result};
+use crate::git::{Base, Content, Objects};
+use crate::plan::Reason;
+use crate::plan::decide::{Judged, Selection, decide};
+
+/// Largest schedule list, in bytes.
+const MAX_LIST: u64 = 1 << 20;
+
+/// What was asked for.
+///
+/// # Errors
+/// When a pattern matches nothing, or a schedule's list is missing or names a directory that is no image.
+pub(super) fn selection(
+    select: &SelectArgs,
+    survey: &Survey,
+    tree: &Tree,
+    objects: &mut Objects<'_>,
+) -> Result<Selection> {
+    if select.all {
+        return Ok(Selection::All);
+    }
+    if !select.dirs.is_empty() {
+        let mut named = BTreeSet::new();
+        for pattern in &select.dirs {
+            named.extend(matching(pattern, survey)?);
+        }
+        return Ok(Selection::Named(named));
+    }
+    match &select.scheduled {
+        Some(name) => scheduled(name, survey, tree, objects),
+        None => Ok(Selection::Changed),
+    }
+}
+
+fn matching(pattern: &str, survey: &Survey) -> Result<Vec<usize>> {
+    let shown = escape(pattern);
+    let trimmed = pattern.trim_start_matches("./").trim_end_matches('/');
+    let trimmed = if trimmed.is_empty() { "." } else { trimmed };
+    let compiled = Pattern::new(trimmed)
+        .map_err(|error| Error::usage(format!("--dir {shown} is not a glob")).cause(error))?;
+    let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
+    let dirs = survey.images.iter().enumerate();
+    let found: Vec<usize> = dirs
+        .filter(|(_, image)| image.dir == trimmed || compiled.matches_with(&image.dir, options))
+        .map(|(index, _)| index)
+        .collect();
+    if found.is_empty() {
+        let error = Error::new(ErrorKind::NotFound, format!("--dir {shown} matches no image directory"));
+        let near = nearest(trimmed, survey.images.iter().map(|image| image.dir.as_str()));
+        return Err(match near {
+            Some(near) => error.hint(format!("did you mean {near}?")),
+            None => error.hint("hephy graph lists the image directories; * stays within one part of a path, ** does not"),
+        });
+    }
+    Ok(found)
+}
+
+/// Reads `rebuild-NAME.txt`: a directory a line, `#` begins a comment.
+fn scheduled(name: &str, survey: &Survey, tree: &Tree, objects: &mut Objects<'_>) -> Result<Selection> {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
+        return Err(Error::usage(format!("--scheduled {} is no name: letters, digits and ._-", escape(name))));
+    }
+    let file = format!("rebuild-{name}.txt");
+    let content = objects.read_paths(tree, &[RepoPath::new(file.as_str())], MAX_LIST)?.pop();
+    let Some(Content::Bytes(bytes)) = content else {
+        return Err(Error::config(format!("there is no {file} at the repository's root"))
+            .hint("it lists the image directories to rebuild, one a line"));
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let mut listed = BTreeSet::new();
+    let mut findings = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let dir = line.split(" #").next().unwrap_or_default().trim();
+        if dir.is_empty() || dir.starts_with('#') {
+            continue;
+        }
+        let dir = dir.trim_start_matches("./").trim_end_matches('/');
+        match survey.images.iter().position(|image| image.dir == dir) {
+            Some(index) => drop(listed.insert(index)),
+            None => {
+                let span = Span::new(at + 1, 1, dir.chars().count());
+                let message = format!("`{dir}` is not an image directory");
+                let mut finding = Diagnostic::error(&file, span, message).with_source(&text);
+                if let Some(near) = nearest(dir, survey.images.iter().map(|image| image.dir.as_str())) {
+                    finding = finding.suggest(format!("did you mean `{near}`?"));
+                }
+                findings.push(finding);
+            }
+        }
+    }
+    if findings.is_empty() {
+        return Ok(Selection::Scheduled(listed, file));
+    }
+    Err(Error::config(format!("{file} names directories that are no images")).diagnostics(findings))
+}
+
+/// The reasons of every image, by index.
+pub(super) fn decided(
+    survey: &Survey,
+    changes: &[ImageChange],
+    selection: &Selection,
+    select: &SelectArgs,
+    base: &Base,
+) -> Vec<Vec<Reason>> {
+    let state = |path: &RepoPath| {
+        let at = changes.binary_search_by(|change| change.dir.cmp(path));
+        at.map_or(&State::NoBase, |at| &changes[at].state)
+    };
+    let judged: Vec<Judged<'_>> = survey
+        .images
+        .iter()
+        .zip(&survey.edges)
+        .map(|(image, built_on)| Judged { state: state(&image.path), built_on })
+        .collect();
+    let dependents = select.dependents.or(survey.root.dependents).unwrap_or_default();
+    let no_base = match base {
+        Base::Nothing { reason } => reason.as_str(),
+        Base::Commit { .. } => "nothing to compare with",
+    };
+    decide(&judged, selection, dependents, no_base)
+}
+
+/// Refuses what is to be built and cannot be; what is wrong elsewhere becomes a warning.
+///
+/// # Errors
+/// All findings of all images that are to be built, or whose directory changed into something invalid.
+pub(super) fn refuse_invalid(
+    survey: &Survey,
+    decided: &[Vec<Reason>],
+    changes: &[ImageChange],
+    selection: &Selection,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
+    let mut findings = duplicate_names(survey);
+    for (index, image) in survey.images.iter().enumerate() {
+        let state = changes.iter().find(|change| change.dir == image.path).map(|change| &change.state);
+        let invalid_and_changed = matches!(state, Some(State::Invalid { changed: true }));
+        let wanted = match selection {
+            Selection::Changed => !decided[index].is_empty() || invalid_and_changed,
+            Selection::All => true,
+            Selection::Named(named) | Selection::Scheduled(named, _) => named.contains(&index),
+        };
+        let own: Vec<&Diagnostic> = image
+            .parsed
+            .findings
+            .iter()
+            .chain(&image.problems)
+            .chain(&survey.uses[index].problems)
+            .filter(|finding| finding.severity == Severity::Error)
+            .collect();
+        let illegal = image.illegal.as_ref();
+        if wanted {
+            findings.extend(own.into_iter().cloned());
+            findings.extend(illegal.map(|why| {
+                Diagnostic::error(&image.file, Span::START, format!("this directory cannot name an image: {why}"))
+                    .note("rename the directory")
+            }));
+        } else if let Some(first) = own.first() {
+            warnings.push(format!(
+                "{} is invalid and left alone: {} (line {})",
+                escape(&first.file),
+                escape(&first.message),
+                first.span.line
+            ));
+        } else if let Some(why) = illegal {
+            warnings.push(format!("{} cannot name an image and is left alone: {}", escape(&image.dir), escape(why)));
+        }
+    }
+    if findings.is_empty() {
+        return Ok(());
+    }
+    findings.sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
+    let files: BTreeSet<&str> = findings.iter().map(|finding| finding.file.as_str()).collect();
+    let sentence = match (findings.len(), files.len()) {
+        (1, _) => "one error keeps images from being built".to_owned(),
+        (count, 1) => format!("{count} errors keep an image from being built"),
+        (count, files) => format!("{count} errors in {files} files keep images from being built"),
+    };
+    Err(Error::config(sentence).diagnostics(findings))
+}
+
+/// Two directories with the same image name (specification §3).
+fn duplicate_names(survey: &Survey) -> Vec<Diagnostic> {
+    let mut by_name: std::collections::BTreeMap<String, &str> = std::collections::BTreeMap::new();
+    let mut findings = Vec::new();
+    for image in survey.images.iter().filter(|image| image.illegal.is_none()) {
+        if let Some(other) = by_name.insert(image.name.as_str().to_lowercase(), &image.dir) {
+            findings.push(
+                Diagnostic::error(
+                    &image.file,
+                    Span::START,
+                    format!("`{}` and `{other}` are both named {}", image.dir, image.name),
+                )
+                .note("an image is named after its directory, with / replaced by -; rename one of the two"),
+            );
+        }
+    }
+    findings
+}

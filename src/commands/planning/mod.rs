@@ -1,0 +1,191 @@
+//! Gathers what a plan is made from and lets the pure rooms decide: the common part of `plan`, `prepare`, `run` and
+//! `graph`. The registry is not asked here.
+
+mod candidates;
+mod ground;
+mod judge;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::change::{ImageChange, Keyed, Keys, RepoPath, State, Tree, TreeChange, compare};
+use crate::ci::{BaseSpec, CiContext};
+use crate::cli::SelectArgs;
+use crate::commands::session::Session;
+use crate::commands::survey::{Cache, Survey, UpstreamCommits, survey};
+use crate::diagnostic::Severity;
+use crate::error::{Error, Result};
+use crate::git::{Base, Request};
+use crate::plan::assemble::{Candidate, Facts};
+use crate::plan::decide::Selection;
+
+use ground::Ground;
+
+/// Everything that is known before the registry is asked.
+pub struct Planning {
+    /// Top of the checkout.
+    pub root: PathBuf,
+    /// What started the run.
+    pub context: CiContext,
+    /// What is the same for every image.
+    pub facts: Facts,
+    /// All images with a valid configuration, decided, in the order of their directories.
+    pub candidates: Vec<Candidate>,
+    /// Image directories that went away.
+    pub removed: Vec<String>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// What became of each image directory, sorted.
+    pub changes: Vec<ImageChange>,
+    /// What explanations and the graph need.
+    pub sides: Sides,
+}
+
+/// Both sides of the comparison.
+pub struct Sides {
+    /// The images now.
+    pub survey: Survey,
+    /// The files now.
+    pub head: Tree,
+    /// The files at the base.
+    pub base: Option<Tree>,
+    /// What leads from the one to the other, sorted by path.
+    pub changes: Vec<TreeChange>,
+    /// Keys now, by directory.
+    pub head_keys: BTreeMap<RepoPath, Keyed>,
+    /// Keys at the base, by directory.
+    pub base_keys: BTreeMap<RepoPath, Keyed>,
+    /// The commit compared with.
+    pub base_commit: Base,
+}
+
+/// Gathers and decides.
+///
+/// # Errors
+/// When the repository cannot be read, or when something that is to be built is invalid.
+pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
+    let ground = Ground::new(session, select)?;
+    let mut loaded = ground.repository.load(&Request {
+        head: select.head.as_deref(),
+        base: &ground.context.base,
+        commits_only: ground.context.commits_only,
+        exclude: &ground.exclude,
+    })?;
+    let rules = ground.rules(select);
+    let mut cache = Cache::default();
+    let now = survey(&loaded.head, &mut loaded.objects, &rules, &mut cache)?;
+    refuse_broken(&now)?;
+    let destination =
+        ground::destination(rules.registry, &now.root, rules.platform_registry, rules.layout)?;
+    let was = loaded.base.as_ref().map(|tree| survey(tree, &mut loaded.objects, &rules, &mut cache)).transpose()?;
+
+    let keys = Keys::new(&loaded.head);
+    let compared = now.keys(&keys, &rules, &UpstreamCommits::new())?;
+    let before = match (&was, &loaded.base) {
+        (Some(was), Some(tree)) => was.keys(&Keys::of_base(tree, &keys, &loaded.changes), &rules, &UpstreamCommits::new())?,
+        _ => Vec::new(),
+    };
+    let base_side = was.as_ref().zip(loaded.base.as_ref()).map(|(was, tree)| was.side(tree, &before));
+    let changes = compare(&now.side(&loaded.head, &compared), base_side.as_ref(), &loaded.changes);
+
+    let mut warnings = ground.context.warnings.clone();
+    let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
+    let decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit);
+    judge::refuse_invalid(&now, &decided, &changes, &selection, &mut warnings)?;
+
+    let facts = ground.tag_facts(&loaded, destination.layout);
+    let tags = candidates::all_tags(&now, &decided, &facts)?;
+    let (commits, unresolved) = candidates::upstream_commits(&now, &decided)?;
+    warnings.extend(unresolved);
+    let keyed = if commits.is_empty() { compared.clone() } else { now.keys(&keys, &rules, &commits)? };
+    let registry = destination.registry.as_deref();
+    let parts = candidates::Parts {
+        survey: &now,
+        rules: &rules,
+        facts: &facts,
+        registry,
+        keyed: &keyed,
+        decided,
+        tags,
+        commits: &commits,
+    };
+    let candidates = candidates::candidates(session, parts)?;
+    candidates::check_offers(session, &candidates)?;
+
+    Ok(Planning {
+        facts: Facts {
+            mode: ground.context.mode,
+            source: ground.plan_source(&loaded),
+            date: facts.date.clone(),
+            comparison: comparison(&selection, &loaded.base_commit),
+            layout: destination.layout,
+            registry: destination.registry,
+        },
+        candidates,
+        removed: removed(&changes),
+        warnings,
+        sides: Sides {
+            head_keys: by_dir(&now, &compared),
+            base_keys: was.as_ref().map(|was| by_dir(was, &before)).unwrap_or_default(),
+            survey: now,
+            base_commit: loaded.base_commit,
+            changes: loaded.changes,
+            base: loaded.base,
+            head: loaded.head,
+        },
+        changes,
+        root: ground.root,
+        context: ground.context,
+    })
+}
+
+/// The images of the tree that a plan would be made of, without a comparison.
+///
+/// # Errors
+/// When the repository cannot be read, `hephy.yaml` is invalid, or images are built on each other in a circle.
+pub fn graph_of(session: &Session, select: &SelectArgs) -> Result<Survey> {
+    let ground = Ground::new(session, select)?;
+    let mut loaded = ground.repository.load(&Request {
+        head: None,
+        base: &BaseSpec::Nothing(String::new()),
+        commits_only: ground.context.commits_only,
+        exclude: &ground.exclude,
+    })?;
+    let survey = survey(&loaded.head, &mut loaded.objects, &ground.rules(select), &mut Cache::default())?;
+    refuse_broken(&survey)?;
+    Ok(survey)
+}
+
+/// An invalid `hephy.yaml` and a cycle concern every image.
+fn refuse_broken(survey: &Survey) -> Result<()> {
+    if survey.root_findings.iter().any(|finding| finding.severity == Severity::Error) {
+        return Err(Error::config("hephy.yaml is invalid").diagnostics(survey.root_findings.clone()));
+    }
+    match &survey.order {
+        Ok(_) => Ok(()),
+        Err(finding) => {
+            Err(Error::config("images are built on each other in a circle").diagnostics(vec![(**finding).clone()]))
+        }
+    }
+}
+
+fn by_dir(survey: &Survey, keyed: &[Option<Keyed>]) -> BTreeMap<RepoPath, Keyed> {
+    let images = survey.images.iter().zip(keyed);
+    images.filter_map(|(image, keyed)| Some((image.path.clone(), keyed.clone()?))).collect()
+}
+
+fn removed(changes: &[ImageChange]) -> Vec<String> {
+    let gone = changes.iter().filter(|change| change.state == State::Removed);
+    gone.map(|change| if change.dir.is_root() { ".".to_owned() } else { change.dir.to_string() }).collect()
+}
+
+/// What the run is about, for people.
+fn comparison(selection: &Selection, base: &Base) -> String {
+    match (selection, base) {
+        (Selection::All, _) => "every image".to_owned(),
+        (Selection::Named(_), _) => "the images that were named".to_owned(),
+        (Selection::Scheduled(_, file), _) => format!("the images listed in {file}"),
+        (Selection::Changed, Base::Commit { .. }) => format!("compared with {}", base.text()),
+        (Selection::Changed, Base::Nothing { reason }) => format!("everything: {reason}"),
+    }
+}

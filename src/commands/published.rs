@@ -1,0 +1,125 @@
+//! What the registry holds under a name: the digest, and the image of each platform.
+
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{Digest, Platform, Reference, Repository, Tag};
+use crate::registry::{By, Client, Settings};
+
+/// Look-ups at the same time.
+const CONCURRENT: usize = 16;
+
+/// An image in a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Digest of what the name points at: an index, or one image.
+    pub digest: Digest,
+    /// Digest of the image of each platform.
+    pub platforms: BTreeMap<Platform, Digest>,
+}
+
+/// Runs asynchronous work of the registry room on this thread.
+///
+/// # Errors
+/// Those of the work, and when the system refuses an event loop.
+pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::resource("the system refuses an event loop").cause(error))?;
+    runtime.block_on(work)
+}
+
+/// A client that says why it waits.
+#[must_use]
+pub fn client(settings: Settings, report: &crate::report::Report) -> Client {
+    let report = report.clone();
+    Client::with_retries(settings, move |retry| report.say(&format!("  {retry}")))
+}
+
+/// What a tag or digest points at; none when there is no such thing.
+///
+/// # Errors
+/// When the registry refuses or fails.
+pub async fn look_up(client: &Client, repository: &Repository, by: By<'_>) -> Result<Option<Found>> {
+    let Some(manifest) = client.manifest(repository, by).await? else { return Ok(None) };
+    let mut platforms = BTreeMap::new();
+    if manifest.is_index() {
+        for entry in manifest.index()?.manifests {
+            let Some(platform) = entry.platform else { continue };
+            let variant = platform.variant.map(|variant| format!("/{variant}")).unwrap_or_default();
+            // Attestations stand under `unknown/unknown`, and other systems are none of ours.
+            let Ok(platform) = Platform::parse(&format!("{}/{}{variant}", platform.os, platform.architecture)) else {
+                continue;
+            };
+            if let Ok(digest) = Digest::parse(&entry.digest) {
+                platforms.entry(platform).or_insert(digest);
+            }
+        }
+    } else {
+        platforms.insert(platform_of(client, repository, &manifest).await?, manifest.digest.clone());
+    }
+    Ok(Some(Found { digest: manifest.digest, platforms }))
+}
+
+async fn platform_of(
+    client: &Client,
+    repository: &Repository,
+    manifest: &crate::registry::Manifest,
+) -> Result<Platform> {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        os: String,
+        architecture: String,
+        variant: Option<String>,
+    }
+    let unusable = |why: &str| Error::new(ErrorKind::RegistryError, format!("{} is no image: {why}", manifest.digest));
+    let digest = Digest::parse(&manifest.image()?.config.digest).map_err(|error| unusable("its configuration").cause(error))?;
+    let bytes = client.blob(repository, &digest).await?.ok_or_else(|| unusable("its configuration is not there"))?;
+    let config: Config = serde_json::from_slice(&bytes).map_err(|error| unusable("its configuration").cause(error))?;
+    let variant = config.variant.filter(|variant| !variant.is_empty()).map(|variant| format!("/{variant}"));
+    Platform::parse(&format!("{}/{}{}", config.os, config.architecture, variant.unwrap_or_default()))
+        .map_err(|error| unusable("its platform").cause(error))
+}
+
+/// The first of `tags` that exists.
+///
+/// # Errors
+/// When the registry refuses or fails.
+pub async fn first_of(client: &Client, repository: &Repository, tags: &[Tag]) -> Result<Option<(Tag, Found)>> {
+    for tag in tags {
+        if let Some(found) = look_up(client, repository, By::Tag(tag)).await? {
+            return Ok(Some((tag.clone(), found)));
+        }
+    }
+    Ok(None)
+}
+
+/// Looks up references of any registry, several at a time, each once. The result has every reference.
+pub async fn look_up_all<'a>(
+    client: &Client,
+    references: impl IntoIterator<Item = &'a str>,
+) -> BTreeMap<&'a str, Result<Option<Found>>> {
+    let distinct: std::collections::BTreeSet<&str> = references.into_iter().collect();
+    let lookups = distinct.into_iter().map(|text| async move { (text, look_up_reference(client, text).await) });
+    stream::iter(lookups).buffer_unordered(CONCURRENT).collect::<Vec<_>>().await.into_iter().collect()
+}
+
+async fn look_up_reference(client: &Client, text: &str) -> Result<Option<Found>> {
+    let shown = || crate::diagnostic::escape_cut(text, 160);
+    let wrong = |error: anyhow::Error| Error::config(format!("`{}` is not a reference", shown())).cause(error);
+    let reference = Reference::try_from(text).map_err(|error| wrong(error.into()))?;
+    let repository = Repository::of(&reference);
+    match reference.digest() {
+        Some(digest) => {
+            let digest = Digest::parse(digest).map_err(|error| wrong(error.into()))?;
+            look_up(client, &repository, By::Digest(&digest)).await
+        }
+        None => {
+            let tag = Tag::parse(reference.tag().unwrap_or("latest")).map_err(|error| wrong(error.into()))?;
+            look_up(client, &repository, By::Tag(&tag)).await
+        }
+    }
+}

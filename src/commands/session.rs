@@ -1,0 +1,108 @@
+//! What every command begins with: the environment, the directories, the sink of output.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::ci::{self, CiContext, Env, Overrides};
+use crate::cli::Global;
+use crate::error::{Error, Result};
+use crate::plan::{Mode, Plan};
+use crate::report::{Groups, Report};
+
+/// Largest plan that is read, in bytes: some ten thousand images.
+const MAX_PLAN: u64 = 256 << 20;
+
+/// One run of hephy.
+#[derive(Debug)]
+pub struct Session {
+    /// The environment; variables that are not UTF-8 are none of ours.
+    pub env: Env,
+    /// The directory to work in, absolute.
+    pub dir: PathBuf,
+    /// `--out` as given.
+    pub out: PathBuf,
+    /// Where output goes.
+    pub report: Report,
+}
+
+impl Session {
+    /// Looks at the machine once.
+    ///
+    /// # Errors
+    /// When the directory to work in does not exist.
+    pub fn new(global: &Global, env: Env) -> Result<Self> {
+        let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+        let groups = match ci::platform(&env) {
+            ci::Platform::Gitlab => Groups::Gitlab,
+            ci::Platform::Github => Groups::Github,
+            ci::Platform::Local => Groups::None,
+        };
+        let report = Report::new(global, set("NO_COLOR"), groups);
+        let dir = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+        let dir = dir.canonicalize().map_err(|error| {
+            Error::usage(format!("{} is no directory to work in", dir.display()))
+                .cause(error)
+                .hint("-C names an existing directory")
+        })?;
+        Ok(Self { env, dir, out: global.out.clone(), report })
+    }
+
+    /// What started this run. On a developer's machine the user asked for whatever is done, so it may publish.
+    ///
+    /// # Errors
+    /// When environment or event file hold something that cannot be right.
+    pub fn context(&self, overrides: &Overrides) -> Result<CiContext> {
+        let event = match ci::event_path(&self.env) {
+            Some(path) => Some(read_limited(Path::new(path), ci::MAX_EVENT_BYTES as u64)?),
+            None => None,
+        };
+        let mut context = ci::context(&self.env, event.as_deref(), overrides)?;
+        if context.platform == ci::Platform::Local {
+            context.mode = Mode::Publish;
+        }
+        Ok(context)
+    }
+
+    /// The output directory below `root`, made if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make_out(&self, root: &Path) -> Result<PathBuf> {
+        let out = self.out_below(root);
+        std::fs::create_dir_all(out.join("logs"))
+            .map_err(|error| Error::io(format!("{} cannot be made", out.display()), error))?;
+        Ok(out)
+    }
+
+    /// The output directory below `root`.
+    #[must_use]
+    pub fn out_below(&self, root: &Path) -> PathBuf {
+        root.join(&self.out)
+    }
+
+    /// The nearest directory, from the one to work in upwards, that holds a plan; and the plan. Build jobs have no
+    /// git, so the plan marks the root of the checkout.
+    ///
+    /// # Errors
+    /// When there is no plan, or it is none that this hephy can read.
+    pub fn plan(&self) -> Result<(PathBuf, Plan)> {
+        let file = |root: &Path| self.out_below(root).join("plan.json");
+        let root = self.dir.ancestors().find(|root| file(root).is_file()).ok_or_else(|| {
+            Error::config(format!("there is no plan in {}", self.out_below(&self.dir).display()))
+                .hint("run hephy prepare first, and hand its artifacts on to this job")
+        })?;
+        let bytes = read_limited(&file(root), MAX_PLAN)?;
+        Ok((root.to_owned(), Plan::parse(&bytes)?))
+    }
+}
+
+fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let failed = |error| Error::io(format!("{} cannot be read", path.display()), error);
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::usage(format!("{} has more than {limit} bytes", path.display())));
+    }
+    Ok(bytes)
+}
