@@ -3,6 +3,8 @@
 //! Arguments are passed as arguments, never through a shell; output is bytes; `LC_ALL=C` is set so that what a
 //! program says does not depend on the machine. A child gets the environment that [`Command`] describes.
 
+mod dialogue;
+
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 use duct::{Expression, IntoExecutablePath as _, cmd};
 
 use crate::error::{Error, ErrorKind, Result};
+
+pub use dialogue::Dialogue;
 
 /// A process to start.
 #[derive(Clone, Debug)]
@@ -119,9 +123,11 @@ impl Command {
     }
 
     fn expression(&self) -> Expression {
-        let mut expression = cmd(self.program.as_path().to_executable(), &self.args)
-            .unchecked()
-            .stdin_bytes(self.stdin.clone());
+        self.surroundings(cmd(self.program.as_path().to_executable(), &self.args).stdin_bytes(self.stdin.clone()))
+    }
+
+    fn surroundings(&self, expression: Expression) -> Expression {
+        let mut expression = expression.unchecked();
         for (name, value) in &self.env {
             expression = expression.env(name, value);
         }
