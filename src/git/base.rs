@@ -90,7 +90,9 @@ fn present(repo: &Repository, objects: &mut Objects<'_>, id: Oid, what: &str) ->
     if is_complete(repo, objects, id)? {
         return Ok(found);
     }
-    let problem = match fetch::commit(repo, id) {
+    let fetched = fetch::commit(repo, id);
+    objects.restart();
+    let problem = match fetched {
         Ok(()) if is_complete(repo, objects, id)? => return Ok(found),
         Ok(()) => "it is incomplete".to_owned(),
         Err(why) => why,
@@ -103,19 +105,10 @@ fn is_complete(repo: &Repository, objects: &mut Objects<'_>, id: Oid) -> Result<
     if resolve(objects, &id.to_string())?.is_none() {
         return Ok(false);
     }
-    if !is_partial(repo)? {
+    if !repo.is_partial() {
         return Ok(true);
     }
     Ok(repo.private.local(["ls-tree", "-r", "-d", "-z", "--full-tree", &id.to_string()]).capture()?.success())
-}
-
-/// Whether some objects may be elsewhere by intention.
-fn is_partial(repo: &Repository) -> Result<bool> {
-    let promised = |dir: std::fs::ReadDir| {
-        dir.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "promisor"))
-    };
-    Ok(repo.places.common_dir.join("objects/pack").read_dir().is_ok_and(promised)
-        || repo.places.extension("partialclone")?.is_some())
 }
 
 fn merge_base(repo: &Repository, objects: &mut Objects<'_>, head: &Commit, target: &Target) -> Result<Base> {

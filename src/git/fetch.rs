@@ -11,6 +11,7 @@ use super::private::{Private, Refs};
 use crate::change::Oid;
 use crate::ci::Secret;
 use crate::diagnostic::escape_cut;
+use crate::process::Command;
 
 /// How deep histories are fetched, one after the other; the last is all.
 pub(super) const DEPTHS: [u32; 3] = [64, 1024, 0x7fff_ffff];
@@ -33,10 +34,27 @@ pub(super) enum Wanted<'a> {
 
 /// Fetches one commit with all its files.
 pub(super) fn commit(repo: &Repository, id: Oid) -> Result<(), Why> {
-    from_any_remote(repo, &repo.private, |remote| {
-        let args = ["--depth=1", remote, &id.to_string()];
-        fetch(&repo.private, &args)
-    })
+    if !repo.is_partial() {
+        return from_any_remote(repo, &repo.private, |remote| {
+            fetch(&repo.private, &["--depth=1", remote, &id.to_string()])
+        });
+    }
+    // A partial clone would say that it has what it lacks.
+    let store = repo.store().map_err(|error| error.to_string())?;
+    from_any_remote(repo, store, |remote| fetch(store, &["--depth=1", remote, &id.to_string()]))?;
+    repo.private.add_objects_of(store).map_err(|error| error.to_string())
+}
+
+/// Fetches single blobs that a partial clone lacks, all at once.
+pub(super) fn blobs(repo: &Repository, ids: &[Oid]) -> Result<(), Why> {
+    let store = repo.store().map_err(|error| error.to_string())?;
+    let list: String = ids.iter().map(|id| format!("{id}\n")).collect();
+    from_any_remote(repo, store, |remote| {
+        // Exactly these: with a filter, git does not look for what hangs on them.
+        let command = fetch_command(store).args(["--filter=blob:none", "--stdin", remote]);
+        finished(&command.stdin(list.as_bytes()))
+    })?;
+    repo.private.add_objects_of(store).map_err(|error| error.to_string())
 }
 
 /// Commits without their files, in a git directory of their own.
@@ -70,25 +88,22 @@ impl<'r> History<'r> {
             fetch(&self.private, &[&common[..], &[&other, &head]].concat())
                 .or_else(|_| fetch(&self.private, &[&common[..], &[&other]].concat()))
         })?;
-        let found = super::Objects::new(&self.private).commits(&["refs/heads/other"]);
+        let found = super::Objects::new(&self.private, None).commits(&["refs/heads/other"]);
         let found = found.map_err(|error| error.to_string())?.pop().flatten();
         found.map(|commit| commit.id).ok_or_else(|| "the remote sent something else".to_owned())
     }
 }
 
 fn fetch(private: &Private, args: &[&str]) -> Result<(), Why> {
-    let command = private
-        .remote([
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-recurse-submodules",
-            "--no-auto-maintenance",
-            "--no-prune",
-        ])
-        .args(args.iter().copied())
-        .timeout(LIMIT);
+    finished(&fetch_command(private).args(args.iter().copied()))
+}
+
+fn fetch_command(private: &Private) -> Command {
+    let options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance"];
+    private.remote(["fetch", "--no-prune"]).args(options).timeout(LIMIT)
+}
+
+fn finished(command: &Command) -> Result<(), Why> {
     match command.capture() {
         Ok(output) if output.success() => Ok(()),
         Ok(output) => Err(said(&output.stderr_text())),

@@ -29,6 +29,7 @@ mod private;
 mod worktree;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::change::{Oid, RepoPath, Tree, TreeChange};
 use crate::ci::{BaseSpec, Secret};
@@ -48,6 +49,8 @@ pub struct Repository {
     places: Places,
     private: Private,
     fetch_url: Option<Secret>,
+    /// What was fetched for a partial clone.
+    store: OnceLock<Private>,
 }
 
 /// What is to be compared.
@@ -90,7 +93,7 @@ impl Repository {
     pub fn open(dir: &Path) -> Result<Self> {
         let places = Places::find(dir)?;
         let private = Private::new(&places, Refs::Linked)?;
-        Ok(Self { places, private, fetch_url: None })
+        Ok(Self { places, private, fetch_url: None, store: OnceLock::new() })
     }
 
     /// Another address to fetch a missing commit from, when `origin` does not give it.
@@ -132,7 +135,7 @@ impl Repository {
     /// Contents of objects.
     #[must_use]
     pub fn objects(&self) -> Objects<'_> {
-        Objects::new(&self.private)
+        Objects::new(&self.private, Some(self))
     }
 
     /// Both trees and what differs.
@@ -201,6 +204,24 @@ impl Repository {
     #[must_use]
     pub fn origin(&self) -> Option<String> {
         fetch::origin(self)
+    }
+
+    /// Whether some objects may be elsewhere by intention (`git clone --filter`).
+    fn is_partial(&self) -> bool {
+        let promised = |dir: std::fs::ReadDir| {
+            dir.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "promisor"))
+        };
+        self.places.common_dir.join("objects/pack").read_dir().is_ok_and(promised)
+    }
+
+    /// Where a partial clone's missing objects go.
+    fn store(&self) -> Result<&Private> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let mut store = Private::new(&self.places, Refs::Alone)?;
+        store.set_protocols(self.private.protocols());
+        Ok(self.store.get_or_init(|| store))
     }
 
     fn git_dir(&self) -> &PathBuf {

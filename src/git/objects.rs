@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::PathBuf;
 
+use super::Repository;
 use super::private::Private;
 use crate::change::{Oid, RepoPath};
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub struct Commit {
 #[derive(Debug)]
 pub struct Objects<'r> {
     private: &'r Private,
+    /// Set where missing blobs of a partial clone may be fetched.
+    repo: Option<&'r Repository>,
     dialogue: Option<Dialogue>,
     /// Files of a working tree that no object holds yet.
     files: HashMap<Oid, PathBuf>,
@@ -53,8 +56,13 @@ struct Answer {
 }
 
 impl<'r> Objects<'r> {
-    pub(super) fn new(private: &'r Private) -> Self {
-        Self { private, dialogue: None, files: HashMap::new() }
+    pub(super) fn new(private: &'r Private, repo: Option<&'r Repository>) -> Self {
+        Self { private, repo, dialogue: None, files: HashMap::new() }
+    }
+
+    /// Lets the process go: the next one sees what was fetched meanwhile.
+    pub(super) fn restart(&mut self) {
+        self.dialogue = None;
     }
 
     pub(super) fn add_files(&mut self, files: impl IntoIterator<Item = (Oid, PathBuf)>) {
@@ -73,7 +81,17 @@ impl<'r> Objects<'r> {
             found.insert(oid, content);
         }
         let questions: Vec<String> = theirs.iter().map(ToString::to_string).collect();
-        let mut answers = self.ask(&questions, limit)?.into_iter();
+        let mut answers = self.ask(&questions, limit)?;
+        let pairs = theirs.iter().zip(&answers);
+        let missing: Vec<Oid> = pairs.filter(|(_, answer)| answer.is_none()).map(|(oid, _)| *oid).collect();
+        if let Some(repo) = self.repo.filter(|repo| !missing.is_empty() && repo.is_partial()) {
+            // What cannot be had stays missing, and is told so by whoever asked.
+            if super::fetch::blobs(repo, &missing).is_ok() {
+                self.restart();
+                answers = self.ask(&questions, limit)?;
+            }
+        }
+        let mut answers = answers.into_iter();
         let content = |oid: &Oid| match found.get(oid) {
             Some(content) => content.clone(),
             None => match answers.next().flatten() {

@@ -60,6 +60,8 @@ pub(super) enum Refs {
     Linked,
     /// None.
     Empty,
+    /// None, and no object either: for what is fetched without regard to what is here.
+    Alone,
 }
 
 /// A git directory of our own; deleted when it is dropped.
@@ -87,12 +89,14 @@ impl Private {
         private.write("config", own_config(places)?)?;
         std::fs::create_dir_all(at.join("objects/info")).map_err(failed)?;
         std::fs::create_dir(at.join("info")).map_err(failed)?;
-        let objects = places.common_dir.join("objects").canonicalize().map_err(failed)?;
-        private.write("objects/info/alternates", quoted(objects.as_os_str().as_bytes()))?;
-        if let Some(shallow) = places.common_file("shallow")? {
-            private.write("shallow", shallow)?;
+        if refs != Refs::Alone {
+            let objects = places.common_dir.join("objects").canonicalize().map_err(failed)?;
+            private.write("objects/info/alternates", quoted(objects.as_os_str().as_bytes()))?;
+            if let Some(shallow) = places.common_file("shallow")? {
+                private.write("shallow", shallow)?;
+            }
         }
-        if refs == Refs::Empty {
+        if refs != Refs::Linked {
             private.write("HEAD", "ref: refs/heads/none\n")?;
             std::fs::create_dir_all(at.join("refs/heads")).map_err(failed)?;
             return Ok(private);
@@ -153,6 +157,17 @@ impl Private {
     pub(super) fn add_config(&self, lines: &str) -> Result<()> {
         let text = read_small(&self.path().join("config"))?.unwrap_or_default();
         self.write("config", [text.as_slice(), lines.as_bytes()].concat())
+    }
+
+    /// Sees the objects of another one too. Processes that run already do not.
+    pub(super) fn add_objects_of(&self, other: &Self) -> Result<()> {
+        let name = "objects/info/alternates";
+        let known = read_small(&self.path().join(name))?.unwrap_or_default();
+        let line = quoted(other.path().join("objects").as_os_str().as_bytes());
+        if known.windows(line.len()).any(|window| window == line.as_bytes()) {
+            return Ok(());
+        }
+        self.write(name, [known.as_slice(), line.as_bytes()].concat())
     }
 
     /// Makes a ref of our own; only for [`Refs::Empty`].

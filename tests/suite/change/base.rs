@@ -211,12 +211,17 @@ fn unrelated_histories_build_everything() {
 #[test]
 fn a_partial_clone_fetches_what_the_base_lacks() {
     let repo = Repo::new();
-    let before = repo.image("a").image("b").commit("before");
-    repo.write("a/deep/x", "1").write("b/Dockerfile", "FROM other\n").commit("now");
-    let clone = repo.clone_with(&["--filter=tree:0", "--depth=2"]);
-    let (base, letters) = based_on(&clone, &previous(&before));
-    assert_eq!(id(&base), Some(before), "{base:?}");
-    assert_eq!(letters, ["C a", "C b"]);
+    let config = "use_local_context: true\ntarget: before\n";
+    let before = repo.image("a").image("b").write("a/build-config.yaml", config).commit("before");
+    repo.write("a/build-config.yaml", "use_local_context: true\n").write("b/deep/x", "1").commit("now");
+    for filter in ["--filter=tree:0", "--filter=blob:none"] {
+        for depth in [&["--depth=2"][..], &[]] {
+            let clone = repo.clone_with(&[&[filter], depth].concat());
+            let (base, letters) = based_on(&clone, &previous(&before));
+            assert_eq!(id(&base).as_ref(), Some(&before), "{filter} {base:?}");
+            assert_eq!(letters, ["C a", "C b"]);
+        }
+    }
 }
 
 #[test]
