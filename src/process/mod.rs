@@ -11,6 +11,7 @@ mod log;
 mod run;
 
 pub mod daemon;
+mod dialogue;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -24,6 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub use interrupt::Interrupt;
 pub use log::{Log, TAIL_LINES, Watch};
 pub use run::{Ended, GRACE};
+pub use dialogue::Dialogue;
 
 /// A process to start.
 #[derive(Clone, Debug)]
@@ -132,8 +134,11 @@ impl Command {
     }
 
     fn expression(&self) -> Expression {
-        let mut expression =
-            cmd(self.program.as_path().to_executable(), &self.args).unchecked().stdin_bytes(self.stdin.clone());
+        self.surroundings(cmd(self.program.as_path().to_executable(), &self.args).stdin_bytes(self.stdin.clone()))
+    }
+
+    fn surroundings(&self, expression: Expression) -> Expression {
+        let mut expression = expression.unchecked();
         for (name, value) in &self.env {
             expression = expression.env(name, value);
         }

@@ -1,0 +1,263 @@
+//! Contents of objects through one `git cat-file --batch`, kept open.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::path::PathBuf;
+
+use super::Repository;
+use super::private::Private;
+use crate::change::{Oid, RepoPath};
+use crate::error::{Error, Result};
+use crate::process::Dialogue;
+
+/// A body that nobody wants is read away up to this size; beyond it the process is replaced.
+const SKIP_LIMIT: u64 = 8 << 20;
+
+/// Largest commit object that is read.
+const COMMIT_LIMIT: u64 = 1 << 20;
+
+/// What an object holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Its bytes.
+    Bytes(Vec<u8>),
+    /// It is larger than the limit; this many bytes. Nothing of it was kept.
+    TooLarge(u64),
+    /// It is not there, or no blob.
+    Missing,
+}
+
+/// A commit as far as anybody asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its id.
+    pub id: Oid,
+    /// Its parents, those beyond the history of a shallow clone included.
+    pub parents: Vec<Oid>,
+    /// When it was committed, in seconds since 1970.
+    pub time: i64,
+}
+
+/// Reads objects. One process serves all questions; answers come in the order of the questions.
+#[derive(Debug)]
+pub struct Objects<'r> {
+    private: &'r Private,
+    /// Set where missing blobs of a partial clone may be fetched.
+    repo: Option<&'r Repository>,
+    dialogue: Option<Dialogue>,
+    /// Files of a working tree that no object holds yet.
+    files: HashMap<Oid, PathBuf>,
+}
+
+struct Answer {
+    oid: Oid,
+    kind: Vec<u8>,
+    content: Content,
+}
+
+impl<'r> Objects<'r> {
+    pub(super) fn new(private: &'r Private, repo: Option<&'r Repository>) -> Self {
+        Self { private, repo, dialogue: None, files: HashMap::new() }
+    }
+
+    /// Lets the process go: the next one sees what was fetched meanwhile.
+    pub(super) fn restart(&mut self) {
+        self.dialogue = None;
+    }
+
+    pub(super) fn add_files(&mut self, files: impl IntoIterator<Item = (Oid, PathBuf)>) {
+        self.files.extend(files);
+    }
+
+    /// The contents of blobs, those over `limit` bytes left out.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn read_many(&mut self, oids: &[Oid], limit: u64) -> Result<Vec<Content>> {
+        let (ours, theirs): (Vec<_>, Vec<_>) = oids.iter().partition(|oid| self.files.contains_key(oid));
+        let mut found: HashMap<Oid, Content> = HashMap::with_capacity(ours.len());
+        for oid in ours {
+            let content = self.files.get(&oid).map_or(Content::Missing, |path| super::worktree::read_file(path, limit));
+            found.insert(oid, content);
+        }
+        let questions: Vec<String> = theirs.iter().map(ToString::to_string).collect();
+        let mut answers = self.ask(&questions, limit)?;
+        let pairs = theirs.iter().zip(&answers);
+        let missing: Vec<Oid> = pairs.filter(|(_, answer)| answer.is_none()).map(|(oid, _)| *oid).collect();
+        if let Some(repo) = self.repo.filter(|repo| !missing.is_empty() && repo.is_partial()) {
+            // What cannot be had stays missing, and is told so by whoever asked.
+            if super::fetch::blobs(repo, &missing).is_ok() {
+                self.restart();
+                answers = self.ask(&questions, limit)?;
+            }
+        }
+        let mut answers = answers.into_iter();
+        let content = |oid: &Oid| match found.get(oid) {
+            Some(content) => content.clone(),
+            None => match answers.next().flatten() {
+                Some(answer) if answer.kind == b"blob" => answer.content,
+                _ => Content::Missing,
+            },
+        };
+        Ok(oids.iter().map(content).collect())
+    }
+
+    /// Where a link leads, for [`crate::change::Located::find`]; none when it cannot be read.
+    pub fn read_link(&mut self, oid: Oid) -> Option<Vec<u8>> {
+        match self.read_many(&[oid], 4096).ok()?.pop()? {
+            Content::Bytes(target) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// The commits that revisions mean; none for those that mean none.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn commits(&mut self, revisions: &[&str]) -> Result<Vec<Option<Commit>>> {
+        // Whatever could be read as several questions, or as an option, is no revision.
+        let sound = |text: &str| !text.is_empty() && !text.starts_with('-') && !text.contains(char::is_control);
+        let questions: Vec<String> =
+            revisions.iter().filter(|text| sound(text)).map(|revision| format!("{revision}^{{commit}}")).collect();
+        let mut answers = self.ask(&questions, COMMIT_LIMIT)?.into_iter();
+        let commit = |revision: &&str| {
+            let answer = if sound(revision) { answers.next().flatten()? } else { return None };
+            match answer.content {
+                Content::Bytes(bytes) if answer.kind == b"commit" => Some(parse_commit(answer.oid, &bytes)),
+                _ => None,
+            }
+        };
+        Ok(revisions.iter().map(commit).collect())
+    }
+
+    /// Files whose paths are known: their contents by path, in the same order.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn read_paths(&mut self, tree: &crate::change::Tree, paths: &[RepoPath], limit: u64) -> Result<Vec<Content>> {
+        let oids: Vec<Option<Oid>> = paths
+            .iter()
+            .map(|path| {
+                match tree.resolve(&RepoPath::ROOT, path.as_bytes(), &mut |oid| self.read_link(oid)) {
+                    crate::change::Resolved::File { oid, .. } => Some(oid),
+                    _ => None,
+                }
+            })
+            .collect();
+        let known: Vec<Oid> = oids.iter().flatten().copied().collect();
+        let mut contents = self.read_many(&known, limit)?.into_iter();
+        Ok(oids.iter().map(|oid| oid.and_then(|_| contents.next()).unwrap_or(Content::Missing)).collect())
+    }
+
+    fn ask(&mut self, questions: &[String], limit: u64) -> Result<Vec<Option<Answer>>> {
+        let mut answers = Vec::with_capacity(questions.len());
+        while let Some(rest) = questions.get(answers.len()..).filter(|rest| !rest.is_empty()) {
+            let mut dialogue = match self.dialogue.take() {
+                Some(dialogue) => dialogue,
+                None => self.private.local(["cat-file", "--batch"]).dialogue()?,
+            };
+            if converse(&mut dialogue, rest, limit, &mut answers).map_err(broken)? {
+                self.dialogue = Some(dialogue);
+            }
+        }
+        Ok(answers)
+    }
+}
+
+/// Asks and listens at the same time, so that neither side waits for the other. False when the process is of no
+/// more use, because a body was too large to be read away; the answers so far count.
+fn converse(
+    dialogue: &mut Dialogue,
+    questions: &[String],
+    limit: u64,
+    answers: &mut Vec<Option<Answer>>,
+) -> std::io::Result<bool> {
+    let Dialogue { input, output } = dialogue;
+    let text = questions.iter().fold(String::new(), |text, question| text + question + "\n");
+    std::thread::scope(|scope| {
+        // When the listener stops early, the pipe breaks, and that is no failure.
+        let asking = scope.spawn(move || input.write_all(text.as_bytes()));
+        for question in questions {
+            let mut header = Vec::new();
+            output.read_until(b'\n', &mut header)?;
+            let Some((oid, kind, size)) = parse_header(&header, question)? else {
+                answers.push(None);
+                continue;
+            };
+            if size > limit {
+                answers.push(Some(Answer { oid, kind, content: Content::TooLarge(size) }));
+                if size > SKIP_LIMIT {
+                    output.get_ref().kill()?;
+                    return Ok(false);
+                }
+                std::io::copy(&mut output.take(size + 1), &mut std::io::sink())?;
+                continue;
+            }
+            let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+            output.read_exact(&mut bytes)?;
+            output.read_exact(&mut [0])?;
+            answers.push(Some(Answer { oid, kind, content: Content::Bytes(bytes) }));
+        }
+        match asking.join() {
+            Ok(written) => written.map(|()| true),
+            Err(_) => Err(std::io::Error::other("asking git failed")),
+        }
+    })
+}
+
+/// `<oid> <type> <size>`, or none for `<question> missing` and its like.
+fn parse_header(line: &[u8], question: &str) -> std::io::Result<Option<(Oid, Vec<u8>, u64)>> {
+    let line = line.strip_suffix(b"\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    if line.strip_prefix(question.as_bytes()).is_some_and(|rest| matches!(rest, b" missing" | b" ambiguous")) {
+        return Ok(None);
+    }
+    let mut words = line.split(|byte| *byte == b' ');
+    let oid = words.next().and_then(Oid::from_hex);
+    let kind = words.next().map(<[u8]>::to_vec);
+    let size = words.next().and_then(|word| std::str::from_utf8(word).ok()).and_then(|word| word.parse().ok());
+    match (oid, kind, size) {
+        (Some(oid), Some(kind), Some(size)) => Ok(Some((oid, kind, size))),
+        _ => Err(std::io::Error::other("git cat-file answered something else")),
+    }
+}
+
+fn parse_commit(id: Oid, bytes: &[u8]) -> Commit {
+    let mut commit = Commit { id, parents: Vec::new(), time: 0 };
+    for line in bytes.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty()) {
+        if let Some(parent) = line.strip_prefix(b"parent ").and_then(Oid::from_hex) {
+            commit.parents.push(parent);
+        } else if let Some(who) = line.strip_prefix(b"committer ") {
+            let seconds = who.rsplit(|byte| *byte == b' ').nth(1).and_then(|word| std::str::from_utf8(word).ok());
+            commit.time = seconds.and_then(|word| word.parse().ok()).unwrap_or_default();
+        }
+    }
+    commit
+}
+
+fn broken(error: std::io::Error) -> Error {
+    Error::resource("git cat-file stopped answering")
+        .cause(error)
+        .hint("git fsck says whether the repository is damaged")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_cat_file_are_told_apart() {
+        let id = "a".repeat(40);
+        let header = parse_header(format!("{id} blob 12\n").as_bytes(), &id).unwrap();
+        assert_eq!(header.map(|(oid, kind, size)| (oid.to_string(), kind, size)), Some((id, b"blob".to_vec(), 12)));
+        assert!(parse_header(b"main^{commit} missing\n", "main^{commit}").unwrap().is_none());
+        assert!(parse_header(b"", "x").is_err());
+        assert!(parse_header(b"nonsense\n", "x").is_err());
+    }
+
+    #[test]
+    fn a_commits_parents_and_time_are_read_from_its_header_only() {
+        let id = Oid::from_hex("b".repeat(40).as_bytes()).unwrap();
+        let text = format!("tree {id}\nparent {id}\nauthor A <a> 1 +0000\ncommitter A <a> 1700000000 +0200\n\nparent {id}\n");
+        assert_eq!(parse_commit(id, text.as_bytes()), Commit { id, parents: vec![id], time: 1_700_000_000 });
+    }
+}
