@@ -9,6 +9,7 @@
 //! | [`config`] | `build-config.yaml`, `hephy.yaml` → validated values | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
 //! | [`backend`] | step → command line, files; result ← digest | none |
+//! | [`commands`] | one file a subcommand: gather, decide, act | yes |
 
 pub mod diagnostic;
 pub mod error;
@@ -20,5 +21,7 @@ pub mod plan;
 pub mod backend;
 
 pub mod process;
+
+pub mod commands;
 
 pub use error::{Error, ErrorKind, Result};

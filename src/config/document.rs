@@ -103,11 +103,19 @@ pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Document {
     options.emit_unresolved_aliases = true;
     options.set_emit_comments(false);
     let mut builder = Builder::new(findings);
+    let mut read_to = 0;
     for event in Parser::new_from_str_with_options(text, options) {
         let flow = match event {
-            Ok((event, span)) => builder.event(event, span),
+            Ok((event, span)) => {
+                read_to = span.end.index();
+                builder.event(event, span)
+            }
             Err(error) => {
-                let (at, problem) = (error.marker().index(), syntax::sentence(error.kind()));
+                let (mut at, problem) = (error.marker().index(), syntax::sentence(error.kind()));
+                if syntax::concerns_a_quote(error.kind()) {
+                    // The parser stops where the file ends or goes on unindented; the quote is what has to be found.
+                    at = opening_quote(text, read_to, at).unwrap_or(at);
+                }
                 let finding = builder.findings.error(builder.findings.source.span(at, at + 1), problem.message);
                 builder.findings.push(problem.note.map_or(finding.clone(), |note| finding.note(note)));
                 ControlFlow::Break(())
@@ -118,6 +126,19 @@ pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Document {
         }
     }
     Document { root: builder.root, partial: false }
+}
+
+/// The first quote at the beginning of a word between two characters of a text.
+fn opening_quote(text: &str, from: usize, to: usize) -> Option<usize> {
+    let mut before = '\n';
+    for (at, character) in text.chars().enumerate().take(to) {
+        let begins = before.is_whitespace() || matches!(before, '[' | '{' | ',' | ':');
+        if at >= from && begins && matches!(character, '"' | '\'') {
+            return Some(at);
+        }
+        before = character;
+    }
+    None
 }
 
 struct Frame {
@@ -220,7 +241,8 @@ impl<'f, 'a> Builder<'f, 'a> {
             && (version.major, version.minor) != (1, 2)
         {
             let message = format!("the file says that it is YAML {}.{}", version.major, version.minor);
-            self.refuse(Span::START, message, "the language is YAML 1.2");
+            let span = self.findings.source.line_that_begins("%YAML").unwrap_or(Span::START);
+            self.refuse(span, message, "the language is YAML 1.2");
         }
         ControlFlow::Continue(())
     }

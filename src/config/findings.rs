@@ -1,13 +1,15 @@
 //! Collects the findings of one file, with exact places and the lines they stand in.
 //!
 //! Positions are character indices of the file without its byte order mark; lines end at `\n`, as every other tool
-//! counts them. A hostile file may have its whole content in one line and a finding at every other character, so the
-//! lines that are attached and the suggestions that are computed have a budget; the findings themselves have none.
+//! counts them. All findings of a file are kept that a person could ever read. A hostile file may have a hundred
+//! thousand, all in one line, so their number, the lines attached and the suggestions looked for have a bound.
 
 use crate::diagnostic::{Diagnostic, Span, nearest};
 
 /// Characters of source lines that the findings of one file may carry together: four full files' worth.
 const QUOTED_BYTES: usize = 1024 * 1024;
+/// Findings of one file that are listed; the others are counted.
+const LISTED: usize = 1000;
 /// Misspelt words of one file for which a suggestion is looked for.
 const SUGGESTIONS: usize = 200;
 
@@ -48,6 +50,12 @@ impl<'a> Source<'a> {
         Span::new(number, from + 1, (to - from).max(1))
     }
 
+    /// The first line that begins so.
+    pub(super) fn line_that_begins(&self, beginning: &str) -> Option<Span> {
+        let index = self.lines.iter().position(|line| line.text.starts_with(beginning))?;
+        Some(Span::new(index + 1, 1, self.lines[index].length))
+    }
+
     fn line(&self, number: usize) -> Option<&'a str> {
         self.lines.get(number.checked_sub(1)?).map(|line| line.text)
     }
@@ -58,13 +66,14 @@ impl<'a> Source<'a> {
 pub(super) struct Findings<'a> {
     pub(super) source: Source<'a>,
     list: Vec<Diagnostic>,
+    more: usize,
     quoted: usize,
     suggested: usize,
 }
 
 impl<'a> Findings<'a> {
     pub(super) fn new(source: Source<'a>) -> Self {
-        Self { source, list: Vec::new(), quoted: 0, suggested: 0 }
+        Self { source, list: Vec::new(), more: 0, quoted: 0, suggested: 0 }
     }
 
     /// An error at a place; give it to [`push`](Self::push) once it is complete.
@@ -74,6 +83,10 @@ impl<'a> Findings<'a> {
 
     /// Takes a finding and attaches its line.
     pub(super) fn push(&mut self, mut finding: Diagnostic) {
+        if self.list.len() == LISTED {
+            self.more += 1;
+            return;
+        }
         if finding.source_line.is_none()
             && let Some(line) = self.source.line(finding.span.line)
             && self.quoted + line.len() <= QUOTED_BYTES
@@ -98,6 +111,10 @@ impl<'a> Findings<'a> {
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         self.list.sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
         self.list.dedup_by(|one, other| one.sort_key() == other.sort_key());
+        if self.more > 0 {
+            let last = self.list.last().map_or(Span::START, |finding| finding.span);
+            self.list.push(self.error(last, format!("{} more problems are not listed", self.more)));
+        }
         self.list
     }
 }
@@ -159,7 +176,8 @@ mod tests {
             findings.push(finding);
         }
         let all = findings.finish();
-        assert_eq!(all.len(), 100_000);
+        assert_eq!(all.len(), LISTED + 1);
+        assert_eq!(all[LISTED].message, "99000 more problems are not listed");
         let quoted: usize = all.iter().filter_map(|finding| finding.source_line.as_ref()).map(String::len).sum();
         assert!(quoted <= QUOTED_BYTES);
     }

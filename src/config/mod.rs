@@ -43,6 +43,13 @@ pub const ROOT_FILE: &str = "hephy.yaml";
 /// Largest file that is read, in bytes. Real files have a few hundred.
 pub const MAX_BYTES: usize = 256 * 1024;
 
+/// The transports besides https and ssh that `GIT_ALLOW_PROTOCOL` lists, for [`RootConfig::extra_transports`].
+#[must_use]
+pub fn extra_transports(git_allow_protocol: Option<&str>) -> Vec<String> {
+    let listed = git_allow_protocol.unwrap_or_default().split(':');
+    listed.map(str::to_ascii_lowercase).filter(|name| !matches!(name.as_str(), "" | "https" | "ssh" | "ext")).collect()
+}
+
 /// What came out of one file: the value unless there were errors, and all findings sorted by place.
 #[derive(Clone, Debug)]
 pub struct Parsed<T> {

@@ -1,0 +1,3 @@
+//! One file a subcommand: gather, let the pure rooms decide, act.
+
+pub mod check;

@@ -1,0 +1,30 @@
+//! Tests of the whole room: whole messages for each rule, limits, schemas against the parser.
+
+mod accepted;
+mod corpus;
+mod limits;
+mod messages;
+mod schemas;
+
+use super::*;
+
+/// The findings of a `build-config.yaml`, rendered.
+fn image(text: &str) -> String {
+    rendered(&parse_image("app/build-config.yaml", text.as_bytes(), &RootConfig::default()).findings)
+}
+
+/// The findings of a `hephy.yaml`, rendered.
+fn root(text: &str) -> String {
+    rendered(&parse_root("hephy.yaml", text.as_bytes()).findings)
+}
+
+fn rendered(findings: &[Diagnostic]) -> String {
+    findings.iter().map(Diagnostic::render).collect()
+}
+
+/// The configuration of a file without findings.
+fn accepted(text: &str) -> ImageConfig {
+    let parsed = parse_image("app/build-config.yaml", text.as_bytes(), &RootConfig::default());
+    assert!(parsed.findings.is_empty(), "{text}\n{}", rendered(&parsed.findings));
+    parsed.value.unwrap()
+}
