@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 
 use crate::config::{
     CheckReport, CheckedFile, ContextFrom, IMAGE_FILE, ImageConfig, MAX_BYTES, Parsed, ROOT_FILE, RootConfig, Source,
-    parse_image, parse_root,
+    Spans, parse_image, parse_root,
 };
 use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
@@ -109,17 +109,13 @@ fn defaults(root: &Path, transports: &[String]) -> (RootConfig, Option<CheckedFi
     if root.join(ROOT_FILE).symlink_metadata().is_ok() {
         let parsed = match read(root, Path::new(ROOT_FILE)) {
             Ok(bytes) => parse_root(ROOT_FILE, &bytes),
-            Err(finding) => refused(finding),
+            Err(finding) => Parsed { value: None, findings: vec![*finding], spans: Spans::default() },
         };
         defaults = parsed.value.clone().unwrap_or_default();
         checked = Some(CheckedFile::parsed(ROOT_FILE, parsed));
     }
     defaults.extra_transports = transports.to_vec();
     (defaults, checked)
-}
-
-fn refused<T>(finding: Diagnostic) -> Parsed<T> {
-    Parsed { value: None, findings: vec![finding], spans: Default::default() }
 }
 
 fn image(root: &Path, path: &Path, defaults: &RootConfig) -> CheckedFile {
@@ -130,7 +126,7 @@ fn image(root: &Path, path: &Path, defaults: &RootConfig) -> CheckedFile {
     }
     let bytes = match read(root, path) {
         Ok(bytes) => bytes,
-        Err(finding) => return CheckedFile { file, config: None, findings: vec![finding] },
+        Err(finding) => return CheckedFile { file, config: None, findings: vec![*finding] },
     };
     let parsed = parse_image(&file, &bytes, defaults);
     let found = match &parsed.value {
@@ -205,8 +201,8 @@ fn inside(root: &Path, path: &Path) -> std::result::Result<Option<fs::Metadata>,
 
 /// Reads a configuration file: a regular file inside the repository, or a link to one; never more than can be parsed
 /// and one byte.
-fn read(root: &Path, path: &Path) -> std::result::Result<Vec<u8>, Diagnostic> {
-    let refuse = |message: &str| Diagnostic::error(path.to_string_lossy(), Span::START, message);
+fn read(root: &Path, path: &Path) -> std::result::Result<Vec<u8>, Box<Diagnostic>> {
+    let refuse = |message: &str| Box::new(Diagnostic::error(path.to_string_lossy(), Span::START, message));
     match inside(root, path) {
         Err(Outside) => return Err(refuse("the file is a link out of the repository")),
         Ok(None) => return Err(refuse("the file is a link that leads nowhere, or cannot be reached")),

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::str;
 
-use super::document::{self, Entry, Node, NodeKind};
+use super::document;
 use super::fields::Field;
 use super::findings::{Findings, Source};
+use super::node::{Entry, Node, NodeKind};
 use super::rules::Checked;
 use super::shape::{self, Shape};
 use super::{MAX_BYTES, Parsed, Spans};

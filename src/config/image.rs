@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Entry, NodeKind};
 use super::file::{self, File};
+use super::node::{Entry, NodeKind};
 use super::{BackendName, BuildArg, ContextFrom, ImageConfig, KoConfig, Parsed, RootConfig, Source, fields, rules};
 use crate::oci::Platform;
 

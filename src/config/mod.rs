@@ -11,6 +11,7 @@ mod file;
 mod findings;
 mod image;
 mod key;
+mod node;
 mod reference;
 mod root;
 mod rules;

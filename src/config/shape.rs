@@ -2,9 +2,9 @@
 //! stand, occurrences of a field after its first included. What depends on several fields is not decided here.
 
 use super::Spans;
-use super::document::{Entry, Node, NodeKind};
 use super::fields::{self, Field, Kind, MAX_ENTRIES, Text};
 use super::findings::Findings;
+use super::node::{Entry, Node, NodeKind};
 use super::rules::{self, Refusal};
 use crate::diagnostic::{Span, escape_cut};
 
