@@ -56,7 +56,7 @@ pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Document {
                 ControlFlow::Break(())
             }
         };
-        if flow.is_break() {
+        if flow.is_break() || builder.findings.overflow() {
             return builder.rescue();
         }
     }

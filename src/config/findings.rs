@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Span, nearest};
 
 /// Characters of source lines that the findings of one file may carry together: four full files' worth.
 const QUOTED_BYTES: usize = 1024 * 1024;
-/// Findings of one file that are listed; the others are counted.
+/// Findings of one file that are listed; then it is read no further.
 const LISTED: usize = 1000;
 /// Misspelt words of one file for which a suggestion is looked for.
 const SUGGESTIONS: usize = 200;
@@ -66,14 +66,14 @@ impl<'a> Source<'a> {
 pub(super) struct Findings<'a> {
     pub(super) source: Source<'a>,
     list: Vec<Diagnostic>,
-    more: usize,
+    more: bool,
     quoted: usize,
     suggested: usize,
 }
 
 impl<'a> Findings<'a> {
     pub(super) fn new(source: Source<'a>) -> Self {
-        Self { source, list: Vec::new(), more: 0, quoted: 0, suggested: 0 }
+        Self { source, list: Vec::new(), more: false, quoted: 0, suggested: 0 }
     }
 
     /// An error at a place; give it to [`push`](Self::push) once it is complete.
@@ -84,7 +84,7 @@ impl<'a> Findings<'a> {
     /// Takes a finding and attaches its line.
     pub(super) fn push(&mut self, mut finding: Diagnostic) {
         if self.list.len() == LISTED {
-            self.more += 1;
+            self.more = true;
             return;
         }
         if finding.source_line.is_none()
@@ -94,6 +94,7 @@ impl<'a> Findings<'a> {
             self.quoted += line.len();
             finding.source_line = Some(mask_credentials(line));
         }
+        finding.suggestion = finding.suggestion.map(|suggestion| mask_credentials(&suggestion));
         self.list.push(finding);
     }
 
@@ -107,13 +108,19 @@ impl<'a> Findings<'a> {
         if self.suggested > SUGGESTIONS || word.len() > 64 { None } else { nearest(word, candidates) }
     }
 
+    /// Whether there are more findings than anybody reads: the rest of the file may be left alone.
+    pub(super) fn overflow(&self) -> bool {
+        self.more
+    }
+
     /// Everything found, by place, each once (an alias may lead to the same place twice).
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         self.list.sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
         self.list.dedup_by(|one, other| one.sort_key() == other.sort_key());
-        if self.more > 0 {
+        if self.more {
             let last = self.list.last().map_or(Span::START, |finding| finding.span);
-            self.list.push(self.error(last, format!("{} more problems are not listed", self.more)));
+            self.list
+                .push(self.error(last, format!("more than {LISTED} problems, of which the others are not listed")));
         }
         self.list
     }
@@ -127,7 +134,8 @@ pub(super) fn mask_credentials(line: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
-        let authority = after.find(|c: char| c == '/' || c.is_whitespace() || c == '"').unwrap_or(after.len());
+        let authority =
+            after.find(|c: char| c == '/' || c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(after.len());
         let user = after[..authority].rfind('@').unwrap_or(0);
         let hidden = &after[..user];
         if hidden.contains(':') || super::rules::repository::is_token(hidden) {
@@ -177,7 +185,7 @@ mod tests {
         }
         let all = findings.finish();
         assert_eq!(all.len(), LISTED + 1);
-        assert_eq!(all[LISTED].message, "99000 more problems are not listed");
+        assert_eq!(all[LISTED].message, "more than 1000 problems, of which the others are not listed");
         let quoted: usize = all.iter().filter_map(|finding| finding.source_line.as_ref()).map(String::len).sum();
         assert!(quoted <= QUOTED_BYTES);
     }

@@ -20,9 +20,6 @@ mod shape;
 mod syntax;
 pub mod template;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 

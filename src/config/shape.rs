@@ -38,6 +38,9 @@ struct Checker<'f, 'a> {
 impl Checker<'_, '_> {
     fn fields(&mut self, table: &'static [Field], entries: &[Entry], prefix: &str) {
         for entry in entries {
+            if self.findings.overflow() {
+                return;
+            }
             let Some(field) = fields::find(table, &entry.key) else {
                 // An unknown field that is given twice was reported as such.
                 if entry.nth == 0 {

@@ -1,3 +1,4 @@
 //! The integration suite: one module a stage, real parts only.
 
 mod check;
+mod config;

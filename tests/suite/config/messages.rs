@@ -4,7 +4,7 @@
 use super::corpus;
 use super::*;
 
-const WRITE: &str = "HEPHY_BLESS=1 cargo test --lib config::";
+const WRITE: &str = "HEPHY_BLESS=1 cargo test --test suite config::";
 
 #[test]
 fn every_invalid_file_gets_the_messages_that_are_written_down() {
@@ -28,7 +28,7 @@ fn every_invalid_file_gets_the_messages_that_are_written_down() {
             case(&file, root(&file));
         }
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/tests/messages.txt");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/config/messages.txt");
     if std::env::var_os("HEPHY_BLESS").is_some() {
         std::fs::write(path, &text).unwrap();
     }
@@ -100,6 +100,8 @@ fn passwords_are_not_shown() {
     let shown =
         image("upstream_repo: https://me:hunter2@host/x\nupstream_ref: main\nlabels: {x: 'https://a:hunter2@b', x: ~}");
     assert!(!shown.contains("hunter2"), "{shown}");
+    let meant = image("use_local_context: true\nbuild_args: [X: 'https://a:hunter2@b']");
+    assert!(meant.contains("did you mean `X=https://*********@b`?") && !meant.contains("hunter2"), "{meant}");
     assert!(shown.contains("1 | upstream_repo: https://**********@host/x\n"), "{shown}");
 }
 

@@ -12,8 +12,9 @@ fn refused_quickly(text: &str) -> String {
     let rendered = rendered(&parsed.findings);
     let took = before.elapsed();
     assert!(parsed.value.is_none(), "{}", &text[..80]);
-    // Without optimisation and beside other tests; the released program takes a tenth of it.
-    assert!(took < Duration::from_secs(5), "{took:?} for {}", text.chars().take(80).collect::<String>());
+    // Tens of milliseconds in a released program; this one is not optimised and shares its machine with other tests.
+    // Anything that is quadratic in the size of the file takes minutes.
+    assert!(took < Duration::from_secs(10), "{took:?} for {}", text.chars().take(80).collect::<String>());
     rendered
 }
 
@@ -212,7 +213,7 @@ fn mutated_files_neither_panic_nor_point_outside() {
         b"\xe2\x80\xa8",
     ];
     let mut dice = Dice(20_251_016);
-    for round in 0..6_000 {
+    for round in 0..3_000 {
         let mut bytes = documents[dice.roll(documents.len())].clone().into_bytes();
         for _ in 0..=dice.roll(4) {
             let at = dice.roll(bytes.len() + 1);

@@ -1,4 +1,6 @@
-//! Tests of the whole room: whole messages for each rule, limits, schemas against the parser.
+//! Configuration files as a whole: the messages of each rule, limits, schemas against the parser, the reference.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails, fails the test")]
 
 mod accepted;
 mod corpus;
@@ -6,7 +8,9 @@ mod limits;
 mod messages;
 mod schemas;
 
-use super::*;
+use hephy::config::*;
+use hephy::diagnostic::{Diagnostic, Severity, Span};
+use hephy::oci::Platform;
 
 /// The findings of a `build-config.yaml`, rendered.
 fn image(text: &str) -> String {
@@ -27,4 +31,9 @@ fn accepted(text: &str) -> ImageConfig {
     let parsed = parse_image("app/build-config.yaml", text.as_bytes(), &RootConfig::default());
     assert!(parsed.findings.is_empty(), "{text}\n{}", rendered(&parsed.findings));
     parsed.value.unwrap()
+}
+
+/// The names of a schema's fields.
+fn fields(schema: &serde_json::Value) -> Vec<String> {
+    schema["properties"].as_object().unwrap().keys().cloned().collect()
 }
