@@ -1,6 +1,7 @@
 //! One module a subcommand: gather, let the pure rooms decide, act.
 
 pub mod builders;
+pub mod check;
 mod dispatch;
 pub mod explain;
 pub mod graph;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use serde_yaml::granit_parser::{self as granit, Event, Parser, ScalarStyle, Tag};
 
 use super::findings::Findings;
+use super::node::{Entry, Node, NodeKind, Weight, fits, is_null};
 use super::syntax;
 use crate::diagnostic::{Span, escape_cut};
 
@@ -21,72 +22,6 @@ pub(super) const MAX_DEPTH: usize = 32;
 const MAX_ALIAS_NODES: usize = 10_000;
 /// Bytes of text that aliases may add to a file, all together.
 const MAX_ALIAS_BYTES: usize = super::MAX_BYTES;
-
-/// A value and where it stands.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) span: Span,
-    pub(super) kind: NodeKind,
-    weight: Weight,
-}
-
-/// Shared below anchors, so that an alias costs nothing.
-#[derive(Clone, Debug)]
-pub(super) enum NodeKind {
-    /// Nothing, `~` or `null`.
-    Null,
-    /// Text; `plain` without quotes and not a block.
-    Scalar {
-        text: Rc<str>,
-        plain: bool,
-    },
-    Seq(Rc<Vec<Node>>),
-    Map(Rc<Vec<Entry>>),
-}
-
-/// A key and its value.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) key: Rc<str>,
-    pub(super) key_span: Span,
-    pub(super) value: Node,
-    /// Occurrences of the same key before this one.
-    pub(super) nth: usize,
-}
-
-impl Node {
-    /// Text that stands for itself, such as a key.
-    pub(super) fn scalar(span: Span, text: &str) -> Self {
-        Self { span, kind: NodeKind::Scalar { text: text.into(), plain: true }, weight: Weight::default() }
-    }
-
-    /// The place of a part of a text, where the file shows the text as it is (no escapes, no folded lines).
-    pub(super) fn part(&self, offset: usize, length: usize) -> Option<Span> {
-        let NodeKind::Scalar { text, .. } = &self.kind else { return None };
-        let quotes = self.span.length.checked_sub(text.chars().count())?;
-        let inside = match quotes {
-            0 => 0,
-            2 => 1,
-            _ => return None,
-        };
-        Some(Span::new(self.span.line, self.span.column + inside + offset, length))
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Weight {
-    nodes: usize,
-    bytes: usize,
-    height: usize,
-}
-
-impl Weight {
-    fn add(&mut self, other: Self) {
-        self.nodes = self.nodes.saturating_add(other.nodes);
-        self.bytes = self.bytes.saturating_add(other.bytes);
-        self.height = self.height.max(other.height + 1);
-    }
-}
 
 /// What a file holds.
 #[derive(Debug)]
@@ -103,21 +38,42 @@ pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Document {
     options.emit_unresolved_aliases = true;
     options.set_emit_comments(false);
     let mut builder = Builder::new(findings);
+    let mut read_to = 0;
     for event in Parser::new_from_str_with_options(text, options) {
         let flow = match event {
-            Ok((event, span)) => builder.event(event, span),
+            Ok((event, span)) => {
+                read_to = span.end.index();
+                builder.event(event, span)
+            }
             Err(error) => {
-                let (at, problem) = (error.marker().index(), syntax::sentence(error.kind()));
+                let (mut at, problem) = (error.marker().index(), syntax::sentence(error.kind()));
+                if syntax::concerns_a_quote(error.kind()) {
+                    // The parser stops where the file ends or goes on unindented; the quote is what has to be found.
+                    at = opening_quote(text, read_to, at).unwrap_or(at);
+                }
                 let finding = builder.findings.error(builder.findings.source.span(at, at + 1), problem.message);
                 builder.findings.push(problem.note.map_or(finding.clone(), |note| finding.note(note)));
                 ControlFlow::Break(())
             }
         };
-        if flow.is_break() {
+        if flow.is_break() || builder.findings.overflow() {
             return builder.rescue();
         }
     }
     Document { root: builder.root, partial: false }
+}
+
+/// The first quote at the beginning of a word between two characters of a text.
+fn opening_quote(text: &str, from: usize, to: usize) -> Option<usize> {
+    let mut before = '\n';
+    for (at, character) in text.chars().enumerate().take(to) {
+        let begins = before.is_whitespace() || matches!(before, '[' | '{' | ',' | ':');
+        if at >= from && begins && matches!(character, '"' | '\'') {
+            return Some(at);
+        }
+        before = character;
+    }
+    None
 }
 
 struct Frame {
@@ -220,7 +176,8 @@ impl<'f, 'a> Builder<'f, 'a> {
             && (version.major, version.minor) != (1, 2)
         {
             let message = format!("the file says that it is YAML {}.{}", version.major, version.minor);
-            self.refuse(Span::START, message, "the language is YAML 1.2");
+            let span = self.findings.source.line_that_begins("%YAML").unwrap_or(Span::START);
+            self.refuse(span, message, "the language is YAML 1.2");
         }
         ControlFlow::Continue(())
     }
@@ -368,25 +325,5 @@ impl<'f, 'a> Builder<'f, 'a> {
                 }
             },
         }
-    }
-}
-
-fn is_null(text: &str) -> bool {
-    matches!(text, "" | "~" | "null" | "Null" | "NULL")
-}
-
-/// Whether a scalar is what a tag of the core schema says (YAML 1.2.2 §10.3.2).
-fn fits(core: &str, text: &str) -> bool {
-    let digits = |text: &str, radix| !text.is_empty() && text.chars().all(|c| c.is_digit(radix));
-    match core {
-        "null" => is_null(text),
-        "bool" => matches!(text, "true" | "false"),
-        "int" => match (text.strip_prefix("0x"), text.strip_prefix("0o")) {
-            (Some(hexadecimal), _) => digits(hexadecimal, 16),
-            (_, Some(octal)) => digits(octal, 8),
-            _ => digits(text.strip_prefix(['-', '+']).unwrap_or(text), 10),
-        },
-        "float" => text.parse::<f64>().is_ok() || matches!(text.trim_start_matches(['-', '+']), ".inf" | ".nan"),
-        _ => false,
     }
 }

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::str;
 
-use super::document::{self, Entry, Node, NodeKind};
+use super::document;
 use super::fields::Field;
 use super::findings::{Findings, Source};
+use super::node::{Entry, Node, NodeKind};
 use super::rules::Checked;
 use super::shape::{self, Shape};
 use super::{MAX_BYTES, Parsed, Spans};
@@ -130,13 +131,17 @@ impl File<'_> {
         }
     }
 
-    /// A list of platforms: not empty, each once. None when the field is absent.
-    pub(super) fn platforms(&mut self, entries: Option<&[Entry]>, name: &str) -> Option<Vec<Platform>> {
-        let entries = entries.unwrap_or(&self.entries);
-        let field = find(entries, name)?.clone();
+    /// The `platforms` of the file, or those of another mapping in it: not empty, each once. None when absent.
+    pub(super) fn platforms(&mut self, of: Option<(&str, &[Entry])>) -> Option<Vec<Platform>> {
+        let (prefix, entries) = of.unwrap_or(("", &self.entries));
+        let field = find(entries, "platforms")?.clone();
         let NodeKind::Seq(nodes) = &field.value.kind else { return None };
         if nodes.is_empty() {
-            self.error(field.value.span, format!("`{name}` is an empty list"), "leave it out for the default");
+            self.error(
+                field.value.span,
+                format!("`{prefix}platforms` is an empty list"),
+                "leave it out for the default",
+            );
         }
         let mut platforms: Vec<Platform> = Vec::new();
         for node in nodes.iter().take(super::fields::MAX_ENTRIES) {

@@ -1,13 +1,15 @@
 //! Collects the findings of one file, with exact places and the lines they stand in.
 //!
 //! Positions are character indices of the file without its byte order mark; lines end at `\n`, as every other tool
-//! counts them. A hostile file may have its whole content in one line and a finding at every other character, so the
-//! lines that are attached and the suggestions that are computed have a budget; the findings themselves have none.
+//! counts them. All findings of a file are kept that a person could ever read. A hostile file may have a hundred
+//! thousand, all in one line, so their number, the lines attached and the suggestions looked for have a bound.
 
 use crate::diagnostic::{Diagnostic, Span, nearest};
 
 /// Characters of source lines that the findings of one file may carry together: four full files' worth.
 const QUOTED_BYTES: usize = 1024 * 1024;
+/// Findings of one file that are listed; then it is read no further.
+const LISTED: usize = 1000;
 /// Misspelt words of one file for which a suggestion is looked for.
 const SUGGESTIONS: usize = 200;
 
@@ -48,6 +50,12 @@ impl<'a> Source<'a> {
         Span::new(number, from + 1, (to - from).max(1))
     }
 
+    /// The first line that begins so.
+    pub(super) fn line_that_begins(&self, beginning: &str) -> Option<Span> {
+        let index = self.lines.iter().position(|line| line.text.starts_with(beginning))?;
+        Some(Span::new(index + 1, 1, self.lines[index].length))
+    }
+
     fn line(&self, number: usize) -> Option<&'a str> {
         self.lines.get(number.checked_sub(1)?).map(|line| line.text)
     }
@@ -58,13 +66,14 @@ impl<'a> Source<'a> {
 pub(super) struct Findings<'a> {
     pub(super) source: Source<'a>,
     list: Vec<Diagnostic>,
+    more: bool,
     quoted: usize,
     suggested: usize,
 }
 
 impl<'a> Findings<'a> {
     pub(super) fn new(source: Source<'a>) -> Self {
-        Self { source, list: Vec::new(), quoted: 0, suggested: 0 }
+        Self { source, list: Vec::new(), more: false, quoted: 0, suggested: 0 }
     }
 
     /// An error at a place; give it to [`push`](Self::push) once it is complete.
@@ -74,6 +83,10 @@ impl<'a> Findings<'a> {
 
     /// Takes a finding and attaches its line.
     pub(super) fn push(&mut self, mut finding: Diagnostic) {
+        if self.list.len() == LISTED {
+            self.more = true;
+            return;
+        }
         if finding.source_line.is_none()
             && let Some(line) = self.source.line(finding.span.line)
             && self.quoted + line.len() <= QUOTED_BYTES
@@ -81,6 +94,7 @@ impl<'a> Findings<'a> {
             self.quoted += line.len();
             finding.source_line = Some(mask_credentials(line));
         }
+        finding.suggestion = finding.suggestion.map(|suggestion| mask_credentials(&suggestion));
         self.list.push(finding);
     }
 
@@ -94,10 +108,20 @@ impl<'a> Findings<'a> {
         if self.suggested > SUGGESTIONS || word.len() > 64 { None } else { nearest(word, candidates) }
     }
 
+    /// Whether there are more findings than anybody reads: the rest of the file may be left alone.
+    pub(super) fn overflow(&self) -> bool {
+        self.more
+    }
+
     /// Everything found, by place, each once (an alias may lead to the same place twice).
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         self.list.sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
         self.list.dedup_by(|one, other| one.sort_key() == other.sort_key());
+        if self.more {
+            let last = self.list.last().map_or(Span::START, |finding| finding.span);
+            self.list
+                .push(self.error(last, format!("more than {LISTED} problems, of which the others are not listed")));
+        }
         self.list
     }
 }
@@ -110,7 +134,8 @@ pub(super) fn mask_credentials(line: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
-        let authority = after.find(|c: char| c == '/' || c.is_whitespace() || c == '"').unwrap_or(after.len());
+        let authority =
+            after.find(|c: char| c == '/' || c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(after.len());
         let user = after[..authority].rfind('@').unwrap_or(0);
         let hidden = &after[..user];
         if hidden.contains(':') || super::rules::repository::is_token(hidden) {
@@ -159,7 +184,8 @@ mod tests {
             findings.push(finding);
         }
         let all = findings.finish();
-        assert_eq!(all.len(), 100_000);
+        assert_eq!(all.len(), LISTED + 1);
+        assert_eq!(all[LISTED].message, "more than 1000 problems, of which the others are not listed");
         let quoted: usize = all.iter().filter_map(|finding| finding.source_line.as_ref()).map(String::len).sum();
         assert!(quoted <= QUOTED_BYTES);
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Entry, NodeKind};
 use super::file::{self, File};
+use super::node::{Entry, NodeKind};
 use super::{BackendName, BuildArg, ContextFrom, ImageConfig, KoConfig, Parsed, RootConfig, Source, fields, rules};
 use crate::oci::Platform;
 
@@ -34,13 +34,13 @@ fn read(mut file: File<'_>, defaults: &RootConfig) -> Parsed<ImageConfig> {
         target: file.text("target", rules::stage).flatten(),
         build_args,
         platforms,
-        additional_tags: each_once(file.list("additional_tags", rules::additional_tag)),
+        additional_tags: each_once(&mut file, "additional_tags", rules::additional_tag),
         build_backend: backend,
         ko_config: ko_config(&file),
         manual_images: manual_images.filter(|_| file.flag("manual_build") == Some(true)),
-        depends_on: each_once(file.list("depends_on", rules::directory)),
-        watch: each_once(file.list("watch", rules::glob)),
-        ignore: each_once([defaults.ignore.clone(), file.list("ignore", rules::glob)].concat()),
+        depends_on: each_once(&mut file, "depends_on", rules::directory),
+        watch: each_once(&mut file, "watch", rules::glob),
+        ignore: [defaults.ignore.clone(), each_once(&mut file, "ignore", rules::glob)].concat(),
         tag_template: file.text("tag_template", rules::tag_template),
         labels: labels(&file, "labels"),
         annotations: labels(&file, "annotations"),
@@ -52,9 +52,17 @@ fn read(mut file: File<'_>, defaults: &RootConfig) -> Parsed<ImageConfig> {
     file.finish(config)
 }
 
-fn each_once(list: Vec<String>) -> Vec<String> {
-    let mut seen = std::collections::HashSet::new();
-    list.into_iter().filter(|entry| seen.insert(entry.clone())).collect()
+/// A list without repetitions. The places move along, so that `name[1]` stays the place of the list's second entry.
+fn each_once(file: &mut File<'_>, name: &str, rule: impl Fn(&str) -> rules::Checked<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for (index, entry) in file.list(name, rule).into_iter().enumerate() {
+        let place = file.shape.spans.0.remove(&format!("{name}[{index}]"));
+        if !kept.contains(&entry) {
+            file.shape.spans.0.extend(place.map(|place| (format!("{name}[{}]", kept.len()), place)));
+            kept.push(entry);
+        }
+    }
+    kept
 }
 
 fn source(file: &File<'_>, defaults: &RootConfig) -> Source {
@@ -165,8 +173,8 @@ fn platforms(
 ) -> Vec<Platform> {
     let manual = manual_images.filter(|_| file.flag("manual_build") == Some(true));
     let ko = file.mapping("ko_config");
-    let of_ko = ko.and_then(|entries| file.platforms(Some(&entries), "platforms"));
-    let own = file.platforms(None, "platforms");
+    let of_ko = ko.and_then(|entries| file.platforms(Some(("ko_config.", &entries))));
+    let own = file.platforms(None);
     if let (Some(own), Some(manual)) = (&own, manual)
         && !file.partial
     {

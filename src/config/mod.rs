@@ -11,6 +11,7 @@ mod file;
 mod findings;
 mod image;
 mod key;
+mod node;
 mod reference;
 mod root;
 mod rules;
@@ -18,9 +19,6 @@ mod schema;
 mod shape;
 mod syntax;
 pub mod template;
-
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,6 +40,13 @@ pub const IMAGE_FILE: &str = "build-config.yaml";
 pub const ROOT_FILE: &str = "hephy.yaml";
 /// Largest file that is read, in bytes. Real files have a few hundred.
 pub const MAX_BYTES: usize = 256 * 1024;
+
+/// The transports besides https and ssh that `GIT_ALLOW_PROTOCOL` lists, for [`RootConfig::extra_transports`].
+#[must_use]
+pub fn extra_transports(git_allow_protocol: Option<&str>) -> Vec<String> {
+    let listed = git_allow_protocol.unwrap_or_default().split(':');
+    listed.map(str::to_ascii_lowercase).filter(|name| !matches!(name.as_str(), "" | "https" | "ssh" | "ext")).collect()
+}
 
 /// What came out of one file: the value unless there were errors, and all findings sorted by place.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::fields::{self, Field, Kind};
 
 const INTRODUCTION: &str = "\
-<!-- Generated from src/config/fields.rs. To write it anew: HEPHY_BLESS=1 cargo test --lib config:: -->
+<!-- Generated from src/config/fields.rs. To write it anew: HEPHY_BLESS=1 cargo test --test suite config:: -->
 
 # Configuration
 

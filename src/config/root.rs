@@ -13,7 +13,7 @@ pub fn parse_root(file: &str, bytes: &[u8]) -> Parsed<RootConfig> {
 }
 
 fn read(mut file: File<'_>) -> Parsed<RootConfig> {
-    let platforms = file.platforms(None, "platforms");
+    let platforms = file.platforms(None);
     let layout = choice(&file, "layout", [("single", Layout::Single), ("per-image", Layout::PerImage)]);
     let registry = file.text("registry", rules::registry);
     if layout.unwrap_or_default() == Layout::Single

@@ -2,9 +2,9 @@
 //! stand, occurrences of a field after its first included. What depends on several fields is not decided here.
 
 use super::Spans;
-use super::document::{Entry, Node, NodeKind};
 use super::fields::{self, Field, Kind, MAX_ENTRIES, Text};
 use super::findings::Findings;
+use super::node::{Entry, Node, NodeKind};
 use super::rules::{self, Refusal};
 use crate::diagnostic::{Span, escape_cut};
 
@@ -38,8 +38,14 @@ struct Checker<'f, 'a> {
 impl Checker<'_, '_> {
     fn fields(&mut self, table: &'static [Field], entries: &[Entry], prefix: &str) {
         for entry in entries {
+            if self.findings.overflow() {
+                return;
+            }
             let Some(field) = fields::find(table, &entry.key) else {
-                self.unknown(table, entry, prefix);
+                // An unknown field that is given twice was reported as such.
+                if entry.nth == 0 {
+                    self.unknown(table, entry, prefix);
+                }
                 continue;
             };
             let path = format!("{prefix}{}", field.name);
@@ -68,7 +74,9 @@ impl Checker<'_, '_> {
         let word = entry.key.replace('-', "_");
         if let Some(meant) = self.findings.nearest(&word, names) {
             finding.suggestion = Some(format!("did you mean `{meant}`?"));
-            self.shape.meant.push(meant);
+            if prefix.is_empty() {
+                self.shape.meant.push(meant);
+            }
         }
         self.findings.push(finding);
     }
@@ -202,6 +210,7 @@ fn has_type(node: &Node, kind: &Kind) -> bool {
 fn meant(node: &Node, kind: &'static Kind) -> Option<String> {
     let short = |text: &str| (text.len() <= 60).then(|| escape_cut(text, 60));
     let meant = match (kind, &node.kind) {
+        (Kind::Either(kinds), _) => return kinds.iter().find_map(|kind| meant(node, kind)),
         (Kind::Flag, NodeKind::Scalar { text, .. }) => match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "y" | "1" => "true".to_owned(),
             "false" | "no" | "off" | "n" | "0" => "false".to_owned(),

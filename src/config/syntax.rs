@@ -9,6 +9,13 @@ pub(super) struct Problem {
     pub(super) note: Option<&'static str>,
 }
 
+/// Whether the problem is where a quote was opened rather than where it was noticed.
+pub(super) fn concerns_a_quote(kind: &Kind) -> bool {
+    matches!(kind, Kind::UnclosedQuotedScalar | Kind::InvalidQuotedScalarIndent)
+}
+
+const BRACKETS: &str = "inside brackets a value that holds a bracket, a brace or a comma needs quotes";
+
 /// The sentence for a kind of syntax error.
 pub(super) fn sentence(kind: &Kind) -> Problem {
     let (message, note) = match kind {
@@ -25,12 +32,14 @@ pub(super) fn sentence(kind: &Kind) -> Problem {
         Kind::RecursionLimitExceeded => ("nested too deep", None),
         Kind::UnclosedQuotedScalar => ("a quote is never closed", None),
         Kind::InvalidQuotedScalarIndent => {
-            ("a value in quotes goes on here without indentation", Some("is its closing quote missing?"))
+            ("a quote is not closed before the indentation ends", Some("further lines of its value are indented more"))
         }
-        Kind::UnexpectedEofFlowSequence | Kind::ExpectedFlowSequenceSeparator => ("`,` or `]` is missing here", None),
+        Kind::UnexpectedEofFlowSequence | Kind::ExpectedFlowSequenceSeparator => {
+            ("`,` or `]` is missing here", Some(BRACKETS))
+        }
         Kind::UnexpectedEofFlowMapping
         | Kind::UnexpectedEofImplicitFlowMapping
-        | Kind::ExpectedFlowMappingSeparator => ("`,` or `}` is missing here", None),
+        | Kind::ExpectedFlowMappingSeparator => ("`,` or `}` is missing here", Some(BRACKETS)),
         Kind::MisplacedFlowCollectionEnd => ("a closing bracket that nothing opened", None),
         Kind::TabNotAllowed | Kind::TabInBlockIndentation | Kind::TabInIndentation | Kind::TabAtBlockScalarStart => {
             ("a tab where YAML wants spaces", Some("indent with spaces"))

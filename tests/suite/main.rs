@@ -1,4 +1,6 @@
 //! The integration suite: one module a stage, real parts only.
 
 mod change;
+mod check;
+mod config;
 mod support;
