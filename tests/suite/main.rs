@@ -1,1 +1,3 @@
 //! The integration suite: one module a stage, real parts only.
+
+mod source;
