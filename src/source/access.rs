@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::time::Duration;
 
 /// Transports that are allowed when `GIT_ALLOW_PROTOCOL` does not say otherwise.
 const DEFAULT_TRANSPORTS: [&str; 2] = ["https", "ssh"];
@@ -10,6 +11,7 @@ const DEFAULT_TRANSPORTS: [&str; 2] = ["https", "ssh"];
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     variables: BTreeMap<String, OsString>,
+    limit: Option<Duration>,
 }
 
 impl Access {
@@ -24,6 +26,18 @@ impl Access {
     pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.variables.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Limits every conversation with a server to less than the room's own limits.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// `usual`, or the caller's limit where that is shorter.
+    pub(super) fn limited(&self, usual: Duration) -> Duration {
+        self.limit.map_or(usual, |limit| limit.min(usual))
     }
 
     /// The transports that git may use: those of `GIT_ALLOW_PROTOCOL`, git's own variable, else https and ssh.

@@ -9,9 +9,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::process::{self, Command};
 
 /// Limit of one listing of refs: a server that takes longer is down.
-pub(super) const LIST_LIMIT: Duration = Duration::from_secs(120);
+const LIST_LIMIT: Duration = Duration::from_secs(120);
 /// Limit of one fetch: a shallow one of a few gigabytes over a slow line.
-pub(super) const FETCH_LIMIT: Duration = Duration::from_secs(45 * 60);
+const FETCH_LIMIT: Duration = Duration::from_secs(45 * 60);
 /// Limit of a call that only looks at what is here.
 pub(super) const LOCAL_LIMIT: Duration = Duration::from_secs(300);
 
@@ -63,6 +63,10 @@ const REPOSITORY_VARIABLES: [&str; 17] = [
 pub(super) struct Git {
     program: PathBuf,
     env: Vec<(OsString, OsString)>,
+    /// Limit of one listing of refs.
+    pub list_limit: Duration,
+    /// Limit of one fetch.
+    pub fetch_limit: Duration,
 }
 
 impl Git {
@@ -72,7 +76,12 @@ impl Git {
             Error::new(ErrorKind::CloneError, "git is not installed")
                 .hint("install it: apt-get install git, apk add git")
         })?;
-        let mut git = Self { program, env: Vec::new() };
+        let mut git = Self {
+            program,
+            env: Vec::new(),
+            list_limit: access.limited(LIST_LIMIT),
+            fetch_limit: access.limited(FETCH_LIMIT),
+        };
         // The first value of a variable counts: what must be so stands before what the caller describes.
         git.env.push(("GIT_ALLOW_PROTOCOL".into(), access.transports().join(":").into()));
         git.env.extend(access.variables().map(|(name, value)| (name.into(), value.clone())));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::failure::{self, again, with_retries};
-use super::git::{Git, LIST_LIMIT};
+use super::git::Git;
 use super::{Access, Resolved, Upstream, address, parallel};
 use crate::diagnostic::{escape_cut, nearest};
 use crate::error::{Error, ErrorKind, Result};
@@ -70,7 +70,7 @@ fn list(git: &Git, repository: &str, references: &[&str]) -> Result<Listing> {
     };
     let filter: &[&str] = if references.iter().all(usual) { &["--heads", "--tags"] } else { &[] };
     let command = git.outside().arg("ls-remote").args(filter.iter().copied()).args(["--", repository]);
-    let command = command.timeout(LIST_LIMIT);
+    let command = command.timeout(git.list_limit);
     let output =
         with_retries(repository, &|_, _| {}, &|| command.capture()).map_err(|error| slow(error, repository))?;
     if !output.success() {

@@ -10,7 +10,7 @@ use std::process::Command;
 use hephy::ErrorKind;
 use hephy::source::{self, SourceRequest};
 
-use super::upstream::{Behaviour, Repository, Server, World};
+use super::upstream::{Behaviour, Repository, Server, World, noise};
 use super::{prepare_one, request, unpacked};
 
 /// Kind, mode and content of everything below a directory.
@@ -137,9 +137,8 @@ fn attributes_and_filters_change_nothing() {
 fn the_same_commit_gives_the_same_bytes_from_everywhere() {
     let world = World::new();
     let up = world.repository("up");
-    let commit = odd(&up);
-    let noise: Vec<u8> = (0..3_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let commit = if commit.is_empty() { commit } else { up.write("noise", noise).commit("noise") };
+    odd(&up);
+    let commit = up.write("noise", noise(3_000_000)).commit("noise");
     let other = Repository { path: world.path("other") };
     up.git(["clone", "-q", "--no-local", &up.url(), &other.path.display().to_string()]);
     other.git(["repack", "-q", "-a", "-d", "-f", "--depth=50", "--window=50"]);
@@ -152,7 +151,7 @@ fn the_same_commit_gives_the_same_bytes_from_everywhere() {
     assert_eq!(digest("b", &other.url()), first);
     assert_eq!(digest("c", &server.url("up/.git")), first);
     // What this commit gave on the machine where the test was written.
-    assert_eq!(first.as_str(), "sha256:0");
+    assert_eq!(first.as_str(), "sha256:71423fe4c182cc483877f6356b0b6d9b178380b8fa4ba67259c46c9767d5f57b");
 }
 
 #[test]
@@ -235,4 +234,53 @@ fn what_cannot_be_unpacked_is_not_archived() {
         assert!(error.message().contains(words), "{}", error.message());
     }
     assert_eq!(super::names(&world.path("out")), Vec::<String>::new());
+}
+
+/// Runs [`on_a_full_disk`] in a mount namespace with a file system of one megabyte.
+#[test]
+fn a_full_disk_is_a_resource_error_that_names_the_path() {
+    let world = World::new();
+    for (name, size) in [("huge", 3_000_000), ("half", 700_000)] {
+        let up = world.repository(name);
+        let commit = up.write("noise", noise(size)).commit("noise");
+        let archived = prepare_one(&world, request(name, &up.url(), "main", &commit)).unwrap();
+        std::fs::write(world.path(&format!("{name}.txt")), format!("{commit} {}", archived.digest)).unwrap();
+    }
+    std::fs::create_dir(world.path("small")).unwrap();
+    let user = if rustix::process::getuid().is_root() { "-m" } else { "-rm" };
+    let output = Command::new("unshare")
+        .args([user, "sh", "-c", "mount -t tmpfs -o size=1m none \"$0/small\" && exec \"$@\""])
+        .arg(world.dir.path())
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "--nocapture", "source::archive::on_a_full_disk"])
+        .env("HEPHY_TEST_WORLD", world.dir.path())
+        .output()
+        .expect("unshare (util-linux) is needed");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+#[ignore = "the inner half of a_full_disk_is_a_resource_error_that_names_the_path"]
+fn on_a_full_disk() {
+    let Some(dir) = std::env::var_os("HEPHY_TEST_WORLD").map(PathBuf::from) else { return };
+    let small = dir.join("small");
+    let access = hephy::source::Access::from_environment().variable("GIT_ALLOW_PROTOCOL", "file");
+    let check = |error: hephy::Error, words: &str| {
+        assert_eq!(error.kind(), ErrorKind::ResourceError, "{error:?}");
+        assert!(error.message().contains("/small") && error.message().contains(words), "{error:?}");
+        assert!(error.hint_text().unwrap().contains("free some space"), "{error:?}");
+        assert_eq!(super::names(&small), Vec::<String>::new());
+    };
+    // What is fetched does not fit; it fits, and the archive beside it does not.
+    for (name, words) in [("huge", "cannot be fetched into"), ("half", "half-source.tar.gz could not be written")] {
+        let known = std::fs::read_to_string(dir.join(format!("{name}.txt"))).unwrap();
+        let commit = known.split(' ').next().unwrap();
+        let wanted = request(name, &format!("file://{}/{name}", dir.display()), "main", commit);
+        check(source::prepare(&access, &[wanted], &small, &|_| {}).remove(0).unwrap_err(), words);
+    }
+    let known = std::fs::read_to_string(dir.join("huge.txt")).unwrap();
+    let digest = known.split(' ').nth(1).unwrap().parse().unwrap();
+    let unpacked = source::unpack(&dir.join("out/huge-source.tar.gz"), &digest, &small.join("files"));
+    check(unpacked.unwrap_err(), "could not be written");
 }

@@ -62,3 +62,20 @@ fn archive_of_5000_files_and_200_megabytes() {
         );
     }
 }
+
+#[test]
+#[ignore = "a measurement, not a test"]
+fn memory_for_one_file_of_a_gigabyte() {
+    let world = World::new();
+    let up = world.repository("up");
+    let mut file = std::fs::File::create(up.path.join("big")).unwrap();
+    for number in 0..1024_u32 {
+        let block: Vec<u8> = (0..1 << 20_u32).map(|at: u32| (at.wrapping_mul(number | 1) >> 11) as u8).collect();
+        std::io::Write::write_all(&mut file, &block).unwrap();
+    }
+    up.git(["-c", "core.bigFileThreshold=1m", "add", "big"]);
+    let commit = up.commit("big");
+    prepare_one(&world, request("a", &up.url(), "main", &commit)).unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
+}

@@ -273,3 +273,19 @@ fn one_failing_upstream_leaves_the_others_alone() {
     assert_eq!(kinds, [Err(ErrorKind::CloneError), Ok(()), Err(ErrorKind::CloneError)]);
     assert_eq!(super::names(&world.path("out")), ["b-source.tar.gz"]);
 }
+
+#[test]
+fn a_server_that_never_answers_runs_into_the_time_limit() {
+    let world = World::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let repository = format!("http://127.0.0.1:{}/x", listener.local_addr().unwrap().port());
+    let access = world.access().limit(std::time::Duration::from_secs(1));
+    let start = std::time::Instant::now();
+    let asked = Upstream { repository: repository.clone(), reference: "main".into() };
+    let error = source::resolve(&access, &[asked]).remove(0).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimeoutError, "{error:?}");
+    let wanted = request("a", &repository, "main", &"1".repeat(40));
+    let error = source::prepare(&access, &[wanted], &world.path("out"), &|_| {}).remove(0).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimeoutError, "{error:?}");
+    assert!(start.elapsed().as_secs() < 30);
+}

@@ -123,6 +123,20 @@ impl Repository {
     }
 }
 
+/// Bytes that do not compress, always the same.
+pub(crate) fn noise(len: usize) -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
 /// How a server behaves.
 #[derive(Clone, Default)]
 pub(crate) struct Behaviour {
