@@ -1,5 +1,7 @@
 //! `hephy::source` against real git servers: `file://` and smart HTTP.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 mod archive;
 mod hostile;
 mod measure;
