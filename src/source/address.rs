@@ -1,18 +1,5 @@
 //! The form of repositories and refs (specification §3, "Values"), and addresses relative to another one.
-//!
-//! Pure but for [`allowed_transports`], which reads git's own `GIT_ALLOW_PROTOCOL`.
-
-/// Transports that are allowed when `GIT_ALLOW_PROTOCOL` does not say otherwise.
-const DEFAULT_TRANSPORTS: [&str; 2] = ["https", "ssh"];
-
-/// The transports that git may use: those of `GIT_ALLOW_PROTOCOL`, else https and ssh.
-#[must_use]
-pub fn allowed_transports() -> Vec<String> {
-    match std::env::var("GIT_ALLOW_PROTOCOL") {
-        Ok(list) => list.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
-        Err(_) => DEFAULT_TRANSPORTS.map(str::to_owned).to_vec(),
-    }
-}
+//! Pure.
 
 /// Whether the text is a full commit id: 40 or 64 hexadecimal digits.
 #[must_use]

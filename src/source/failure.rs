@@ -28,6 +28,8 @@ pub(super) enum Trouble {
     Objects,
     /// The repository belongs to another user of this machine.
     Ownership,
+    /// A program that git needs for this transport is not installed.
+    Program,
     /// Anything else: a server that refuses this way of asking.
     Refused,
 }
@@ -37,9 +39,12 @@ pub(super) const DELAYS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_millis(1_500), Duration::from_millis(4_500)];
 
 /// What git's words mean, first match counts.
-const WORDS: [(&str, Trouble); 38] = [
+const WORDS: [(&str, Trouble); 41] = [
     ("No space left on device", Trouble::Disk),
     ("Disk quota exceeded", Trouble::Disk),
+    ("cannot run ", Trouble::Program),
+    ("is not a git command", Trouble::Program),
+    ("Unable to find remote helper", Trouble::Program),
     ("not allowed", Trouble::Transport),
     ("dubious ownership", Trouble::Ownership),
     ("fsck error", Trouble::Objects),
@@ -145,6 +150,10 @@ pub(super) fn error(trouble: Trouble, output: &Output, what: &str, repository: &
             ErrorKind::CloneError,
             "the repository belongs to another user: `git config --global --add safe.directory <path>` trusts it",
         ),
+        Trouble::Program => (
+            ErrorKind::CloneError,
+            "install what git needs for this transport: openssh-client for ssh, git's own https helper for https",
+        ),
         Trouble::Refused => (ErrorKind::CloneError, "run the same with git by hand to see more: git ls-remote"),
     };
     let failure = Error::new(kind, what).hint(hint);
@@ -239,6 +248,7 @@ mod tests {
             ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", Trouble::Auth),
             ("fatal: unable to access 'https://h/x/': Could not resolve host: h", Trouble::Network),
             ("ssh: connect to host h port 22: Connection refused", Trouble::Network),
+            ("error: cannot run ssh: No such file or directory\nfatal: unable to fork", Trouble::Program),
             ("fatal: transport 'http' not allowed", Trouble::Transport),
             ("fatal: write error: No space left on device", Trouble::Disk),
             ("error: Server does not allow request for unadvertised object 12", Trouble::Refused),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::failure::{self, Trouble, with_retries};
-use super::git::{FETCH_LIMIT, Git, LOCAL_LIMIT};
+use super::git::{Git, LOCAL_LIMIT};
 use super::resolve::{shown, slow};
 use super::{Event, Progress, address};
 use crate::error::{Error, ErrorKind, Result};
@@ -63,7 +63,7 @@ pub(super) fn fetch(git: &Git, want: &Want<'_>, work: &Path, progress: Progress<
         if !output.success() {
             let trouble = failure::classify(&output, want.repository);
             if trouble != Trouble::Refused && !(trouble == Trouble::Missing && name != "id") {
-                return Err(fetcher.failed(trouble, &output));
+                return Err(fetcher.failed(trouble, &output, &git_dir));
             }
             last = Some(output);
         }
@@ -100,7 +100,7 @@ impl Fetcher<'_> {
             .args(depth.iter().chain(tags).copied())
             .args(["--", self.want.repository])
             .args(refspecs)
-            .timeout(FETCH_LIMIT);
+            .timeout(self.git.fetch_limit);
         let told = |failed: u32, delay: Duration| {
             (self.progress)(Event::Retrying { repository: self.want.repository, failed, delay });
         };
@@ -146,8 +146,12 @@ impl Fetcher<'_> {
         }
     }
 
-    fn failed(&self, trouble: Trouble, output: &Output) -> Error {
-        let what = format!("commit {} of upstream {} cannot be fetched", self.want.commit, shown(self.want.repository));
+    fn failed(&self, trouble: Trouble, output: &Output, git_dir: &Path) -> Error {
+        let mut what =
+            format!("commit {} of upstream {} cannot be fetched", self.want.commit, shown(self.want.repository));
+        if trouble == Trouble::Disk {
+            what += &format!(" into {}", git_dir.display());
+        }
         failure::error(trouble, output, &what, self.want.repository)
     }
 

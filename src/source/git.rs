@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::access::Access;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::{self, Command};
 
 /// Limit of one listing of refs: a server that takes longer is down.
-pub(super) const LIST_LIMIT: Duration = Duration::from_secs(120);
+const LIST_LIMIT: Duration = Duration::from_secs(120);
 /// Limit of one fetch: a shallow one of a few gigabytes over a slow line.
-pub(super) const FETCH_LIMIT: Duration = Duration::from_secs(45 * 60);
+const FETCH_LIMIT: Duration = Duration::from_secs(45 * 60);
 /// Limit of a call that only looks at what is here.
 pub(super) const LOCAL_LIMIT: Duration = Duration::from_secs(300);
 
@@ -62,25 +63,35 @@ const REPOSITORY_VARIABLES: [&str; 17] = [
 pub(super) struct Git {
     program: PathBuf,
     env: Vec<(OsString, OsString)>,
+    /// Limit of one listing of refs.
+    pub list_limit: Duration,
+    /// Limit of one fetch.
+    pub fetch_limit: Duration,
 }
 
 impl Git {
     /// Finds git, and how it may reach ssh servers without asking.
-    pub(super) fn find() -> Result<Self> {
+    pub(super) fn find(access: &Access) -> Result<Self> {
         let program = process::find("git").ok_or_else(|| {
             Error::new(ErrorKind::CloneError, "git is not installed")
                 .hint("install it: apt-get install git, apk add git")
         })?;
-        let mut git = Self { program, env: Vec::new() };
-        git.env = git.quiet_environment();
-        if std::env::var_os("GIT_ALLOW_PROTOCOL").is_none() {
-            git.env.push(("GIT_ALLOW_PROTOCOL".into(), "https:ssh".into()));
-        }
+        let mut git = Self {
+            program,
+            env: Vec::new(),
+            list_limit: access.limited(LIST_LIMIT),
+            fetch_limit: access.limited(FETCH_LIMIT),
+        };
+        // The first value of a variable counts: what must be so stands before what the caller describes.
+        git.env.push(("GIT_ALLOW_PROTOCOL".into(), access.transports().join(":").into()));
+        git.env.extend(access.variables().map(|(name, value)| (name.into(), value.clone())));
+        let quiet = git.quiet_environment(access);
+        git.env.splice(0..0, quiet);
         Ok(git)
     }
 
     /// Variables with which neither git, ssh, nor a credential helper asks anything.
-    fn quiet_environment(&self) -> Vec<(OsString, OsString)> {
+    fn quiet_environment(&self, access: &Access) -> Vec<(OsString, OsString)> {
         let mut env: Vec<(OsString, OsString)> = vec![
             ("GIT_TERMINAL_PROMPT".into(), "0".into()),
             ("GCM_INTERACTIVE".into(), "never".into()),
@@ -90,12 +101,12 @@ impl Git {
         ];
         // In a CI job nobody sits there to be asked, and the variable is a job's way to hand over a token; elsewhere
         // it opens a window.
-        let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
-        if !in_ci || std::env::var_os("GIT_ASKPASS").is_none() {
+        let in_ci = access.get("CI").is_some_and(|value| !value.is_empty());
+        if !in_ci || access.get("GIT_ASKPASS").is_none() {
             // Set and empty: git asks no program at all, and SSH_ASKPASS is not its second choice.
             env.push(("GIT_ASKPASS".into(), "".into()));
         }
-        let own_ssh = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| std::env::var_os(name).is_some());
+        let own_ssh = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| access.get(name).is_some());
         if !own_ssh && !self.has_ssh_command() {
             let ssh = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=8";
             env.push(("GIT_SSH_COMMAND".into(), ssh.into()));

@@ -19,6 +19,7 @@
 //! The job's own git configuration (system and user) is trusted: credential helpers, `insteadOf`, proxies and ssh
 //! settings work as for any other git call of that user. That of the checkout hephy runs in is not read.
 
+mod access;
 mod address;
 mod archive;
 mod confine;
@@ -35,7 +36,8 @@ mod submodules;
 mod tree;
 mod unpack;
 
-pub use address::{allowed_transports, check_reference, check_repository, is_commit_id};
+pub use access::Access;
+pub use address::{check_reference, check_repository, is_commit_id};
 pub use confine::confine;
 pub use prepare::prepare;
 pub use resolve::resolve;

@@ -15,13 +15,18 @@ use super::fetch::{self, Repository, Want};
 use super::git::Git;
 use super::gzip::{self, Written};
 use super::submodules::Collector;
-use super::{Archived, Event, Progress, SourceRequest, Upstream, address, archive, kept, parallel, resolve};
+use super::{Access, Archived, Event, Progress, SourceRequest, Upstream, address, archive, kept, parallel, resolve};
 use crate::error::{Error, Result};
 
 /// Makes the archive of each request below `out`, which is created when it does not exist. The results are in the order
 /// of the requests. A file appears under its name when it is whole; one of an earlier run is replaced.
-pub fn prepare(requests: &[SourceRequest], out: &Path, progress: Progress<'_>) -> Vec<Result<Archived>> {
-    let ready = ready(out);
+pub fn prepare(
+    access: &Access,
+    requests: &[SourceRequest],
+    out: &Path,
+    progress: Progress<'_>,
+) -> Vec<Result<Archived>> {
+    let ready = ready(access, out);
     let (git, out) = match &ready {
         Ok((git, out)) => (git, out.as_path()),
         Err(failure) => return requests.iter().map(|_| Err(again(failure))).collect(),
@@ -31,7 +36,7 @@ pub fn prepare(requests: &[SourceRequest], out: &Path, progress: Progress<'_>) -
         groups.entry((&request.repository, &request.commit)).or_default().push(request);
     }
     let groups: Vec<Vec<&SourceRequest>> = groups.into_values().collect();
-    let job = Job { git, out, progress };
+    let job = Job { git, out, progress, allowed: access.transports() };
     let done = parallel::map(&groups, parallel::AT_ONCE, |group| job.group(group));
     let mut by_image: BTreeMap<_, Result<Archived>> = BTreeMap::new();
     for (group, results) in groups.iter().zip(done) {
@@ -41,17 +46,18 @@ pub fn prepare(requests: &[SourceRequest], out: &Path, progress: Progress<'_>) -
     requests.iter().map(|request| by_image.remove(&request.image).unwrap_or_else(|| Err(lost()))).collect()
 }
 
-fn ready(out: &Path) -> Result<(Git, std::path::PathBuf)> {
+fn ready(access: &Access, out: &Path) -> Result<(Git, std::path::PathBuf)> {
     let unusable = |error| Error::io(format!("{} cannot be used", out.display()), error);
     std::fs::create_dir_all(out).map_err(unusable)?;
     let out = out.canonicalize().map_err(unusable)?;
-    Ok((Git::find()?, out))
+    Ok((Git::find(access)?, out))
 }
 
 struct Job<'a> {
     git: &'a Git,
     out: &'a Path,
     progress: Progress<'a>,
+    allowed: Vec<String>,
 }
 
 impl Job<'_> {
@@ -77,10 +83,9 @@ impl Job<'_> {
     }
 
     fn fetched(&self, group: &[&SourceRequest]) -> Result<(TempDir, Arc<Repository>)> {
-        let allowed = address::allowed_transports();
         for request in group {
             let upstream = Upstream { repository: request.repository.clone(), reference: request.reference.clone() };
-            resolve::check(&upstream, &allowed)?;
+            resolve::check(&upstream, &self.allowed)?;
         }
         let first = group.first().ok_or_else(|| Error::internal("a fetch without an image"))?;
         if !address::is_commit_id(&first.commit) {
@@ -114,7 +119,7 @@ impl Job<'_> {
                 git: self.git,
                 progress: self.progress,
                 work,
-                allowed: address::allowed_transports(),
+                allowed: self.allowed.clone(),
                 count: AtomicUsize::new(0),
             };
             collector.collect(Arc::clone(repository), &request.repository, 0)?

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::failure::{self, again, with_retries};
-use super::git::{Git, LIST_LIMIT};
-use super::{Resolved, Upstream, address, parallel};
+use super::git::Git;
+use super::{Access, Resolved, Upstream, address, parallel};
 use crate::diagnostic::{escape_cut, nearest};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Finds the commit of each request. The results are in the order of the requests; a repository is asked once,
 /// however many requests name it, and not at all when they only name commit ids.
-pub fn resolve(requests: &[Upstream]) -> Vec<Result<Resolved>> {
-    let allowed = address::allowed_transports();
+pub fn resolve(access: &Access, requests: &[Upstream]) -> Vec<Result<Resolved>> {
+    let allowed = access.transports();
     let mut by_repository: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for request in requests {
         if check(request, &allowed).is_ok() && !address::is_commit_id(&request.reference) {
@@ -19,7 +19,7 @@ pub fn resolve(requests: &[Upstream]) -> Vec<Result<Resolved>> {
         }
     }
     let repositories: Vec<(&str, Vec<&str>)> = by_repository.into_iter().collect();
-    let git = if repositories.is_empty() { None } else { Some(Git::find()) };
+    let git = if repositories.is_empty() { None } else { Some(Git::find(access)) };
     let listings = parallel::map(&repositories, parallel::AT_ONCE, |(repository, references)| {
         let listing = match &git {
             Some(Ok(git)) => list(git, repository, references),
@@ -70,7 +70,7 @@ fn list(git: &Git, repository: &str, references: &[&str]) -> Result<Listing> {
     };
     let filter: &[&str] = if references.iter().all(usual) { &["--heads", "--tags"] } else { &[] };
     let command = git.outside().arg("ls-remote").args(filter.iter().copied()).args(["--", repository]);
-    let command = command.timeout(LIST_LIMIT);
+    let command = command.timeout(git.list_limit);
     let output =
         with_retries(repository, &|_, _| {}, &|| command.capture()).map_err(|error| slow(error, repository))?;
     if !output.success() {
@@ -220,12 +220,15 @@ mod tests {
             repository: repository.to_owned(),
             reference: reference.to_owned(),
         };
-        let results = resolve(&[
-            request("--upload-pack=touch x", "main"),
-            request("https://u:p@h/x", "main"),
-            request("https://h/x", "--all"),
-            request("https://h/x", &"A".repeat(40)),
-        ]);
+        let results = resolve(
+            &Access::from_environment().variable("GIT_ALLOW_PROTOCOL", "https"),
+            &[
+                request("--upload-pack=touch x", "main"),
+                request("https://u:p@h/x", "main"),
+                request("https://h/x", "--all"),
+                request("https://h/x", &"A".repeat(40)),
+            ],
+        );
         let kinds: Vec<_> = results.iter().map(|result| result.as_ref().map_err(Error::kind)).collect();
         let id = Resolved { commit: "a".repeat(40), name: None };
         let config = Err(ErrorKind::ConfigError);

@@ -116,9 +116,12 @@ impl Collector<'_> {
     }
 }
 
+/// What one `[submodule]` section says.
+type PathAndUrl<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// `submodule.<name>.<field>\n<value>\0`, as `git config -z --list` prints it. The last value of a field counts.
 fn parse(listing: &[u8]) -> BTreeMap<Vec<u8>, String> {
-    let mut fields: BTreeMap<&[u8], (Option<&[u8]>, Option<&[u8]>)> = BTreeMap::new();
+    let mut fields: BTreeMap<&[u8], PathAndUrl<'_>> = BTreeMap::new();
     for record in listing.split(|byte| *byte == 0) {
         let newline = record.iter().position(|byte| *byte == b'\n').unwrap_or(record.len());
         let (key, value) = record.split_at(newline);
@@ -130,7 +133,7 @@ fn parse(listing: &[u8]) -> BTreeMap<Vec<u8>, String> {
             fields.entry(name).or_default().1 = value;
         }
     }
-    let pair = |(path, url): (Option<&[u8]>, Option<&[u8]>)| {
+    let pair = |(path, url): PathAndUrl<'_>| {
         let path = path?.strip_suffix(b"/").or(path)?;
         Some((path.to_vec(), String::from_utf8(url?.to_vec()).ok()?))
     };

@@ -3,4 +3,5 @@
 mod change;
 mod check;
 mod config;
+mod source;
 mod support;
