@@ -3,5 +3,7 @@
 mod change;
 mod check;
 mod config;
+mod manifest;
+mod registry;
 mod source;
 mod support;

@@ -43,8 +43,13 @@ impl Results {
         self.0.insert((image.clone(), platform.clone()), Ok(left));
     }
 
+    /// Takes one out, if anything is known of it.
+    pub fn remove(&mut self, image: &ImageName, platform: &Platform) -> Option<Result<Left>> {
+        self.0.remove(&(image.clone(), platform.clone()))
+    }
+
     pub(super) fn take(&mut self, image: &ImageName, platform: &Platform) -> Result<Left> {
-        self.0.remove(&(image.clone(), platform.clone())).unwrap_or(Ok(Left::Missing))
+        self.remove(image, platform).unwrap_or(Ok(Left::Missing))
     }
 
     /// The platforms that images have as far as the files tell. An image of which there is no file at all is left

@@ -1,0 +1,664 @@
+//! The manifest stage against real registries: specification §9, and the rules of §5 about tags.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hephy::ErrorKind;
+use hephy::commands::manifest::{
+    Left, Options, Outcome, Published, Results, TagState, check_immutable_tags, file_name, publish, write,
+};
+use hephy::oci::{Digest, ImageName, Platform, Repository};
+use hephy::plan::Plan;
+use hephy::registry::{By, Client, Manifest};
+use hephy::result::BuildResult;
+use serde_json::{Value, json};
+
+use crate::support::proxy::{Action, Proxy, immutable_tags};
+use crate::support::registry::{Kind, Registry, block_on, client, image, image_of, repository, tag};
+
+const OLD: &str = "1111111111111111111111111111111111111111";
+const NEW: &str = "2222222222222222222222222222222222222222";
+const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
+
+/// One image of a plan: name, platforms, names of the images that it is built on.
+fn planned(name: &str, platforms: &[&str], on: &[&str]) -> Value {
+    let arch_tags: BTreeMap<String, String> = platforms
+        .iter()
+        .map(|it| Platform::parse(it).unwrap().arch())
+        .map(|arch| (arch.clone(), format!("{name}-20251015-{arch}")))
+        .collect();
+    json!({
+        "name": name, "dir": name, "input_key": "a".repeat(64),
+        "reasons": [{"kind": "requested", "text": "asked for"}],
+        "source": {"mode": "local", "root": name}, "backend": "kaniko", "dockerfile": "Dockerfile", "context": ".",
+        "target": null, "platforms": platforms, "targets": [],
+        "tags": [format!("{name}-20251015"), format!("{name}-latest"), format!("{name}-head")],
+        "arch_tags": arch_tags, "build_args": [], "labels": {}, "annotations": {"team": "infra"},
+        "bases": [{"reference": "alpine:3.22", "line": 1, "digests": {"linux/amd64": Digest::of(b"base")}}],
+        "dependencies": on.iter().map(|it| json!({"name": it, "via": "depends_on", "from": "plan"})).collect::<Vec<_>>(),
+        "wave": u32::try_from(on.len()).unwrap(), "ko": null, "manual_images": null,
+        "timeout_seconds": null, "retries": null,
+    })
+}
+
+fn plan(commit: &str, images: &[Value]) -> Plan {
+    let time = if commit == OLD { "2025-10-14T08:00:00Z" } else { "2025-10-15T08:00:00Z" };
+    serde_json::from_value(json!({
+        "version": 1, "id": format!("bld_{}", &commit[..8]), "mode": "publish",
+        "source": {"repository": "https://git.example/acme", "commit": commit, "commit_time": time,
+                   "ref": "main", "base": null, "event": "push"},
+        "date": "20251015", "registry": null, "layout": "single", "comparison": "range",
+        "images": images, "unchanged": [], "removed": [], "warnings": [],
+    }))
+    .unwrap()
+}
+
+/// History of the tests: OLD, then NEW.
+fn is_ancestor(one: &str, other: &str) -> Option<bool> {
+    Some((one, other) == (OLD, NEW) || one == other)
+}
+
+fn result_of(plan: &Plan, name: &str, platform: &str, digest: Option<&Digest>) -> Value {
+    let failed = json!({"code": "build_error", "message": "RUN make exited with 2", "hint": "look at make"});
+    json!({
+        "version": 1, "plan": plan.id, "commit": plan.source.commit, "image": name, "platform": platform,
+        "status": if digest.is_some() { "built" } else { "failed" }, "tag": null, "digest": digest, "media_type": null,
+        "size": 1, "backend": "kaniko", "start": null, "end": null, "attempts": 1,
+        "error": if digest.is_some() { Value::Null } else { failed },
+    })
+}
+
+fn left(value: Value) -> Left {
+    Left::Result(Box::new(serde_json::from_value::<BuildResult>(value).unwrap()))
+}
+
+struct Stage {
+    registry: Registry,
+    proxy: Proxy,
+    client: Client,
+    to: Repository,
+}
+
+impl Stage {
+    fn start() -> Self {
+        Self::with(|_| Action::Forward)
+    }
+
+    fn with(rule: impl Fn(&crate::support::proxy::Seen) -> Action + Send + Sync + 'static) -> Self {
+        let registry = Registry::start();
+        let proxy = Proxy::start(registry.address, rule);
+        let to = repository(proxy.address, "acme");
+        Self { client: client(), to, registry, proxy }
+    }
+
+    /// Pushes every platform of every image and gives their results; `seed` makes them differ from other builds.
+    fn built(&self, plan: &Plan, seed: &str) -> Results {
+        let mut results = Results::default();
+        block_on(async {
+            // As a build job would: straight to the registry, not through the proxy.
+            let to = self.registry.repository("acme");
+            for planned in &plan.images {
+                for platform in &planned.platforms {
+                    let name = planned.name.as_str();
+                    let manifest = image(&self.client, &to, platform, &format!("{seed} {name}")).await;
+                    self.client.put_manifest(&to, By::Digest(&manifest.digest), &manifest).await.unwrap();
+                    let result = result_of(plan, name, &platform.to_string(), Some(&manifest.digest));
+                    results.insert(&planned.name, platform, left(result));
+                }
+            }
+        });
+        results
+    }
+
+    fn publish(&self, plan: &Plan, results: Results) -> Outcome {
+        self.publish_with(plan, results, None, false)
+    }
+
+    fn publish_with(&self, plan: &Plan, results: Results, image: Option<&str>, allow_partial: bool) -> Outcome {
+        let registry = self.to.to_string();
+        let image = image.map(|name| ImageName::parse(name).unwrap());
+        let options =
+            Options { registry: &registry, image: image.as_ref(), allow_partial, is_ancestor: &is_ancestor };
+        block_on(async { publish(&self.client, plan, results, &options).await.unwrap() })
+    }
+
+    fn get(&self, name: &str) -> Option<Manifest> {
+        block_on(async { self.client.manifest(&self.to, By::Tag(&tag(name))).await.unwrap() })
+    }
+
+    fn tags(&self) -> Vec<String> {
+        let mut tags = block_on(async { self.client.tags(&self.to).await.unwrap() });
+        // Registries list in an order of their own.
+        tags.sort();
+        tags
+    }
+}
+
+fn fail(results: &mut Results, plan: &Plan, name: &str, platform: &str) {
+    let (image, at) = (ImageName::parse(name).unwrap(), Platform::parse(platform).unwrap());
+    results.insert(&image, &at, left(result_of(plan, name, platform, None)));
+}
+
+fn published(outcome: &Outcome) -> Vec<&str> {
+    assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+    outcome.published.iter().map(|it| it.image.as_str()).collect()
+}
+
+fn states(published: &Published) -> Vec<TagState> {
+    published.tags.iter().map(|it| it.state).collect()
+}
+
+#[test]
+fn an_image_gets_one_index_under_all_its_tags_with_its_annotations() {
+    let stage = Stage::start();
+    let plan = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    let outcome = stage.publish(&plan, stage.built(&plan, "a"));
+    assert_eq!(published(&outcome), ["curl"]);
+    assert_eq!(states(&outcome.published[0]), [TagState::Moved; 3]);
+    let digest = &outcome.published[0].digest;
+    for name in ["curl-20251015", "curl-latest", "curl-head"] {
+        assert_eq!(stage.get(name).unwrap().digest, *digest, "{name}");
+    }
+    let manifest = stage.get("curl-head").unwrap();
+    assert_eq!(manifest.media_type, "application/vnd.oci.image.index.v1+json");
+    let index: Value = serde_json::from_slice(&manifest.bytes).unwrap();
+    let platforms: Vec<_> = index["manifests"].as_array().unwrap().iter().map(|it| it["platform"].clone()).collect();
+    assert_eq!(platforms, [json!({"architecture": "amd64", "os": "linux"}), json!({"architecture": "arm64", "os": "linux"})]);
+    let base = Digest::of(b"base");
+    assert_eq!(
+        index["annotations"],
+        json!({
+            "team": "infra",
+            "dev.hephy.input-key": "a".repeat(64),
+            "dev.hephy.image": "curl",
+            "dev.hephy.bases": json!({"alpine:3.22": {"linux/amd64": base}}).to_string(),
+            "dev.hephy.tags": r#"["curl-latest","curl-head"]"#,
+            "org.opencontainers.image.source": "https://git.example/acme",
+            "org.opencontainers.image.revision": NEW,
+            "org.opencontainers.image.version": "20251015",
+            "org.opencontainers.image.created": "2025-10-15T08:00:00Z",
+            "org.opencontainers.image.base.name": "alpine:3.22",
+            "org.opencontainers.image.base.digest": base,
+        })
+    );
+}
+
+#[test]
+fn a_second_run_writes_nothing_and_each_request_of_the_first_is_needed() {
+    let stage = Stage::start();
+    let plan = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    let first = stage.publish(&plan, stage.built(&plan, "a"));
+    let count = |method: &str, part: &str| stage.proxy.count(method, part);
+    assert_eq!(count("GET", "/v2/acme/manifests/sha256"), 2, "each child once");
+    assert_eq!(count("GET", "/blobs/"), 2, "each configuration once");
+    assert_eq!(count("GET", "/manifests/curl-"), 3, "each tag is looked at once before");
+    assert_eq!(count("PUT", "/manifests/sha256"), 1, "the index by digest");
+    assert_eq!(count("PUT", "/manifests/curl-"), 3, "each tag is written once");
+    assert_eq!(count("HEAD", "/manifests/curl-"), 3, "each tag is looked at once afterwards");
+    assert_eq!(stage.proxy.seen().iter().filter(|it| it.path == "/v2/").count(), 1);
+    assert_eq!(stage.proxy.seen().len(), 2 + 2 + 3 + 1 + 3 + 3 + 1);
+    let puts: Vec<_> = stage.proxy.seen().into_iter().filter(|it| it.method == "PUT").map(|it| it.path).collect();
+    assert!(puts[0].contains("sha256:") && puts[1].ends_with("curl-20251015"), "{puts:?}");
+
+    stage.proxy.clear();
+    let second = stage.publish(&plan, stage.built(&plan, "a"));
+    assert_eq!(states(&second.published[0]), [TagState::Unchanged; 3]);
+    assert_eq!(second.published[0].digest, first.published[0].digest);
+    assert!(stage.proxy.seen().iter().all(|it| matches!(it.method.as_str(), "GET" | "HEAD")));
+}
+
+#[test]
+fn an_image_with_one_platform_gets_its_index_and_all_its_tags() {
+    for kind in [Kind::Two, Kind::Three, Kind::Referrers] {
+        let registry = Registry::of(kind);
+        let proxy = Proxy::start(registry.address, |_| Action::Forward);
+        let to = repository(proxy.address, "acme");
+        let stage = Stage { client: client(), to, registry, proxy };
+        let plan = plan(NEW, &[planned("tool", &["linux/arm/v7"], &[])]);
+        let outcome = stage.publish(&plan, stage.built(&plan, "a"));
+        assert_eq!(published(&outcome), ["tool"], "{kind:?}");
+        let index: Value = serde_json::from_slice(&stage.get("tool-head").unwrap().bytes).unwrap();
+        assert_eq!(index["manifests"][0]["platform"], json!({"architecture": "arm", "os": "linux", "variant": "v7"}));
+    }
+}
+
+#[test]
+fn nothing_to_build_and_check_runs_publish_nothing_and_succeed() {
+    let stage = Stage::start();
+    assert!(published(&stage.publish(&plan(NEW, &[]), Results::default())).is_empty());
+    let mut check = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    check.mode = hephy::plan::Mode::Check;
+    assert!(published(&stage.publish(&check, stage.built(&check, "a"))).is_empty());
+    assert!(stage.proxy.seen().is_empty());
+}
+
+#[test]
+fn one_platforms_failure_holds_back_that_image_and_those_built_on_it_and_nothing_else() {
+    let stage = Stage::start();
+    let images = [planned("curl", &PLATFORMS, &[]), planned("other", &PLATFORMS, &[]), planned("tool", &PLATFORMS, &["curl"])];
+    let plan = plan(NEW, &images);
+    let mut results = stage.built(&plan, "a");
+    fail(&mut results, &plan, "curl", "linux/arm64");
+    let outcome = stage.publish(&plan, results);
+    assert_eq!(outcome.published.iter().map(|it| it.image.as_str()).collect::<Vec<_>>(), ["other"]);
+    let failed: Vec<_> = outcome.failures.iter().map(|(name, error)| (name.as_str(), error.kind(), error.message())).collect();
+    assert_eq!(
+        failed,
+        [
+            ("curl", ErrorKind::BuildError, "the build of curl for linux/arm64 failed"),
+            ("tool", ErrorKind::BuildError, "tool is not published: it is built on curl"),
+        ]
+    );
+    assert_eq!(outcome.failures[0].1.causes(), ["RUN make exited with 2"]);
+    assert_eq!(outcome.failures[0].1.hint_text(), Some("look at make"));
+    assert_eq!(stage.tags(), ["other-20251015", "other-head", "other-latest"]);
+}
+
+#[test]
+fn the_first_failures_code_is_the_exit_code() {
+    let stage = Stage::start();
+    let plan = plan(NEW, &[planned("a", &PLATFORMS, &[]), planned("b", &PLATFORMS, &[])]);
+    let mut results = stage.built(&plan, "a");
+    let mut timeout = result_of(&plan, "a", "linux/amd64", None);
+    timeout["error"]["code"] = json!("timeout_error");
+    results.insert(&ImageName::parse("a").unwrap(), &Platform::linux_amd64(), left(timeout));
+    fail(&mut results, &plan, "b", "linux/amd64");
+    assert_eq!(stage.publish(&plan, results).first_failure().unwrap().kind(), ErrorKind::TimeoutError);
+}
+
+#[test]
+fn allow_partial_publishes_what_exists_and_never_moves_a_tag_to_fewer_platforms() {
+    let stage = Stage::start();
+    let before = plan(OLD, &[planned("curl", &PLATFORMS, &[])]);
+    let full = stage.publish(&before, stage.built(&before, "old"));
+    let mut image = planned("curl", &PLATFORMS, &[]);
+    image["tags"] = json!(["curl-20251016", "curl-latest", "curl-head"]);
+    let now = plan(NEW, &[image]);
+    let mut results = stage.built(&now, "new");
+    fail(&mut results, &now, "curl", "linux/arm64");
+    let outcome = stage.publish_with(&now, results, None, true);
+    assert_eq!(published(&outcome), ["curl"]);
+    let partial = &outcome.published[0];
+    assert_eq!(states(partial), [TagState::Moved, TagState::FewerPlatforms, TagState::FewerPlatforms]);
+    assert_eq!(partial.lacking, [Platform::parse("linux/arm64").unwrap()]);
+    assert_eq!(outcome.warnings, ["curl: the build of curl for linux/arm64 failed"]);
+    assert_eq!(stage.get("curl-head").unwrap().digest, full.published[0].digest);
+    assert_eq!(stage.get("curl-20251016").unwrap().digest, partial.digest);
+}
+
+#[test]
+fn image_does_one_image_and_an_unknown_one_is_not_found() {
+    let stage = Stage::start();
+    let plan = plan(NEW, &[planned("a", &PLATFORMS, &[]), planned("b", &PLATFORMS, &["a"])]);
+    // Only b's files are in this job; nothing is known of a.
+    let mut results = Results::default();
+    let mut built = stage.built(&plan, "x");
+    let b = ImageName::parse("b").unwrap();
+    for platform in PLATFORMS {
+        let platform = Platform::parse(platform).unwrap();
+        results.insert(&b, &platform, take(&mut built, &b, &platform));
+    }
+    assert_eq!(published(&stage.publish_with(&plan, results, Some("b"), false)), ["b"]);
+    // What is known of a to have failed holds b back.
+    let mut results = stage.built(&plan, "x");
+    fail(&mut results, &plan, "a", "linux/amd64");
+    let outcome = stage.publish_with(&plan, results, Some("b"), false);
+    assert_eq!(outcome.failures[0].1.message(), "b is not published: it is built on a");
+
+    let registry = stage.to.to_string();
+    let name = ImageName::parse("nobody").unwrap();
+    let options =
+        Options { registry: &registry, image: Some(&name), allow_partial: false, is_ancestor: &is_ancestor };
+    let error = block_on(async { publish(&stage.client, &plan, Results::default(), &options).await.unwrap_err() });
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// What was pushed is pushed again to learn its digest: the same seed gives the same bytes.
+fn take(built: &mut Results, image: &ImageName, platform: &Platform) -> Left {
+    built.remove(image, platform).unwrap().unwrap()
+}
+
+#[test]
+fn a_tag_is_not_taken_back_from_a_descendant() {
+    let stage = Stage::start();
+    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
+    let newer = stage.publish(&new, stage.built(&new, "new"));
+    let older = stage.publish(&old, stage.built(&old, "old"));
+    assert_eq!(states(&older.published[0]), [TagState::Newer; 3]);
+    assert_eq!(stage.get("curl-head").unwrap().digest, newer.published[0].digest);
+    // Its index is there by digest all the same, and a second run does not push it again.
+    stage.proxy.clear();
+    stage.publish(&old, stage.built(&old, "old"));
+    assert_eq!(stage.proxy.count("PUT", ""), 0);
+    // And forward it goes.
+    let again = Stage::start();
+    again.publish(&old, again.built(&old, "old"));
+    assert_eq!(states(&again.publish(&new, again.built(&new, "new")).published[0]), [TagState::Moved; 3]);
+}
+
+#[test]
+fn without_history_the_later_commit_counts_as_newer() {
+    let stage = Stage::start();
+    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
+    let registry = stage.to.to_string();
+    let options =
+        Options { registry: &registry, image: None, allow_partial: false, is_ancestor: &|_, _| None };
+    let run = |plan: &Plan, seed: &str| {
+        let results = stage.built(plan, seed);
+        let outcome = block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() });
+        states(&outcome.published[0])[2]
+    };
+    assert_eq!(run(&old, "old"), TagState::Moved);
+    assert_eq!(run(&new, "new"), TagState::Moved);
+    assert_eq!(run(&old, "old"), TagState::Newer);
+}
+
+#[test]
+fn tags_that_an_older_run_takes_back_meanwhile_are_repaired_towards_the_newer() {
+    let setup = Stage::start();
+    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
+    setup.publish(&old, setup.built(&old, "old"));
+    let older = setup.get("curl-head").unwrap();
+    // Right after the newer run wrote `head`, an older one overwrites it.
+    let upstream = setup.registry.address;
+    let direct = setup.registry.repository("acme");
+    let times = AtomicUsize::new(0);
+    let proxy = Proxy::start(upstream, move |seen| {
+        if seen.is("HEAD", "/manifests/curl-head") && times.fetch_add(1, Ordering::SeqCst) == 0 {
+            let (to, manifest) = (direct.clone(), older.clone());
+            block_on(async { client().put_manifest(&to, By::Tag(&tag("curl-head")), &manifest).await.unwrap() });
+        }
+        Action::Forward
+    });
+    let to = repository(proxy.address, "acme");
+    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
+    let outcome = stage.publish(&new, stage.built(&new, "new"));
+    assert_eq!(stage.get("curl-head").unwrap().digest, outcome.published[0].digest);
+    assert_eq!(states(&outcome.published[0])[2], TagState::Moved);
+}
+
+#[test]
+fn an_older_run_that_finds_a_newer_one_hands_its_tags_over() {
+    let setup = Stage::start();
+    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
+    let newer = setup.publish(&new, setup.built(&new, "new"));
+    let index = setup.get("curl-head").unwrap();
+    // Start from an empty set of tags: the newer run's index is there by digest only.
+    let direct = setup.registry.repository("acme");
+    let times = AtomicUsize::new(0);
+    let upstream = setup.registry.address;
+    let first_tag_is_free = AtomicUsize::new(0);
+    let proxy = Proxy::start(upstream, move |seen| {
+        // While the older run looks, the tags are not there yet.
+        if seen.is("GET", "/manifests/curl-") && first_tag_is_free.fetch_add(1, Ordering::SeqCst) < 3 {
+            return Action::error(404, "MANIFEST_UNKNOWN", "not yet");
+        }
+        // The newer run writes `head` after the older one did; `latest` it had written before.
+        if seen.is("HEAD", "/manifests/curl-head") && times.fetch_add(1, Ordering::SeqCst) == 0 {
+            let (to, manifest) = (direct.clone(), index.clone());
+            block_on(async { client().put_manifest(&to, By::Tag(&tag("curl-head")), &manifest).await.unwrap() });
+        }
+        Action::Forward
+    });
+    let to = repository(proxy.address, "acme");
+    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
+    let outcome = stage.publish(&old, stage.built(&old, "old"));
+    assert_eq!(states(&outcome.published[0]), [TagState::Moved, TagState::Newer, TagState::Newer]);
+    for name in ["curl-latest", "curl-head"] {
+        assert_eq!(stage.get(name).unwrap().digest, newer.published[0].digest, "{name}");
+    }
+}
+
+#[test]
+fn immutable_tags_a_free_date_tag_works_and_a_taken_one_names_the_templates() {
+    let stage = Stage::with(immutable_tags());
+    let old = plan(OLD, &[planned("curl", &PLATFORMS, &[])]);
+    let first = stage.publish(&old, stage.built(&old, "old"));
+    assert_eq!(states(&first.published[0]), [TagState::Moved; 3]);
+    // The same again is fine.
+    assert_eq!(states(&stage.publish(&old, stage.built(&old, "old")).published[0]), [TagState::Unchanged; 3]);
+    // Another content on the same day is not.
+    let new = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    let collision = stage.publish(&new, stage.built(&new, "new"));
+    let error = collision.first_failure().unwrap();
+    assert_eq!(error.kind(), ErrorKind::RegistryError);
+    assert!(error.message().contains("acme:curl-20251015 exists"), "{error}");
+    assert!(error.hint_text().unwrap().contains("{run}") && error.hint_text().unwrap().contains("{short_sha}"));
+    // A date tag of its own works; the tags that cannot move stay, and that is said.
+    let mut image = planned("curl", &PLATFORMS, &[]);
+    image["tags"] = json!(["curl-20251015-2222222", "curl-latest", "curl-head"]);
+    let own = plan(NEW, &[image]);
+    let outcome = stage.publish(&own, stage.built(&own, "new"));
+    assert_eq!(states(&outcome.published[0]), [TagState::Moved, TagState::Immutable, TagState::Immutable]);
+    assert_eq!(outcome.warnings.len(), 2);
+    assert_eq!(stage.get("curl-head").unwrap().digest, first.published[0].digest);
+}
+
+#[test]
+fn prepare_sees_a_collision_before_anything_is_built() {
+    let plan = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    let check = |stage: &Stage| {
+        let registry = stage.to.to_string();
+        block_on(async { check_immutable_tags(&stage.client, &plan, &registry).await })
+    };
+    let immutable = Stage::with(immutable_tags());
+    check(&immutable).unwrap();
+    assert_eq!(immutable.proxy.count("PUT", ""), 0);
+    immutable.publish(&plan, immutable.built(&plan, "a"));
+    let error = check(&immutable).unwrap_err();
+    assert!(error.message().contains("makes tags immutable") && error.hint_text().unwrap().contains("{run}"));
+    let mutable = Stage::start();
+    mutable.publish(&plan, mutable.built(&plan, "a"));
+    let before = mutable.get("curl-20251015");
+    check(&mutable).unwrap();
+    assert_eq!(mutable.get("curl-20251015"), before);
+}
+
+/// Publishes `curl` for amd64 with this change to its result and gives the failure.
+fn failure(change: impl FnOnce(&Stage, &mut Value)) -> hephy::Error {
+    let stage = Stage::start();
+    let plan = plan(NEW, &[planned("curl", &["linux/amd64"], &[])]);
+    let dir = tempfile::tempdir().unwrap();
+    let built = block_on(async {
+        let manifest = image(&stage.client, &stage.to, &Platform::linux_amd64(), "x").await;
+        stage.client.put_manifest(&stage.to, By::Digest(&manifest.digest), &manifest).await.unwrap();
+        manifest
+    });
+    let mut result = result_of(&plan, "curl", "linux/amd64", Some(&built.digest));
+    change(&stage, &mut result);
+    if !result.is_null() {
+        std::fs::write(dir.path().join("curl-amd64.json"), result.to_string()).unwrap();
+    }
+    let mut outcome = stage.publish(&plan, Results::read(dir.path(), &plan, &stage.to.to_string()));
+    assert!(outcome.published.is_empty());
+    assert!(stage.tags().is_empty(), "nothing was published");
+    outcome.failures.remove(0).1
+}
+
+#[test]
+fn a_missing_result_is_not_found_and_names_the_files() {
+    let error = failure(|_, result| *result = Value::Null);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(error.message(), "there is no build result of curl for linux/amd64");
+    assert_eq!(error.causes(), ["neither curl-amd64.json nor curl-amd64.tag is in the output directory"]);
+    assert!(error.hint_text().unwrap().contains("build job for amd64"));
+}
+
+#[test]
+fn results_that_are_not_this_runs_are_refused() {
+    for (key, value, words) in [
+        ("plan", json!("bld_other"), "belongs to another run"),
+        ("commit", json!(OLD), "belongs to another run"),
+        ("image", json!("wget"), "is the result of wget"),
+        ("platform", json!("linux/arm64"), "is the result of curl for linux/arm64"),
+        ("version", json!(2), "has version 2"),
+        ("digest", json!("sha256:x"), "is no build result"),
+        ("digest", Value::Null, "in two ways"),
+        ("status", json!("failed"), "in two ways"),
+    ] {
+        let error = failure(|_, result| result[key] = value);
+        assert_eq!(error.kind(), ErrorKind::ConfigError, "{key}");
+        assert!(error.message().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_digest_that_is_not_in_the_registry_is_not_found() {
+    let error = failure(|_, result| result["digest"] = json!(Digest::of(b"gone")));
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(error.message(), "the image of curl for linux/amd64 is not in the registry");
+    assert!(error.hint_text().unwrap().contains("run the build job again"));
+}
+
+#[test]
+fn an_image_of_another_platform_is_refused() {
+    let error = failure(|stage, result| {
+        let arm = Platform::parse("linux/arm64").unwrap();
+        let other = block_on(async {
+            let manifest = image(&stage.client, &stage.to, &arm, "x").await;
+            stage.client.put_manifest(&stage.to, By::Digest(&manifest.digest), &manifest).await.unwrap();
+            manifest
+        });
+        result["digest"] = json!(other.digest);
+    });
+    assert_eq!(error.kind(), ErrorKind::BuildError);
+    assert_eq!(error.message(), "curl: the image for linux/amd64 says that it is for linux/arm64");
+}
+
+#[test]
+fn a_result_file_that_is_a_link_is_refused() {
+    let plan = plan(NEW, &[planned("curl", &["linux/amd64"], &[])]);
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let digest = Digest::of(b"x");
+    let result = result_of(&plan, "curl", "linux/amd64", Some(&digest));
+    std::fs::write(other.path().join("result"), result.to_string()).unwrap();
+    std::os::unix::fs::symlink(other.path().join("result"), dir.path().join("curl-amd64.json")).unwrap();
+    let stage = Stage::start();
+    let outcome = stage.publish(&plan, Results::read(dir.path(), &plan, &stage.to.to_string()));
+    assert!(outcome.first_failure().unwrap().message().contains("no regular file"));
+}
+
+#[test]
+fn a_tag_file_alone_is_resolved_once() {
+    let stage = Stage::start();
+    let plan = plan(NEW, &[planned("curl", &["linux/amd64"], &[])]);
+    let dir = tempfile::tempdir().unwrap();
+    let pushed = block_on(crate::support::registry::push(&stage.client, &stage.to, "linux/amd64", "curl-mine"));
+    std::fs::write(dir.path().join("curl-amd64.tag"), "curl-mine\n").unwrap();
+    stage.proxy.clear();
+    let outcome = stage.publish(&plan, Results::read(dir.path(), &plan, &stage.to.to_string()));
+    assert_eq!(outcome.published[0].platforms.values().collect::<Vec<_>>(), [&pushed.digest]);
+    assert_eq!(stage.proxy.count("GET", "/manifests/curl-mine"), 1);
+    assert_eq!(stage.proxy.count("GET", &format!("/manifests/{}", pushed.digest)), 0);
+}
+
+#[test]
+fn children_that_disagree_make_no_index() {
+    let stage = Stage::start();
+    let plan = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    let publish_with = |extra: Value| {
+        let mut results = stage.built(&plan, "a");
+        let config = r#"{"os":"linux","architecture":"arm64"}"#;
+        let child = block_on(async {
+            let manifest = image_of(&stage.client, &stage.to, config, b"layer", extra).await;
+            stage.client.put_manifest(&stage.to, By::Digest(&manifest.digest), &manifest).await.unwrap();
+            manifest
+        });
+        let (image, arm) = (ImageName::parse("curl").unwrap(), Platform::parse("linux/arm64").unwrap());
+        results.insert(&image, &arm, left(result_of(&plan, "curl", "linux/arm64", Some(&child.digest))));
+        stage.publish(&plan, results)
+    };
+    for (key, value) in [("dev.hephy.input-key", "b".repeat(64)), ("dev.hephy.image", "wget".to_owned())] {
+        let outcome = publish_with(json!({"annotations": {key: value}}));
+        let error = outcome.first_failure().unwrap();
+        assert_eq!(error.kind(), ErrorKind::BuildError);
+        assert!(error.message().contains(key), "{error}");
+    }
+    assert!(stage.tags().is_empty());
+    let docker = json!({"mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+                        "annotations": {"dev.hephy.image": "curl"}});
+    assert_eq!(published(&publish_with(docker)), ["curl"], "schema2 children are accepted");
+}
+
+#[test]
+fn a_builders_index_gives_its_child_and_the_attestations_that_belong_to_it() {
+    let stage = Stage::start();
+    let plan = plan(NEW, &[planned("curl", &["linux/amd64"], &[])]);
+    let (pushed, child, mine) = block_on(async {
+        let (client, to) = (&stage.client, &stage.to);
+        let child = image(client, to, &Platform::linux_amd64(), "child").await;
+        let other = image(client, to, &Platform::parse("linux/arm64").unwrap(), "other").await;
+        let statement = |seed: &'static [u8]| image_of(client, to, "{}", seed, json!({}));
+        let (mine, theirs) = (statement(b"mine").await, statement(b"theirs").await);
+        for manifest in [&child, &other, &mine, &theirs] {
+            client.put_manifest(to, By::Digest(&manifest.digest), manifest).await.unwrap();
+        }
+        let entry = |it: &Manifest, os: &str, arch: &str, of: Option<&Manifest>| {
+            let mut entry = json!({"mediaType": it.media_type, "digest": it.digest, "size": it.bytes.len(),
+                                   "platform": {"os": os, "architecture": arch}});
+            if let Some(of) = of {
+                entry["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest",
+                                              "vnd.docker.reference.digest": of.digest});
+            }
+            entry
+        };
+        let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+            entry(&child, "linux", "amd64", None), entry(&other, "linux", "arm64", None),
+            entry(&mine, "unknown", "unknown", Some(&child)), entry(&theirs, "unknown", "unknown", Some(&other)),
+        ]});
+        let index = Manifest::new("application/vnd.oci.image.index.v1+json", index.to_string().into_bytes());
+        client.put_manifest(to, By::Digest(&index.digest), &index).await.unwrap();
+        (index.digest, child.digest, mine.digest)
+    });
+    let mut results = Results::default();
+    let image = ImageName::parse("curl").unwrap();
+    results.insert(&image, &Platform::linux_amd64(), left(result_of(&plan, "curl", "linux/amd64", Some(&pushed))));
+    published(&stage.publish(&plan, results));
+    let index: Value = serde_json::from_slice(&stage.get("curl-head").unwrap().bytes).unwrap();
+    let digests: Vec<_> = index["manifests"].as_array().unwrap().iter().map(|it| it["digest"].clone()).collect();
+    assert_eq!(digests, [json!(child), json!(mine)]);
+    assert_eq!(index["manifests"][1]["platform"]["os"], "unknown");
+}
+
+#[test]
+fn an_image_built_elsewhere_is_copied_by_digest_first() {
+    let (stage, other) = (Stage::start(), Registry::start());
+    let elsewhere = other.repository("vendor/curl");
+    let pushed = block_on(crate::support::registry::push(&stage.client, &elsewhere, "linux/amd64", "v1"));
+    let mut image = planned("curl", &["linux/amd64"], &[]);
+    image["manual_images"] = json!({"amd64": format!("{elsewhere}:v1")});
+    let plan = plan(NEW, &[image]);
+    let outcome = stage.publish(&plan, Results::default());
+    assert_eq!(published(&outcome), ["curl"]);
+    assert_eq!(outcome.published[0].platforms.values().collect::<Vec<_>>(), [&pushed.digest]);
+}
+
+#[test]
+fn what_was_published_is_written_for_other_jobs() {
+    let stage = Stage::start();
+    let plan = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    let outcome = stage.publish(&plan, stage.built(&plan, "a"));
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &outcome).unwrap();
+    let path = dir.path().join(file_name(&ImageName::parse("curl").unwrap()));
+    assert_eq!(path.file_name().unwrap(), "curl.manifest.json");
+    let read: Published = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(read, outcome.published[0]);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    let error = write(Path::new("/nonexistent"), &outcome).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourceError);
+}
+
+#[test]
+fn a_push_that_the_registry_refuses_holds_back_what_is_built_on_it() {
+    let stage = Stage::with(|seen| match seen.is("PUT", "/manifests/a-20251015") {
+        true => Action::error(403, "DENIED", "not yours"),
+        false => Action::Forward,
+    });
+    let plan = plan(NEW, &[planned("a", &PLATFORMS, &[]), planned("b", &PLATFORMS, &["a"])]);
+    let outcome = stage.publish(&plan, stage.built(&plan, "x"));
+    let failed: Vec<_> = outcome.failures.iter().map(|(name, error)| (name.as_str(), error.kind())).collect();
+    assert_eq!(failed, [("a", ErrorKind::AuthError), ("b", ErrorKind::BuildError)]);
+    assert!(stage.tags().is_empty(), "neither tags of a nor of b moved");
+}
