@@ -9,6 +9,9 @@
 //! | [`config`] | `build-config.yaml`, `hephy.yaml` → validated values | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
 //! | [`backend`] | step → command line, files; result ← digest | none |
+//! | [`result`] | what a build job leaves | none |
+//! | [`process`] | the only place that starts processes | yes |
+//! | [`commands`] | one room a subcommand: gather, decide, act | yes |
 
 pub mod diagnostic;
 pub mod error;
@@ -18,7 +21,10 @@ pub mod config;
 pub mod plan;
 
 pub mod backend;
+pub mod result;
 
 pub mod process;
+
+pub mod commands;
 
 pub use error::{Error, ErrorKind, Result};

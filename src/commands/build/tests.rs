@@ -1,0 +1,3 @@
+//! Rules of the stage that need no builder.
+
+use super::*;
