@@ -1,0 +1,1 @@
+//! Kaniko for real.

@@ -1,0 +1,3 @@
+//! What the tests of several stages share.
+
+pub(crate) mod builders;
