@@ -50,7 +50,10 @@ impl Platform {
             return Ok(Self { os: os.into(), architecture: architecture.into(), variant: None });
         }
         if os != "linux" {
-            return Err(Invalid(format!("`{}` is not a platform that hephy builds: only linux and wasi/wasm", shown())));
+            return Err(Invalid(format!(
+                "`{}` is not a platform that hephy builds: only linux and wasi/wasm",
+                shown()
+            )));
         }
         let Some((_, variants)) = LINUX.iter().find(|(name, _)| *name == architecture) else {
             let meant = match architecture.to_ascii_lowercase().as_str() {
@@ -227,7 +230,9 @@ mod tests {
         ] {
             assert!(Platform::parse(text).unwrap_err().to_string().contains(hint), "{text}");
         }
-        for wrong in ["", "linux", "linux/", "/amd64", "linux/amd64/", "linux/amd64/v8/x", "windows/amd64", "Linux/amd64"] {
+        for wrong in
+            ["", "linux", "linux/", "/amd64", "linux/amd64/", "linux/amd64/v8/x", "windows/amd64", "Linux/amd64"]
+        {
             assert!(Platform::parse(wrong).is_err(), "{wrong}");
         }
     }

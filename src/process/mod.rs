@@ -130,9 +130,8 @@ impl Command {
     }
 
     fn expression(&self) -> Expression {
-        let mut expression = cmd(self.program.as_path().to_executable(), &self.args)
-            .unchecked()
-            .stdin_bytes(self.stdin.clone());
+        let mut expression =
+            cmd(self.program.as_path().to_executable(), &self.args).unchecked().stdin_bytes(self.stdin.clone());
         for (name, value) in &self.env {
             expression = expression.env(name, value);
         }
@@ -159,12 +158,8 @@ impl Command {
     /// When it cannot be started, or when its time is over ([`ErrorKind::TimeoutError`]).
     pub fn capture(&self) -> Result<Output> {
         let started = Instant::now();
-        let handle = self
-            .expression()
-            .stdout_capture()
-            .stderr_capture()
-            .start()
-            .map_err(|error| self.could_not_start(error))?;
+        let handle =
+            self.expression().stdout_capture().stderr_capture().start().map_err(|error| self.could_not_start(error))?;
         let finished = match self.timeout {
             None => handle.wait().map(Some),
             Some(limit) => handle.wait_timeout(limit.saturating_sub(started.elapsed())),

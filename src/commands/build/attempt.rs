@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::context::{self, Files};
 use super::{Event, Job, LONGEST_WAIT, confirm, dependencies, results};
-use crate::backend::{Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference};
+use crate::backend::{
+    Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
 use crate::plan::PlannedImage;
@@ -46,7 +48,8 @@ impl Job<'_> {
         }
         (self.observer)(started(image.backend.word()));
         let builder = backend(image.backend).ok_or_else(|| Error::internal("a builder without a driver"))?;
-        let tool = self.tools.get(&image.backend).cloned().ok_or_else(|| Error::internal("a builder was not looked for"))?;
+        let tool =
+            self.tools.get(&image.backend).cloned().ok_or_else(|| Error::internal("a builder was not looked for"))?;
         let work = WorkDir::new(&self.options.out)?;
         let (step, files) = self.step(image, result, &work.0)?;
         let digest = self.run_builder(builder, &tool, &step, &files, image, result)?;
@@ -60,14 +63,24 @@ impl Job<'_> {
     }
 
     /// Confirms what was pushed, or named, and writes it into the result.
-    fn accept(&self, image: &PlannedImage, result: &mut BuildResult, repository: &str, reference: &str) -> Result<(), Failed> {
-        let confirmed = confirm(self.view, repository, reference, &self.options.platform).map_err(|error| match error.kind() {
-            ErrorKind::NotFound if image.manual_images.is_none() => {
-                let message = format!("the registry has no {repository}@{reference}, which the builder says it pushed");
-                Error::new(ErrorKind::RegistryError, message).cause(error).hint("look into its log, and at the registry's")
-            }
-            _ => error,
-        })?;
+    fn accept(
+        &self,
+        image: &PlannedImage,
+        result: &mut BuildResult,
+        repository: &str,
+        reference: &str,
+    ) -> Result<(), Failed> {
+        let confirmed =
+            confirm(self.view, repository, reference, &self.options.platform).map_err(|error| match error.kind() {
+                ErrorKind::NotFound if image.manual_images.is_none() => {
+                    let message =
+                        format!("the registry has no {repository}@{reference}, which the builder says it pushed");
+                    Error::new(ErrorKind::RegistryError, message)
+                        .cause(error)
+                        .hint("look into its log, and at the registry's")
+                }
+                _ => error,
+            })?;
         for note in &confirmed.notes {
             (self.observer)(Event::Note { image: &image.name, text: note });
         }
@@ -185,7 +198,8 @@ impl Job<'_> {
         let ended = command.stream(log, self.interrupt).inspect_err(|error| {
             if let (Some(stop), ErrorKind::TimeoutError | ErrorKind::Cancelled) = (&invocation.stop, error.kind()) {
                 // Best effort: usually the client has passed the signal on and the container is gone.
-                let stop = Command::new(&invocation.program).args(stop.iter().cloned()).timeout(Duration::from_secs(10));
+                let stop =
+                    Command::new(&invocation.program).args(stop.iter().cloned()).timeout(Duration::from_secs(10));
                 let _ = stop.capture();
             }
         })?;
@@ -259,7 +273,11 @@ fn open_log(out: &Path, stem: &str, attempt: u32) -> Result<std::fs::File> {
     let path = dir.join(format!("{stem}.log"));
     let mut open = std::fs::OpenOptions::new();
     open.create(true).write(true);
-    if attempt == 1 { open.truncate(true) } else { open.append(true) };
+    if attempt == 1 {
+        open.truncate(true)
+    } else {
+        open.append(true)
+    };
     open.open(&path).map_err(|error| Error::io(format!("{} could not be written", path.display()), error))
 }
 

@@ -73,7 +73,8 @@ pub fn confirm(view: &dyn RegistryView, repository: &str, reference: &str, platf
     let (manifest, own_size) = match document.get("manifests") {
         None => (document, top.bytes.len()),
         Some(children) => {
-            let child = child_for(children, platform).ok_or_else(|| wrong(format!("{shown} has nothing for {platform}")))?;
+            let child =
+                child_for(children, platform).ok_or_else(|| wrong(format!("{shown} has nothing for {platform}")))?;
             let fetched = view.manifest(repository, child.as_str())?;
             (parse(&fetched.bytes, &shown)?, fetched.bytes.len())
         }
@@ -106,7 +107,8 @@ fn check_platform(config: &Value, platform: &Platform, shown: &str) -> Result<()
 fn platform_differs(fields: &Value, platform: &Platform) -> Option<String> {
     let text = |key: &str| fields[key].as_str().unwrap_or_default();
     let (os, architecture, variant) = (text("os"), text("architecture"), text("variant"));
-    let written = [os, architecture, variant].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("/");
+    let written =
+        [os, architecture, variant].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("/");
     let same = match Platform::parse(&written) {
         Ok(found) if variant.is_empty() => {
             (found.os(), found.architecture()) == (platform.os(), platform.architecture())
@@ -153,7 +155,8 @@ fn check_programs(
     match contents.mismatch(platform, start) {
         None => Ok(notes),
         Some(found) => {
-            let (path, machine) = (crate::diagnostic::escape_cut(&found.program.path, 200), found.program.elf.describe());
+            let (path, machine) =
+                (crate::diagnostic::escape_cut(&found.program.path, 200), found.program.elf.describe());
             Err(wrong(format!("{shown} is stamped {platform}, but {path} is a program for {machine}"))
                 .cause(anyhow::anyhow!("{}", found.why)))
         }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::source;
 use super::Options;
+use super::source;
 use crate::error::{Error, Result};
 use crate::plan::{PlannedImage, PlannedSource};
 

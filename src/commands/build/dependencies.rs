@@ -63,7 +63,8 @@ impl Job<'_> {
         };
         match result {
             Some(result) if result.status == Status::Completed && result.platform == self.options.platform => {
-                let digest = result.digest.as_ref().ok_or_else(|| Error::internal("a completed build has no digest"))?;
+                let digest =
+                    result.digest.as_ref().ok_or_else(|| Error::internal("a completed build has no digest"))?;
                 Ok(pinned(&result.tag, digest))
             }
             Some(_) => Err(Error::new(ErrorKind::BuildError, format!("not built, because {name} was not"))

@@ -31,15 +31,19 @@ pub(super) fn check(options: &Options, images: &[&PlannedImage]) -> Result<()> {
         return Ok(());
     }
     let wanted = &options.platform;
-    Err(Error::usage(format!("this machine is {host} and cannot run {wanted}, which {} is to be built for", image.name))
-        .hint(format!("run `hephy build --arch {}` on a {wanted} runner, or register QEMU with binfmt_misc", wanted.arch())))
+    Err(Error::usage(format!(
+        "this machine is {host} and cannot run {wanted}, which {} is to be built for",
+        image.name
+    ))
+    .hint(format!(
+        "run `hephy build --arch {}` on a {wanted} runner, or register QEMU with binfmt_misc",
+        wanted.arch()
+    )))
 }
 
 fn has_interpreter(platform: &Platform) -> bool {
     let Ok(entries) = std::fs::read_dir(BINFMT) else { return false };
-    entries.flatten().any(|entry| {
-        std::fs::read_to_string(entry.path()).is_ok_and(|text| interprets(&text, platform))
-    })
+    entries.flatten().any(|entry| std::fs::read_to_string(entry.path()).is_ok_and(|text| interprets(&text, platform)))
 }
 
 /// Whether an entry of `binfmt_misc` is enabled and takes ELF files of this platform (kernel documentation,

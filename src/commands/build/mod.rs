@@ -243,8 +243,7 @@ impl Job<'_> {
                 (result, None)
             }
             Err(error) => {
-                result.status =
-                    if error.kind() == ErrorKind::Cancelled { Status::Cancelled } else { Status::Failed };
+                result.status = if error.kind() == ErrorKind::Cancelled { Status::Cancelled } else { Status::Failed };
                 results::note_failure(&mut result, &error);
                 (result, Some(error))
             }

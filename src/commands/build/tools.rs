@@ -38,7 +38,8 @@ pub fn find_tool(name: BackendName, environment: &BTreeMap<String, String>) -> R
         _ => looked.program(name.word()),
     };
     tool.ok_or_else(|| {
-        Error::new(ErrorKind::BuildError, format!("{name} is not installed on this machine")).hint(backend.install_hint())
+        Error::new(ErrorKind::BuildError, format!("{name} is not installed on this machine"))
+            .hint(backend.install_hint())
     })
 }
 

@@ -58,14 +58,18 @@ fn arguments(image: &PlannedImage) -> Result<()> {
             crate::plan::ArgPart::Text(text) => Some(text),
             crate::plan::ArgPart::TagOf(_) => None,
         });
-        if texts.clone().any(|text| text.contains(['\n', '\r', '\0'])) || texts.map(String::len).sum::<usize>() > MAX_ARGUMENT
+        if texts.clone().any(|text| text.contains(['\n', '\r', '\0']))
+            || texts.map(String::len).sum::<usize>() > MAX_ARGUMENT
         {
             return Err(invalid(image, format!("the value of its build argument {name} is not one line of 64 KiB")));
         }
     }
     let mappings = image.labels.iter().chain(&image.annotations);
     for (key, value) in mappings {
-        if key.is_empty() || key.contains(|c: char| c == '=' || c.is_control() || c.is_whitespace()) || value.contains('\0') {
+        if key.is_empty()
+            || key.contains(|c: char| c == '=' || c.is_control() || c.is_whitespace())
+            || value.contains('\0')
+        {
             return Err(invalid(image, format!("its label or annotation `{}` is not allowed", escape_cut(key, 100))));
         }
     }

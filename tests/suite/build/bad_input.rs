@@ -21,7 +21,9 @@ fn a_missing_or_foreign_plan() {
     let error = fixture.run_only().unwrap_err();
     assert_eq!(error.kind().code(), "config_error");
     assert!(error.hint_text().unwrap().contains("hephy prepare"));
-    for (plan, said) in [("{}", "no version"), ("{\"version\":99}", "version 99"), ("nonsense", "no plan"), ("[]", "no version")] {
+    for (plan, said) in
+        [("{}", "no version"), ("{\"version\":99}", "version 99"), ("nonsense", "no plan"), ("[]", "no version")]
+    {
         std::fs::write(fixture.options.out.join("plan.json"), plan).unwrap();
         let error = fixture.run_only().unwrap_err();
         assert_eq!(error.kind().code(), "config_error");

@@ -95,7 +95,8 @@ fn an_image_built_by_another_job_is_taken_from_its_result() {
 #[test]
 fn a_time_limit_ends_the_build_and_its_processes() {
     let mut fixture = Fixture::new(Buildah);
-    let image = fixture.image("base", "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sleep\", \"4242\"]\n");
+    let image =
+        fixture.image("base", "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sleep\", \"4242\"]\n");
     image.timeout_seconds = Some(3);
     image.retries = Some(3);
     let started = Instant::now();
@@ -132,7 +133,10 @@ fn sleepers(seconds: &str) -> usize {
     let suffix = format!("sleep\0{seconds}\0");
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
-        .filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.ends_with(suffix.as_bytes()) && line.starts_with(b"/bin/busybox")))
+        .filter(|entry| {
+            std::fs::read(entry.path().join("cmdline"))
+                .is_ok_and(|line| line.ends_with(suffix.as_bytes()) && line.starts_with(b"/bin/busybox"))
+        })
         .count()
 }
 

@@ -156,8 +156,36 @@ impl Fixture {
         std::fs::read_to_string(self.options.out.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// A file of an image, found by the end of its path.
+    pub(crate) fn read(&self, result: &BuildResult, path: &str) -> Vec<u8> {
+        use std::io::Read as _;
+        for layer in self.layers(result).0 {
+            let mut tar = tar::Archive::new(flate2::read::MultiGzDecoder::new(layer.as_slice()));
+            for entry in tar.entries().unwrap() {
+                let mut entry = entry.unwrap();
+                if entry.path().unwrap().ends_with(path) {
+                    let mut bytes = Vec::new();
+                    entry.read_to_end(&mut bytes).unwrap();
+                    return bytes;
+                }
+            }
+        }
+        panic!("{path} is not in the image");
+    }
+
     /// Paths in the layers of an image, and the config.
     pub(crate) fn contents(&self, result: &BuildResult) -> (Vec<String>, serde_json::Value) {
+        let (layers, config) = self.layers(result);
+        let mut paths = Vec::new();
+        for layer in layers {
+            let mut tar = tar::Archive::new(flate2::read::MultiGzDecoder::new(layer.as_slice()));
+            paths.extend(tar.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()));
+        }
+        (paths, config)
+    }
+
+    /// The compressed layers of an image, and the config.
+    fn layers(&self, result: &BuildResult) -> (Vec<Vec<u8>>, serde_json::Value) {
         use hephy::commands::build::RegistryView as _;
         let view = builders::PlainView;
         let (repository, digest) = result.reference.as_ref().unwrap().split_once('@').unwrap();
@@ -167,13 +195,7 @@ impl Fixture {
             view.blob(repository, &descriptor["digest"].as_str().unwrap().parse().unwrap(), 1 << 30).unwrap()
         };
         let config = serde_json::from_slice(&blob(&manifest["config"])).unwrap();
-        let mut paths = Vec::new();
-        for layer in manifest["layers"].as_array().unwrap() {
-            let bytes = blob(layer);
-            let mut tar = tar::Archive::new(flate2::read::MultiGzDecoder::new(bytes.as_slice()));
-            paths.extend(tar.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()));
-        }
-        (paths, config)
+        (manifest["layers"].as_array().unwrap().iter().map(blob).collect(), config)
     }
 }
 
@@ -247,14 +269,21 @@ const BROKEN: &str = "FROM scratch AS one\nCOPY busybox /bin/busybox\n\nFROM one
 
 /// A chain of two images, and what every builder must make of it.
 pub(crate) fn chain(fixture: &mut Fixture) {
+    chain_plan(fixture);
+    let results = fixture.build();
+    chain_results(fixture, &results);
+}
+
+pub(crate) fn chain_plan(fixture: &mut Fixture) {
     fixture.image("base", BASE).labels.insert("com.example.note".into(), "a=b, \"c\" --d".into());
     let app = fixture.image("app", APP);
     app.build_args.push(argument("COLOUR", "deep blue"));
     fixture.built_on("base");
-    let results = fixture.build();
+}
 
+pub(crate) fn chain_results(fixture: &Fixture, results: &[BuildResult]) {
     assert_eq!(results.iter().map(|result| result.image.as_str()).collect::<Vec<_>>(), ["base", "app"]);
-    for result in &results {
+    for result in results {
         assert_eq!((result.attempts, result.size.unwrap() > 500_000), (1, true));
         let stem = format!("{}-amd64", result.image);
         assert_eq!(fixture.out(&format!("{stem}.tag")), format!("{}-20251015-amd64\n", result.image));
@@ -271,23 +300,31 @@ pub(crate) fn chain(fixture: &mut Fixture) {
 
 /// A failing instruction: named with file, line and stage; dependents skipped, others built.
 pub(crate) fn failure(fixture: &mut Fixture) {
+    failure_plan(fixture);
+    let outcome = fixture.run().unwrap();
+    let error = outcome.failure.unwrap();
+    assert_eq!(error.kind().exit_code(), 1);
+    failure_results(fixture, error.kind().code(), error.message(), &outcome.results);
+}
+
+pub(crate) fn failure_plan(fixture: &mut Fixture) {
     fixture.image("base", BROKEN);
     fixture.image("other", BASE);
     fixture.image("app", APP);
     fixture.built_on("base");
-    let outcome = fixture.run().unwrap();
-    let error = outcome.failure.unwrap();
-    assert_eq!((error.kind().code(), error.kind().exit_code()), ("build_error", 1));
-    assert!(error.message().starts_with("base/Dockerfile:6: "), "{error}");
-    let status: Vec<_> =
-        outcome.results.iter().map(|result| format!("{} {:?}", result.image, result.status)).collect();
+}
+
+pub(crate) fn failure_results(fixture: &Fixture, code: &str, message: &str, results: &[BuildResult]) {
+    assert_eq!(code, "build_error");
+    assert!(message.starts_with("base/Dockerfile:6: "), "{message}");
+    let status: Vec<_> = results.iter().map(|result| format!("{} {:?}", result.image, result.status)).collect();
     assert_eq!(status, ["base Failed", "other Completed", "app Skipped"]);
-    let failed = outcome.results[0].error.as_ref().unwrap();
+    let failed = results[0].error.as_ref().unwrap();
     let instruction = failed.instruction.as_ref().unwrap();
     assert_eq!((instruction.line, instruction.stage.as_deref()), (6, Some("two")));
     assert!(failed.last_lines.iter().any(|line| line.contains("what went wrong")), "{:?}", failed.last_lines);
     assert!(failed.last_lines.len() <= 30);
-    let skipped = outcome.results[2].error.as_ref().unwrap();
+    let skipped = results[2].error.as_ref().unwrap();
     assert_eq!(skipped.because_of.as_ref().map(ImageName::as_str), Some("base"));
     assert!(!fixture.options.out.join("base-amd64.tag").exists());
     assert!(fixture.out("base-amd64.json").contains("\"failed\""));

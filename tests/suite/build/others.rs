@@ -92,6 +92,8 @@ fn ko_builds_a_program_on_a_base_of_the_registry() {
     let (paths, config) = fixture.contents(result);
     assert!(paths.iter().any(|path| path.ends_with("ko-app/app")), "{paths:?}");
     assert_eq!(config["config"]["Labels"]["com.example.note"], "a, \"b\"");
+    let program = fixture.read(result, "ko-app/app");
+    assert!(program.windows(10).any(|part| part == b"from-hephy"), "ldflags reached the linker");
 }
 
 #[test]

@@ -55,7 +55,9 @@ fn a_cross_build_that_only_copies_the_right_programs_passes() {
     image.platforms = vec![Platform::parse("linux/arm64").unwrap()];
     fixture.program(&builders::foreign_program("arm64"), "base/tool");
     fixture.options.platform = Platform::parse("linux/arm64").unwrap();
-    if Platform::host() != Some(fixture.options.platform.clone()) && !std::path::Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists() {
+    if Platform::host() != Some(fixture.options.platform.clone())
+        && !std::path::Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists()
+    {
         let error = fixture.run().unwrap_err();
         assert_eq!(error.kind().code(), "usage_error");
         assert!(error.message().contains("cannot run linux/arm64"), "{error}");

@@ -144,10 +144,8 @@ pub(crate) fn docker() -> &'static str {
 pub(crate) fn buildah(dir: &Path) -> (String, String) {
     tool("buildah");
     let config = dir.join("storage.conf");
-    let text = format!(
-        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/storage\"\nrunroot = \"{0}/run\"\n",
-        dir.display()
-    );
+    let text =
+        format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/storage\"\nrunroot = \"{0}/run\"\n", dir.display());
     std::fs::write(&config, text).unwrap();
     ("CONTAINERS_STORAGE_CONF".into(), config.display().to_string())
 }
@@ -156,7 +154,10 @@ pub(crate) fn buildah(dir: &Path) -> (String, String) {
 pub(crate) fn busybox() -> PathBuf {
     let path = tool("busybox");
     let bytes = std::fs::read(&path).unwrap();
-    assert!(!bytes.windows(15).any(|part| part == b"/lib64/ld-linux"), "busybox is not static: run `hack/install test`");
+    assert!(
+        !bytes.windows(15).any(|part| part == b"/lib64/ld-linux"),
+        "busybox is not static: run `hack/install test`"
+    );
     path
 }
 
@@ -185,7 +186,11 @@ pub(crate) fn foreign_program(goarch: &str) -> PathBuf {
 pub(crate) struct PlainView;
 
 impl PlainView {
-    fn get(repository: &str, path: &str, range: Option<usize>) -> std::io::Result<(u16, Vec<(String, String)>, Vec<u8>)> {
+    fn get(
+        repository: &str,
+        path: &str,
+        range: Option<usize>,
+    ) -> std::io::Result<(u16, Vec<(String, String)>, Vec<u8>)> {
         let (host, name) = repository.split_once('/').unwrap();
         let mut stream = TcpStream::connect(host)?;
         let range = range.map(|length| format!("Range: bytes=0-{}\r\n", length - 1)).unwrap_or_default();
