@@ -16,7 +16,7 @@ pub const VERSION: u32 = 1;
 /// Largest result file that is read, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// `<image>-<arch>.json`.
+/// `<image>-<arch>.json`: one execution of one image × platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BuildResult {
     /// Version of this document.
@@ -27,64 +27,106 @@ pub struct BuildResult {
     pub commit: String,
     /// Image name.
     pub image: ImageName,
+    /// Input key of the image in that plan.
+    pub input_key: String,
     /// Platform that was built for.
     pub platform: Platform,
-    /// How it went.
+    /// How it ended.
     pub status: Status,
-    /// Tag that was pushed.
-    pub tag: Option<Tag>,
-    /// Digest that the builder reported and the registry confirmed; present exactly when there is an image.
+    /// The architecture tag.
+    pub tag: Tag,
+    /// `registry/repository@digest` of what was pushed, or named by `manual_images`.
+    pub reference: Option<String>,
+    /// Digest that the builder reported and the registry confirmed; present exactly when the build completed.
+    /// A manifest, or an index where the builder adds attestations.
     pub digest: Option<Digest>,
-    /// Media type of the manifest.
+    /// Its media type.
     pub media_type: Option<String>,
-    /// Size of the layers in bytes.
+    /// Bytes in the registry: manifest, config and layers of the platform.
     pub size: Option<u64>,
     /// The builder; none for images built elsewhere.
     pub backend: Option<BackendName>,
-    /// Start in UTC, RFC 3339.
-    pub start: Option<String>,
-    /// End in UTC, RFC 3339.
-    pub end: Option<String>,
-    /// How often the builder was started.
+    /// Start, RFC 3339 in UTC.
+    pub start: String,
+    /// End, RFC 3339 in UTC.
+    pub end: String,
+    /// How often it was tried; 0 when it was skipped.
     pub attempts: u32,
-    /// Why there is no image.
+    /// Why it did not complete.
     pub error: Option<ResultError>,
 }
 
-/// How a build went.
+/// How a build ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Built and pushed.
-    Built,
-    /// Taken as it was, without a build: equal input, or built elsewhere (`manual_build`).
-    Reused,
-    /// The builder, or a check after it, failed.
+    /// Pushed and confirmed.
+    Completed,
+    /// It failed.
     Failed,
-    /// Not started, since something that it is built on failed.
-    Skipped,
-    /// Stopped by a signal.
+    /// A signal ended it.
     Cancelled,
+    /// An image that it is built on was not built.
+    Skipped,
 }
 
-/// Why there is no image.
+/// The failure of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResultError {
-    /// The stable code, such as `build_error`.
+    /// The code of §10, such as `build_error`.
     pub code: ErrorKind,
     /// One sentence.
     pub message: String,
+    /// Its causes, the nearest first.
+    #[serde(default)]
+    pub causes: Vec<String>,
     /// The next step.
     pub hint: Option<String>,
+    /// The instruction that failed, where the builder tells.
+    pub instruction: Option<FailedInstruction>,
+    /// The last lines of the log.
+    #[serde(default)]
+    pub last_lines: Vec<String>,
+    /// The image whose failure this one follows from.
+    pub because_of: Option<ImageName>,
 }
 
-impl From<&Error> for ResultError {
-    fn from(error: &Error) -> Self {
-        Self { code: error.kind(), message: error.message().to_owned(), hint: error.hint_text().map(str::to_owned) }
+/// A failing instruction of a Dockerfile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailedInstruction {
+    /// The Dockerfile, relative to the repository (or to the upstream's root).
+    pub file: String,
+    /// Its line, from 1.
+    pub line: usize,
+    /// The stage: its name or its number; none above the first.
+    pub stage: Option<String>,
+    /// The instruction's text, white space collapsed.
+    pub text: String,
+}
+
+impl ResultError {
+    /// The parts of a failure that are kept.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        Self {
+            code: error.kind(),
+            message: error.message().to_owned(),
+            causes: error.causes(),
+            hint: error.hint_text().map(str::to_owned),
+            instruction: None,
+            last_lines: Vec::new(),
+            because_of: None,
+        }
     }
 }
 
 impl BuildResult {
+    /// `<image>-<arch>`, the stem of the files of one image × platform.
+    #[must_use]
+    pub fn stem(image: &ImageName, platform: &Platform) -> String {
+        format!("{image}-{}", platform.arch())
+    }
+
     /// File name of the result of one image × platform.
     #[must_use]
     pub fn file_name(image: &ImageName, platform: &Platform) -> String {
@@ -122,7 +164,7 @@ impl BuildResult {
         if result.image != *image || result.platform != *platform {
             return Err(wrong(format!("is the result of {} for {}", result.image, result.platform)));
         }
-        let has_image = matches!(result.status, Status::Built | Status::Reused);
+        let has_image = result.status == Status::Completed;
         if has_image != result.digest.is_some() {
             return Err(wrong("says how the build went in two ways: status and digest do not fit".into()));
         }

@@ -1,5 +1,6 @@
 //! One module a subcommand: gather, let the pure rooms decide, act.
 
+pub mod build;
 pub mod builders;
 pub mod check;
 mod dispatch;

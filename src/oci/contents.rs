@@ -331,7 +331,9 @@ mod tests {
     #[test]
     fn a_program_that_the_image_starts_decides_wherever_it_lies() {
         let layer = tar(&[("usr/bin/tool", AMD64), ("srv/x/run", ARM64)], &[("entry", "srv/x/run")]);
-        for words in [&["/srv/x/run"][..], &["/entry"], &["/usr/bin/tool", "--", "/srv/x/run"], &["sh", "-c", "exec /entry 1"]] {
+        for words in
+            [&["/srv/x/run"][..], &["/entry"], &["/usr/bin/tool", "--", "/srv/x/run"], &["sh", "-c", "exec /entry 1"]]
+        {
             assert_eq!(mismatch(&[layer.clone()], words), Some("/srv/x/run".into()), "{words:?}");
         }
         assert_eq!(mismatch(&[layer], &["/usr/bin/tool"]), None);
@@ -377,7 +379,10 @@ mod tests {
         ] {
             assert_eq!(mismatch(&[top, base()], &["/bin/a"]), None, "{case}");
         }
-        assert_eq!(mismatch(&[tar(&[("bin/a", ARM64)], &[]), tar(&[("bin/a", AMD64)], &[])], &[]), Some("/bin/a".into()));
+        assert_eq!(
+            mismatch(&[tar(&[("bin/a", ARM64)], &[]), tar(&[("bin/a", AMD64)], &[])], &[]),
+            Some("/bin/a".into())
+        );
     }
 
     #[test]

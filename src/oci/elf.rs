@@ -101,7 +101,11 @@ mod tests {
             let elf = Elf::parse(&header(class, data, 2, machine)).unwrap();
             assert_eq!((elf.architecture(), elf.is_program()), (Some(name), true));
             assert!(elf.runs_on(&Platform::parse(&format!("linux/{name}")).unwrap()));
-            assert_eq!(elf.runs_on(&Platform::parse("linux/amd64").unwrap()), matches!(name, "amd64" | "386"), "{name}");
+            assert_eq!(
+                elf.runs_on(&Platform::parse("linux/amd64").unwrap()),
+                matches!(name, "amd64" | "386"),
+                "{name}"
+            );
         }
         assert!(!Elf::parse(&header(2, 1, 1, 62)).unwrap().is_program(), "an object file");
         assert_eq!(Elf::parse(&header(2, 1, 2, 9999)).unwrap().describe(), "ELF machine 9999");
@@ -116,7 +120,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_none() {
-        for wrong in [&b""[..], b"\x7fELF", b"#!/bin/sh\nexit 0\nxxxxxxxxx", &header(3, 1, 2, 62), &header(2, 0, 2, 62)] {
+        for wrong in [&b""[..], b"\x7fELF", b"#!/bin/sh\nexit 0\nxxxxxxxxx", &header(3, 1, 2, 62), &header(2, 0, 2, 62)]
+        {
             assert_eq!(Elf::parse(wrong), None);
         }
     }

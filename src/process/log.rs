@@ -48,7 +48,8 @@ impl<'a> Log<'a> {
     #[must_use]
     pub fn new(file: Box<dyn Write + Send + 'a>, watch: Watch<'a>, secrets: &[String]) -> Self {
         let lines = secrets.iter().flat_map(|secret| secret.lines());
-        let mut secrets: Vec<Vec<u8>> = lines.filter(|line| line.len() >= 4).map(|line| line.as_bytes().to_vec()).collect();
+        let mut secrets: Vec<Vec<u8>> =
+            lines.filter(|line| line.len() >= 4).map(|line| line.as_bytes().to_vec()).collect();
         // A secret that contains another one goes first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self { file, watch, tail: VecDeque::new(), secrets, stdout: Vec::new(), failed: None }

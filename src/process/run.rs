@@ -80,9 +80,9 @@ impl Command {
         });
         drop(listening);
         shared.into_inner().unwrap_or_else(PoisonError::into_inner).flush();
-        let output = handle
-            .wait()
-            .map_err(|error| Error::internal(format!("{} could not be waited for", self.program.display())).cause(error))?;
+        let output = handle.wait().map_err(|error| {
+            Error::internal(format!("{} could not be waited for", self.program.display())).cause(error)
+        })?;
         match verdict {
             Verdict::Ended => Ok(Ended { code: output.status.code().filter(|_| output.status.signal().is_none()) }),
             Verdict::TimedOut => Err(self.timed_out()),
@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn a_time_limit_ends_the_whole_group() {
-        let (ended, tail, took) = run("sleep 600 & echo $!; wait", Some(Duration::from_millis(200)), &Interrupt::default());
+        let (ended, tail, took) =
+            run("sleep 600 & echo $!; wait", Some(Duration::from_millis(200)), &Interrupt::default());
         assert_eq!(ended.unwrap_err().kind(), ErrorKind::TimeoutError);
         assert!(took < Duration::from_secs(8), "{took:?}");
         assert!(!alive(&tail[0]));

@@ -1,5 +1,6 @@
 //! The integration suite: one module a stage, real parts only.
 
+mod build;
 mod change;
 mod check;
 mod config;

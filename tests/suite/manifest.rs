@@ -63,8 +63,8 @@ fn result_of(plan: &Plan, name: &str, platform: &str, digest: Option<&Digest>) -
     let failed = json!({"code": "build_error", "message": "RUN make exited with 2", "hint": "look at make"});
     json!({
         "version": 1, "plan": plan.id, "commit": plan.source.commit, "image": name, "platform": platform,
-        "status": if digest.is_some() { "built" } else { "failed" }, "tag": null, "digest": digest, "media_type": null,
-        "size": 1, "backend": "kaniko", "start": null, "end": null, "attempts": 1,
+        "status": if digest.is_some() { "completed" } else { "failed" }, "tag": format!("{name}-tag"), "input_key": "0", "digest": digest, "media_type": null,
+        "size": 1, "backend": "kaniko", "start": "2025-10-15T08:00:00Z", "end": "2025-10-15T08:00:01Z", "attempts": 1,
         "error": if digest.is_some() { Value::Null } else { failed },
     })
 }

@@ -61,7 +61,7 @@ impl Results {
             let any = |platform: &Platform| !matches!(left(platform), None | Some(Ok(Left::Missing)));
             if image.platforms.iter().any(any) {
                 let failed = |platform: &Platform| match left(platform) {
-                    Some(Ok(Left::Result(result))) => !matches!(result.status, Status::Built | Status::Reused),
+                    Some(Ok(Left::Result(result))) => result.status != Status::Completed,
                     Some(Err(_)) => true,
                     _ => false,
                 };

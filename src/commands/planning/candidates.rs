@@ -14,7 +14,7 @@ use crate::plan::assemble::Candidate;
 use crate::plan::graph::ExternalBase;
 use crate::plan::tags::{ImageTags, TagFacts, TagInput};
 use crate::plan::{PlannedSource, Reason};
-use crate::source::{Upstream, resolve};
+use crate::source::{Access, Upstream, resolve};
 
 /// What `${VAR}` in build arguments may name.
 struct Known<'a> {
@@ -118,7 +118,7 @@ pub(super) fn upstream_commits(survey: &Survey, decided: &[Vec<Reason>]) -> Resu
     if requests.is_empty() {
         return Ok((commits, warnings));
     }
-    for ((index, upstream), resolved) in wanted.iter().zip(resolve(&requests)) {
+    for ((index, upstream), resolved) in wanted.iter().zip(resolve(&Access::from_environment(), &requests)) {
         match resolved {
             Ok(resolved) => drop(commits.insert(*index, resolved.commit)),
             Err(error) if !decided[*index].is_empty() => return Err(error),

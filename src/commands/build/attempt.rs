@@ -1,0 +1,320 @@
+//! One image through its builder: context, arguments, commands, report, confirmation; and again where that may
+//! help (specification §16: network, temporary resource and rate-limit errors only).
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::context::{self, Files};
+use super::{Event, Job, LONGEST_WAIT, confirm, dependencies, results};
+use crate::backend::{
+    Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::Digest;
+use crate::plan::PlannedImage;
+use crate::process::{Command, Log};
+use crate::result::{BuildResult, FailedInstruction, ResultError};
+
+impl Job<'_> {
+    /// Builds an image, as often as it takes and may take.
+    pub(super) fn attempts(&mut self, image: &PlannedImage, result: &mut BuildResult) -> Result<()> {
+        let retries = image.retries.unwrap_or(self.options.retries);
+        let mut wait = self.options.retry_wait;
+        loop {
+            result.attempts += 1;
+            result.error = None;
+            let failure = match self.attempt(image, result) {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            if !failure.temporary || result.attempts > retries {
+                return Err(failure.error);
+            }
+            let attempt = result.attempts;
+            (self.observer)(Event::Retry { image: &image.name, attempt, error: &failure.error, wait });
+            self.interrupt.sleep(wait)?;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    fn attempt(&mut self, image: &PlannedImage, result: &mut BuildResult) -> Result<(), Failed> {
+        let started = |backend| Event::Started { image: &image.name, backend, attempt: result.attempts };
+        if let Some(images) = &image.manual_images {
+            (self.observer)(started("manual"));
+            let reference = manual_reference(images, &self.options.platform)?;
+            let repository = format!("{}/{}", reference.registry(), reference.repository());
+            let name = reference.digest().or(reference.tag()).unwrap_or("latest");
+            return self.accept(image, result, &repository, name);
+        }
+        (self.observer)(started(image.backend.word()));
+        let builder = backend(image.backend).ok_or_else(|| Error::internal("a builder without a driver"))?;
+        let tool =
+            self.tools.get(&image.backend).cloned().ok_or_else(|| Error::internal("a builder was not looked for"))?;
+        let work = WorkDir::new(&self.options.out)?;
+        let (step, files) = self.step(image, result, &work.0)?;
+        let digest = self.run_builder(builder, &tool, &step, &files, image, result)?;
+        // The tag first: one request that confirms both. Another run may have moved it in between.
+        let by_tag = self.view.manifest(&step.repository, step.tag.as_str()).ok();
+        let reference = match by_tag {
+            Some(found) if found.digest == digest => step.tag.as_str().to_owned(),
+            _ => digest.to_string(),
+        };
+        self.accept(image, result, &step.repository, &reference)
+    }
+
+    /// Confirms what was pushed, or named, and writes it into the result.
+    fn accept(
+        &self,
+        image: &PlannedImage,
+        result: &mut BuildResult,
+        repository: &str,
+        reference: &str,
+    ) -> Result<(), Failed> {
+        let confirmed =
+            confirm(self.view, repository, reference, &self.options.platform).map_err(|error| match error.kind() {
+                ErrorKind::NotFound if image.manual_images.is_none() => {
+                    let message =
+                        format!("the registry has no {repository}@{reference}, which the builder says it pushed");
+                    Error::new(ErrorKind::RegistryError, message)
+                        .cause(error)
+                        .hint("look into its log, and at the registry's")
+                }
+                _ => error,
+            })?;
+        for note in &confirmed.notes {
+            (self.observer)(Event::Note { image: &image.name, text: note });
+        }
+        result.reference = Some(format!("{repository}@{}", confirmed.digest));
+        result.digest = Some(confirmed.digest);
+        result.media_type = Some(confirmed.media_type);
+        result.size = Some(confirmed.size);
+        Ok(())
+    }
+
+    fn step(&self, image: &PlannedImage, result: &BuildResult, work: &Path) -> Result<(Step, Files)> {
+        let files = context::prepare(self.options, image, work)?;
+        if image.backend.reads_dockerfile() {
+            dependencies::check_dockerfile(&files.text, &files.shown)?;
+        }
+        let repository = self.plan.repository_of(self.registry, &image.name);
+        let mut insecure_hosts = self.options.insecure_hosts.clone();
+        let host = repository.split('/').next().unwrap_or_default();
+        if crate::backend::is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
+            insecure_hosts.push(host.to_owned());
+        }
+        let report = work.join("report");
+        context::make_dir(&report)?;
+        let step = Step {
+            platform: self.options.platform.clone(),
+            tag: result.tag.clone(),
+            insecure_hosts,
+            context: files.context.clone(),
+            dockerfile: files.dockerfile.clone(),
+            target: image.target.clone().filter(|target| !target.is_empty()),
+            build_args: self.arguments(image, &files.text)?,
+            labels: image.labels.clone(),
+            annotations: image.annotations.clone(),
+            ko: image.ko.clone(),
+            work: report,
+            protected: vec![self.options.checkout.clone(), self.options.out.clone()],
+            docker_config: self.options.docker_config.clone(),
+            repository,
+        };
+        Ok((step, files))
+    }
+
+    /// Runs the commands of a step; the digest is what the builder says.
+    fn run_builder(
+        &mut self,
+        builder: &dyn Backend,
+        tool: &Tool,
+        step: &Step,
+        files: &Files,
+        image: &PlannedImage,
+        result: &mut BuildResult,
+    ) -> Result<Digest, Failed> {
+        let stem = BuildResult::stem(&image.name, &self.options.platform);
+        let mut said = None;
+        let (observer, name) = (self.observer, &image.name);
+        let watch = Box::new(|line: &str| {
+            said = builder.said(line).or(said.take());
+            observer(Event::Line { image: name, text: line });
+        });
+        let file = open_log(&self.options.out, &stem, result.attempts)?;
+        let mut log = Log::new(Box::new(std::io::BufWriter::new(file)), watch, &self.options.secrets);
+        if result.attempts > 1 {
+            log.note(&format!("hephy: attempt {}", result.attempts));
+        }
+        let deadline = image.timeout_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let mut ended = Ok(());
+        for invocation in builder.invocations(tool, step)? {
+            ended = self.run_one(&invocation, &mut log, deadline);
+            if ended.is_err() {
+                break;
+            }
+        }
+        let (tail, stdout, log_failure) = (log.tail(), log.stdout(), log.failure());
+        drop(log);
+        if let Err(failed) = ended {
+            if matches!(failed.error.kind(), ErrorKind::TimeoutError | ErrorKind::Cancelled | ErrorKind::ResourceError)
+                && builder.soiled_by_kill(tool)
+            {
+                self.soiled = Some(image.name.clone());
+            }
+            return Err(self.explain(failed, &tail, said.as_ref(), files, &stem, result));
+        }
+        if let Some(error) = log_failure {
+            return Err(Error::io(format!("the log of {stem} could not be written"), error).into());
+        }
+        let read = |name: &str| std::fs::read(step.work.join(name)).ok();
+        Ok(builder.digest(step, &read, &stdout)?)
+    }
+
+    fn run_one(&self, invocation: &Invocation, log: &mut Log<'_>, deadline: Option<Instant>) -> Result<(), Failed> {
+        for (path, content) in &invocation.files {
+            results::write_whole(path, content)?;
+        }
+        let mut command = Command::new(&invocation.program).args(invocation.args.iter().cloned());
+        for (name, value) in &invocation.env_default {
+            if !self.options.environment.contains_key(name) {
+                command = command.env(name, value);
+            }
+        }
+        for (name, value) in &invocation.env {
+            command = command.env(name, value);
+        }
+        for (name, value) in &self.options.builder_env {
+            command = command.env(name, value);
+        }
+        for name in &invocation.env_remove {
+            command = command.env_remove(name);
+        }
+        if let Some(cwd) = &invocation.cwd {
+            command = command.cwd(cwd);
+        }
+        if let Some(deadline) = deadline {
+            command = command.timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        let ended = command.stream(log, self.interrupt).inspect_err(|error| {
+            if let (Some(stop), ErrorKind::TimeoutError | ErrorKind::Cancelled) = (&invocation.stop, error.kind()) {
+                // Best effort: usually the client has passed the signal on and the container is gone.
+                let stop =
+                    Command::new(&invocation.program).args(stop.iter().cloned()).timeout(Duration::from_secs(10));
+                let _ = stop.capture();
+            }
+        })?;
+        if ended.code == Some(0) {
+            return Ok(());
+        }
+        let failure = classify(ended.code, &log.tail());
+        let name = invocation.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let message = match (ended.code, failure.kind) {
+            (None, _) => format!("{name} was killed by the system"),
+            (Some(code), ErrorKind::ResourceError) => format!("{name} ran out of memory or disk (exit status {code})"),
+            (Some(code), _) => format!("{name} failed with exit status {code}"),
+        };
+        let hint = match failure.kind {
+            ErrorKind::ResourceError => "give the job more memory or disk, or build less at a time",
+            ErrorKind::AuthError => "check the registry's credentials and that they may push to this repository",
+            ErrorKind::RegistryError => "the registry or the network failed; the last lines of the log say which",
+            _ => "the last lines of the log say why",
+        };
+        Err(Failed { error: Error::new(failure.kind, message).hint(hint), temporary: failure.temporary })
+    }
+
+    /// Adds what a person needs to a builder's failure: the instruction, and the last lines of the log.
+    fn explain(
+        &self,
+        failed: Failed,
+        tail: &[String],
+        said: Option<&Said>,
+        files: &Files,
+        stem: &str,
+        result: &mut BuildResult,
+    ) -> Failed {
+        let known = instructions(&files.text);
+        let instruction = said.and_then(|said| locate(said, &known)).map(|found| FailedInstruction {
+            file: files.shown.clone(),
+            line: found.line,
+            stage: found.stage.clone(),
+            text: found.text.clone(),
+        });
+        let mut kept = ResultError::of(&failed.error);
+        kept.last_lines = tail.to_vec();
+        let log = format!("logs/{stem}.log");
+        let place = instruction.as_ref().map(|found| format!("{}:{}", found.file, found.line));
+        kept.instruction = instruction;
+        result.error = Some(kept);
+        let hint = failed.error.hint_text().unwrap_or("look into its log").to_owned();
+        let message = match place {
+            Some(place) => format!("{}: {}", place, failed.error.message()),
+            None => failed.error.message().to_owned(),
+        };
+        let error = Error::new(failed.error.kind(), message).hint(format!("{hint} ({log})"));
+        Failed { error, temporary: failed.temporary }
+    }
+}
+
+/// A failed attempt.
+pub(super) struct Failed {
+    error: Error,
+    temporary: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { temporary: results::is_temporary(&error), error }
+    }
+}
+
+fn open_log(out: &Path, stem: &str, attempt: u32) -> Result<std::fs::File> {
+    let dir = out.join("logs");
+    context::make_dir(&dir)?;
+    let path = dir.join(format!("{stem}.log"));
+    let mut open = std::fs::OpenOptions::new();
+    open.create(true).write(true);
+    if attempt == 1 {
+        open.truncate(true)
+    } else {
+        open.append(true)
+    };
+    open.open(&path).map_err(|error| Error::io(format!("{} could not be written", path.display()), error))
+}
+
+/// A directory for one attempt below the output directory, where it outlives a builder that clears its file system;
+/// removed when it is dropped.
+struct WorkDir(PathBuf);
+
+impl WorkDir {
+    fn new(out: &Path) -> Result<Self> {
+        let parent = out.join("work");
+        context::make_dir(&parent)?;
+        let failed = |error| Error::io(format!("{} could not be made", parent.display()), error);
+        let dir = tempfile::Builder::new().prefix("build-").tempdir_in(&parent).map_err(failed)?;
+        Ok(Self(dir.keep()))
+    }
+}
+
+impl Drop for WorkDir {
+    fn drop(&mut self) {
+        // A source may hold directories without write permission; root does not mind, others get a second try.
+        if std::fs::remove_dir_all(&self.0).is_err() {
+            make_writable(&self.0);
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+        if let Some(parent) = self.0.parent() {
+            // Only when it is empty.
+            let _ = std::fs::remove_dir(parent);
+        }
+    }
+}
+
+fn make_writable(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_writable(&entry.path());
+        }
+    }
+}

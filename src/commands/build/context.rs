@@ -1,0 +1,143 @@
+//! The files of a build: where its context and its Dockerfile are, checked at the last moment.
+
+use std::path::{Path, PathBuf};
+
+use super::Options;
+use crate::error::{Error, Result};
+use crate::plan::{PlannedImage, PlannedSource};
+use crate::source;
+
+/// Largest Dockerfile that is read, in bytes.
+const MAX_DOCKERFILE: u64 = 4 << 20;
+
+/// Where a build finds its files.
+#[derive(Debug)]
+pub(super) struct Files {
+    /// Absolute path of the context.
+    pub(super) context: PathBuf,
+    /// Absolute path of the Dockerfile; that of the context for builders that need none.
+    pub(super) dockerfile: PathBuf,
+    /// The Dockerfile's text; empty for builders that need none.
+    pub(super) text: String,
+    /// The Dockerfile for people: relative to the repository, or to the upstream's root.
+    pub(super) shown: String,
+}
+
+/// Unpacks or finds an image's source, and confines its paths. `work` is this build's own directory.
+pub(super) fn prepare(options: &Options, image: &PlannedImage, work: &Path) -> Result<Files> {
+    let (root, shown_root) = match &image.source {
+        PlannedSource::Local { root } => (source::confine(&options.checkout, root)?, root.as_str()),
+        PlannedSource::Remote { archive, archive_digest, .. } => {
+            let (Some(archive), Some(digest)) = (archive, archive_digest) else {
+                return Err(Error::config(format!("the plan has no source archive for {}", image.name))
+                    .hint("`hephy prepare` makes the archives; a plan of `hephy plan` cannot be built"));
+            };
+            let into = work.join("source");
+            make_dir(&into)?;
+            source::unpack(&options.out.join(archive), digest, &into)?;
+            (into, ".")
+        }
+    };
+    let mut context = source::confine(&root, &image.context)?;
+    if !context.is_dir() {
+        return Err(Error::config(format!("the build context `{}` of {} is no directory", image.context, image.name))
+            .hint("correct context_path in build-config.yaml"));
+    }
+    let shown = if shown_root == "." { image.dockerfile.clone() } else { format!("{shown_root}/{}", image.dockerfile) };
+    let (dockerfile, text) = if image.backend.reads_dockerfile() {
+        let path = source::confine(&root, &image.dockerfile)?;
+        let text = read_dockerfile(&path, &shown)?;
+        (path, text)
+    } else {
+        (context.clone(), String::new())
+    };
+    if let Ok(out) = options.out.canonicalize()
+        && out.starts_with(&context)
+        && !work_is_context(work, &context)
+    {
+        let staged = work.join("context");
+        stage(&context, &out, &staged)?;
+        context = staged;
+    }
+    Ok(Files { context, dockerfile, text, shown })
+}
+
+/// An unpacked source lies below the output directory, not around it.
+fn work_is_context(work: &Path, context: &Path) -> bool {
+    work.canonicalize().is_ok_and(|work| context.starts_with(work))
+}
+
+fn read_dockerfile(path: &Path, shown: &str) -> Result<String> {
+    use std::io::Read as _;
+    let failed = |error| Error::io(format!("{shown} could not be read"), error);
+    let file = std::fs::File::open(path).map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(Error::config(format!("{shown} is no file")).hint("correct dockerfile_path in build-config.yaml"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_DOCKERFILE).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A second tree with the same files but for `without`: hard links, or copies across file systems.
+///
+/// An ignore file would be the lighter way, but each builder has its own rules of which one it reads; a tree that
+/// does not hold the output directory is right for all of them.
+fn stage(from: &Path, without: &Path, to: &Path) -> Result<()> {
+    let failed = |path: &Path| {
+        let shown = path.display().to_string();
+        move |error| Error::io(format!("{shown} could not be put into the build context"), error)
+    };
+    make_dir(to)?;
+    let metadata = std::fs::symlink_metadata(from).map_err(failed(from))?;
+    for entry in std::fs::read_dir(from).map_err(failed(from))? {
+        let entry = entry.map_err(failed(from))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path == without {
+            continue;
+        }
+        let kind = entry.file_type().map_err(failed(&path))?;
+        if kind.is_dir() {
+            stage(&path, without, &target)?;
+        } else if kind.is_symlink() {
+            let link = std::fs::read_link(&path).map_err(failed(&path))?;
+            std::os::unix::fs::symlink(link, &target).map_err(failed(&path))?;
+        } else if kind.is_file() && std::fs::hard_link(&path, &target).is_err() {
+            std::fs::copy(&path, &target).map_err(failed(&path))?;
+        }
+    }
+    // Last, so that a directory without write permission can be filled.
+    std::fs::set_permissions(to, metadata.permissions()).map_err(failed(from))
+}
+
+pub(super) fn make_dir(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| Error::io(format!("{} could not be made", path.display()), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    #[test]
+    fn a_staged_context_has_everything_but_the_output_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for path in ["a/b", ".hephy/work/1", "sub/.hephy"] {
+            std::fs::create_dir_all(root.join(path)).unwrap();
+        }
+        std::fs::write(root.join("a/b/file"), "x").unwrap();
+        std::fs::set_permissions(root.join("a/b"), std::fs::Permissions::from_mode(0o555)).unwrap();
+        std::fs::write(root.join(".hephy/plan.json"), "{}").unwrap();
+        std::fs::write(root.join("sub/.hephy/theirs"), "x").unwrap();
+        std::os::unix::fs::symlink("/nowhere", root.join("link")).unwrap();
+        let staged = root.join(".hephy/work/1/context");
+        stage(&root, &root.join(".hephy"), &staged).unwrap();
+        assert!(!staged.join(".hephy").exists());
+        assert_eq!(std::fs::read_link(staged.join("link")).unwrap(), Path::new("/nowhere"));
+        assert!(staged.join("sub/.hephy/theirs").exists());
+        assert_eq!(staged.join("a/b").metadata().unwrap().permissions().mode() & 0o777, 0o555);
+        let inode = |path: PathBuf| path.metadata().unwrap().ino();
+        assert_eq!(inode(staged.join("a/b/file")), inode(root.join("a/b/file")), "a link, not a copy");
+    }
+}

@@ -1,0 +1,273 @@
+//! `hephy build --arch ARCH`: builds the plan's images for one platform, in wave order (specification §§7, 8, 10).
+//!
+//! The plan has decided; here each image gets its context, its arguments and its builder, and what the builder
+//! claims to have pushed is confirmed in the registry before anybody hears of it. A failure stops the images that
+//! are built on the failed one and nothing else.
+
+mod attempt;
+mod confirm;
+mod context;
+mod dependencies;
+mod host;
+mod results;
+mod tools;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::BackendName;
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{ImageName, Platform};
+use crate::plan::{Plan, PlannedImage};
+use crate::process::Interrupt;
+use crate::result::{BuildResult, Status};
+
+pub use confirm::{Confirmed, Fetched, RegistryView, confirm};
+pub use tools::find_tool;
+
+/// What a build job was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Absolute path of the repository's checkout.
+    pub checkout: PathBuf,
+    /// Absolute path of the output directory, which holds `plan.json`.
+    pub out: PathBuf,
+    /// Platform to build for.
+    pub platform: Platform,
+    /// Only this image.
+    pub image: Option<ImageName>,
+    /// Registry to push to instead of the plan's.
+    pub registry: Option<String>,
+    /// Hosts that speak plain HTTP, besides loopback ones.
+    pub insecure_hosts: Vec<String>,
+    /// Build for a platform that this machine cannot run: the caller knows that no instruction runs a program.
+    pub cross: bool,
+    /// Directory with the `config.json` that holds the registry's credentials.
+    pub docker_config: Option<PathBuf>,
+    /// Values that no log and no line may show.
+    pub secrets: Vec<String>,
+    /// How often a build is tried again where the image does not say.
+    pub retries: u32,
+    /// Wait before the first repetition; it doubles up to [`LONGEST_WAIT`].
+    pub retry_wait: Duration,
+    /// The job's environment, as far as hephy looks at it: `PATH`, `HOME`, `HEPHY_KANIKO`, `BUILDKIT_HOST`, ….
+    pub environment: BTreeMap<String, String>,
+    /// Variables for builders on top of the job's environment.
+    pub builder_env: BTreeMap<String, String>,
+}
+
+/// Default of [`Options::retries`] (specification §16).
+pub const RETRIES: u32 = 3;
+/// Default of [`Options::retry_wait`].
+pub const FIRST_WAIT: Duration = Duration::from_secs(30);
+/// Longest wait between two attempts.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// What happens while images are built, for progress and logs. Texts are not yet escaped.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// An attempt begins.
+    Started {
+        /// The image.
+        image: &'a ImageName,
+        /// The builder.
+        backend: &'a str,
+        /// From 1.
+        attempt: u32,
+    },
+    /// A line of the builder's output, secrets masked.
+    Line {
+        /// The image.
+        image: &'a ImageName,
+        /// The line without its newline.
+        text: &'a str,
+    },
+    /// An attempt failed, and there will be another one.
+    Retry {
+        /// The image.
+        image: &'a ImageName,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// Why.
+        error: &'a Error,
+        /// When the next one begins.
+        wait: Duration,
+    },
+    /// Something a person should know.
+    Note {
+        /// The image.
+        image: &'a ImageName,
+        /// One sentence.
+        text: &'a str,
+    },
+    /// An image is done, in whatever way.
+    Finished(&'a BuildResult),
+}
+
+/// Hears of events; called from several threads.
+pub type Observer<'a> = dyn Fn(Event<'_>) + Sync + 'a;
+
+/// What a build job did.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Whether the plan wants anything for this platform; nothing was done otherwise.
+    pub needed: bool,
+    /// One result an image, in the order in which they were built.
+    pub results: Vec<BuildResult>,
+    /// The failure that decides the exit status: the first one.
+    pub failure: Option<Error>,
+}
+
+/// Builds.
+///
+/// # Errors
+/// When the job cannot begin: the plan is missing or invalid, the machine cannot run the platform, a builder is
+/// missing, a signal came. Failures of images are in the [`Outcome`].
+pub fn run(
+    options: &Options,
+    registry: &dyn RegistryView,
+    interrupt: &Interrupt,
+    observer: &Observer<'_>,
+) -> Result<Outcome> {
+    let plan = results::read_plan(&options.out)?;
+    validate::plan(&plan)?;
+    if let Some(name) = &options.image
+        && plan.image(name.as_str()).is_none()
+    {
+        return Err(Error::new(ErrorKind::NotFound, format!("the plan has no image {name}"))
+            .hint("`hephy plan` lists the images that are to be built"));
+    }
+    let images = wanted(&plan, options);
+    if images.is_empty() {
+        return Ok(Outcome { needed: false, results: Vec::new(), failure: None });
+    }
+    let repository = options.registry.as_deref().or(plan.registry.as_deref()).ok_or_else(|| {
+        Error::config("there is no registry to push to")
+            .hint("pass --registry, or set HEPHY_REGISTRY or `registry` in hephy.yaml")
+    })?;
+    host::check(options, &images)?;
+    let mut job = Job {
+        options,
+        plan: &plan,
+        registry: repository,
+        view: registry,
+        interrupt,
+        observer,
+        tools: find_tools(options, &images)?,
+        done: BTreeMap::new(),
+        soiled: None,
+    };
+    results::clear(&options.out, &images, &options.platform)?;
+    job.build_all(&images)
+}
+
+/// The images that are to be built for this platform, by wave and then by name.
+fn wanted<'a>(plan: &'a Plan, options: &Options) -> Vec<&'a PlannedImage> {
+    let asked = |image: &&PlannedImage| options.image.as_ref().is_none_or(|name| *name == image.name);
+    let mut images: Vec<_> =
+        plan.images.iter().filter(|image| image.platforms.contains(&options.platform)).filter(asked).collect();
+    images.sort_by(|a, b| (a.wave, &a.name).cmp(&(b.wave, &b.name)));
+    images
+}
+
+fn find_tools(options: &Options, images: &[&PlannedImage]) -> Result<BTreeMap<BackendName, crate::backend::Tool>> {
+    let mut tools = BTreeMap::new();
+    for image in images.iter().filter(|image| image.manual_images.is_none()) {
+        if let std::collections::btree_map::Entry::Vacant(entry) = tools.entry(image.backend) {
+            entry.insert(find_tool(image.backend, &options.environment)?);
+        }
+    }
+    Ok(tools)
+}
+
+/// A running build job.
+struct Job<'a> {
+    options: &'a Options,
+    plan: &'a Plan,
+    /// Where images are pushed to.
+    registry: &'a str,
+    view: &'a dyn RegistryView,
+    interrupt: &'a Interrupt,
+    observer: &'a Observer<'a>,
+    tools: BTreeMap<BackendName, crate::backend::Tool>,
+    /// Results of this job by image.
+    done: BTreeMap<ImageName, BuildResult>,
+    /// The image whose killed build left files that the next one would take in.
+    soiled: Option<ImageName>,
+}
+
+impl Job<'_> {
+    fn build_all(&mut self, images: &[&PlannedImage]) -> Result<Outcome> {
+        let mut outcome = Outcome { needed: true, results: Vec::new(), failure: None };
+        for image in images {
+            let (result, error) = self.build(image);
+            results::write(&self.options.out, &result)?;
+            (self.observer)(Event::Finished(&result));
+            self.done.insert(image.name.clone(), result.clone());
+            outcome.results.push(result);
+            let cancelled = error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Cancelled);
+            // A signal decides over whatever failed before.
+            if outcome.failure.is_none() || cancelled {
+                outcome.failure = error.or(outcome.failure);
+            }
+            if cancelled {
+                break;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Builds one image, or says why not.
+    fn build(&mut self, image: &PlannedImage) -> (BuildResult, Option<Error>) {
+        let mut result = results::begin(self.plan, image, &self.options.platform);
+        let built = match self.blocker(image) {
+            Some((blocker, error)) => {
+                result.status = Status::Skipped;
+                results::note_failure(&mut result, &error);
+                if let Some(failure) = &mut result.error {
+                    failure.because_of = Some(blocker);
+                }
+                // Skipping follows from a failure that has been told already.
+                result.end = results::now();
+                return (result, None);
+            }
+            None => self.interrupt.check().and_then(|()| self.attempts(image, &mut result)),
+        };
+        result.end = results::now();
+        match built {
+            Ok(()) => {
+                result.status = Status::Completed;
+                (result, None)
+            }
+            Err(error) => {
+                result.status = if error.kind() == ErrorKind::Cancelled { Status::Cancelled } else { Status::Failed };
+                results::note_failure(&mut result, &error);
+                (result, Some(error))
+            }
+        }
+    }
+
+    /// The image of this job that stands in the way: one it is built on was not built, or a killed build left its
+    /// files behind.
+    fn blocker(&self, image: &PlannedImage) -> Option<(ImageName, Error)> {
+        let failed = |name: &ImageName| self.done.get(name).is_some_and(|result| result.status != Status::Completed);
+        if let Some(dependency) = image.dependencies.iter().find(|dependency| failed(&dependency.name)) {
+            let name = &dependency.name;
+            // The root of a chain of skipped images is the one to look at.
+            let root = self.done.get(name).and_then(|result| result.error.as_ref()?.because_of.clone());
+            let root = root.unwrap_or_else(|| name.clone());
+            let error = Error::new(ErrorKind::BuildError, format!("not built, because {root} was not"))
+                .hint(format!("solve what is said of {root}"));
+            return Some((root, error));
+        }
+        let soiled = self.soiled.clone()?;
+        let error = Error::new(
+            ErrorKind::BuildError,
+            format!("not built, because the killed build of {soiled} may have left files in this container"),
+        )
+        .hint("run the job again; Kaniko 1.25.4 and later clean up before they build");
+        Some((soiled, error))
+    }
+}

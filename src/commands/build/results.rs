@@ -1,0 +1,158 @@
+//! Files that a build job reads and writes in the output directory, each whole or not at all.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{ImageName, Platform};
+use crate::plan::{Plan, PlannedImage};
+use crate::result::{BuildResult, ResultError, Status, VERSION};
+
+/// Largest plan or result that is read, in bytes.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Reads and parses `plan.json`.
+pub(super) fn read_plan(out: &Path) -> Result<Plan> {
+    let path = out.join("plan.json");
+    let bytes = read(&path)?.ok_or_else(|| {
+        Error::config(format!("there is no plan at {}", path.display()))
+            .hint("run `hephy prepare` first; in CI, the build job needs prepare's artifacts")
+    })?;
+    let invalid = |error: serde_json::Error| {
+        Error::config(format!("{} is no plan of this version of hephy", path.display()))
+            .cause(error)
+            .hint("prepare and build must run the same version of hephy")
+    };
+    // The version first: a plan of another version may have other fields.
+    let document: serde_json::Value = serde_json::from_slice(&bytes).map_err(invalid)?;
+    match document.get("version").and_then(serde_json::Value::as_u64) {
+        Some(version) if version == u64::from(crate::plan::VERSION) => {}
+        version => {
+            let version = version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"));
+            return Err(Error::config(format!(
+                "{} has {version}, this hephy reads version {}",
+                path.display(),
+                crate::plan::VERSION
+            ))
+            .hint("prepare and build must run the same version of hephy"));
+        }
+    }
+    serde_json::from_value(document).map_err(invalid)
+}
+
+/// The result that another job of the same plan left for an image, if there is one.
+pub(super) fn read_result(out: &Path, image: &ImageName, platform: &Platform) -> Result<Option<BuildResult>> {
+    let path = out.join(format!("{}.json", BuildResult::stem(image, platform)));
+    let Some(bytes) = read(&path)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        Error::config(format!("{} is no build result", path.display())).cause(error).hint("run the build stage again")
+    })
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    use std::io::Read as _;
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(format!("{} could not be read", path.display()), error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::io(format!("{} could not be read", path.display()), error))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::config(format!("{} is larger than {} MiB", path.display(), MAX_BYTES >> 20)));
+    }
+    Ok(Some(bytes))
+}
+
+/// Removes what an earlier run left for these images, so that nobody takes it for this run's.
+pub(super) fn clear(out: &Path, images: &[&PlannedImage], platform: &Platform) -> Result<()> {
+    for image in images {
+        let stem = BuildResult::stem(&image.name, platform);
+        for name in [format!("{stem}.json"), format!("{stem}.tag"), format!("logs/{stem}.log")] {
+            let path = out.join(name);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io(format!("{} could not be removed", path.display()), error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A result that has yet to happen.
+pub(super) fn begin(plan: &Plan, image: &PlannedImage, platform: &Platform) -> BuildResult {
+    BuildResult {
+        version: VERSION,
+        image: image.name.clone(),
+        plan: plan.id.clone(),
+        commit: plan.source.commit.clone(),
+        input_key: image.input_key.clone(),
+        platform: platform.clone(),
+        tag: image.arch_tags[&platform.arch()].clone(),
+        reference: None,
+        digest: None,
+        media_type: None,
+        size: None,
+        backend: image.manual_images.is_none().then_some(image.backend),
+        start: now(),
+        end: now(),
+        attempts: 0,
+        status: Status::Failed,
+        error: None,
+    }
+}
+
+/// Puts a failure into a result, keeping what is known of its place.
+pub(super) fn note_failure(result: &mut BuildResult, error: &Error) {
+    let known = result.error.take();
+    let mut failure = ResultError::of(error);
+    if let Some(known) = known {
+        failure.instruction = known.instruction;
+        failure.last_lines = known.last_lines;
+    }
+    result.error = Some(failure);
+}
+
+/// Writes `<image>-<arch>.json`, and `<image>-<arch>.tag` for what was pushed.
+pub(super) fn write(out: &Path, result: &BuildResult) -> Result<()> {
+    let stem = BuildResult::stem(&result.image, &result.platform);
+    let mut json = serde_json::to_vec_pretty(result)
+        .map_err(|error| Error::internal("a build result could not be written as JSON").cause(error))?;
+    json.push(b'\n');
+    if result.status == Status::Completed && result.backend.is_some() {
+        write_whole(&out.join(format!("{stem}.tag")), format!("{}\n", result.tag).as_bytes())?;
+    }
+    write_whole(&out.join(format!("{stem}.json")), &json)
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let failed = |error: std::io::Error| Error::io(format!("{} could not be written", path.display()), error);
+    let dir = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".hephy-")
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(dir)
+        .map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// The time, RFC 3339 in UTC, to the millisecond.
+pub(super) fn now() -> String {
+    use jiff::{Timestamp, Unit};
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now).to_string()
+}
+
+/// The kinds of failure that another attempt may cure when they come from outside the builder.
+pub(super) fn is_temporary(error: &Error) -> bool {
+    error.kind() == ErrorKind::RegistryError
+}

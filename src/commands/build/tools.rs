@@ -1,0 +1,151 @@
+//! Which builder is on this machine, and where.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::backend::{Flavour, Tool, Version, backend};
+use crate::config::BackendName;
+use crate::error::{Error, ErrorKind, Result};
+use crate::process::Command;
+
+/// Where Kaniko's image has its executor.
+const KANIKO: &str = "/kaniko/executor";
+/// Run through `docker run` where there is no executor, unless `HEPHY_KANIKO_IMAGE` names another one.
+const KANIKO_IMAGE: &str = "ghcr.io/osscontainertools/kaniko:v1.28.3";
+/// Where buildkitd listens by default.
+const BUILDKIT_SOCKET: &str = "/run/buildkit/buildkitd.sock";
+/// How long a builder may take to say its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(20);
+
+/// Finds a builder. `environment` is the job's: `PATH`, `HOME`, `HEPHY_KANIKO`, `HEPHY_KANIKO_IMAGE`,
+/// `BUILDKIT_HOST`, `CONTAINERS_REGISTRIES_CONF`.
+///
+/// # Errors
+/// When it is not there; the hint says how to get it.
+pub fn find_tool(name: BackendName, environment: &BTreeMap<String, String>) -> Result<Tool> {
+    let Some(backend) = backend(name) else {
+        return Err(Error::config(format!("backend {name} is not supported yet")).hint("use another build_backend"));
+    };
+    let looked = Lookup(environment);
+    let tool = match name {
+        BackendName::Kaniko => looked.kaniko()?,
+        BackendName::Buildkit => looked.buildkit(),
+        BackendName::Buildah => looked.program("buildah").map(|mut tool| {
+            tool.registries_conf = looked.registries_conf();
+            tool
+        }),
+        _ => looked.program(name.word()),
+    };
+    tool.ok_or_else(|| {
+        Error::new(ErrorKind::BuildError, format!("{name} is not installed on this machine"))
+            .hint(backend.install_hint())
+    })
+}
+
+struct Lookup<'a>(&'a BTreeMap<String, String>);
+
+impl Lookup<'_> {
+    /// A variable that is set to something.
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    fn program(&self, name: &str) -> Option<Tool> {
+        let found = which::which_in(name, self.variable("PATH"), "/").ok()?;
+        Some(tool(found, Flavour::Direct))
+    }
+
+    fn kaniko(&self) -> Result<Option<Tool>> {
+        let named = self.variable("HEPHY_KANIKO").map(PathBuf::from);
+        if let Some(path) = &named
+            && !path.is_file()
+        {
+            return Err(Error::usage(format!("HEPHY_KANIKO names {}, which is no file", path.display()))
+                .hint("name the executor itself, or unset the variable"));
+        }
+        let executor = named.or_else(|| Some(PathBuf::from(KANIKO)).filter(|path| path.is_file()));
+        let Some(executor) = executor else {
+            return Ok(self.program("docker").map(|docker| {
+                let image = self.variable("HEPHY_KANIKO_IMAGE").unwrap_or(KANIKO_IMAGE).to_owned();
+                let version = image.rsplit_once(':').and_then(|(_, tag)| Version::find(tag));
+                Tool { version, ..tool(docker.program, Flavour::DockerRun { image }) }
+            }));
+        };
+        let said = Command::new(&executor).arg("version").timeout(VERSION_LIMIT).capture()?;
+        let flavour = if is_private_root(&executor) { Flavour::Forced } else { Flavour::Direct };
+        Ok(Some(Tool { version: Version::find(&String::from_utf8_lossy(&said.stdout)), ..tool(executor, flavour) }))
+    }
+
+    fn buildkit(&self) -> Option<Tool> {
+        let buildctl = || self.program("buildctl");
+        if self.variable("BUILDKIT_HOST").is_some()
+            && let Some(found) = buildctl()
+        {
+            return Some(found);
+        }
+        let buildx = self.program("docker").filter(|docker| {
+            let question = Command::new(&docker.program).args(["buildx", "version"]).timeout(VERSION_LIMIT);
+            question.capture().is_ok_and(|said| said.success())
+        });
+        buildx
+            .map(|docker| tool(docker.program, Flavour::Buildx))
+            .or_else(|| buildctl().filter(|_| Path::new(BUILDKIT_SOCKET).exists()))
+    }
+
+    /// The text of the `registries.conf` that Buildah would read (containers-registries.conf(5)).
+    fn registries_conf(&self) -> String {
+        let named = self.variable("CONTAINERS_REGISTRIES_CONF").map(PathBuf::from);
+        let own = self.variable("HOME").map(|home| Path::new(home).join(".config/containers/registries.conf"));
+        let own = own.filter(|_| !rustix::process::geteuid().is_root());
+        let candidates = [named, own, Some("/etc/containers/registries.conf".into())];
+        candidates.into_iter().flatten().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
+    }
+}
+
+fn tool(program: PathBuf, flavour: Flavour) -> Tool {
+    Tool { program, flavour, version: None, registries_conf: String::new() }
+}
+
+/// Whether Kaniko, which clears the file system that it runs in, may be told to go on where it does not recognise
+/// a container: below a root that is not the machine's (chroot), and in its own image. Never on a host, not even on
+/// one where somebody put an executor into `/kaniko`: a machine has something to boot from, or homes.
+fn is_private_root(executor: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let identity = |path: &str| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let own_root = match (identity("/"), identity("/proc/1/root/")) {
+        (Some(own), Some(machine)) => own != machine,
+        _ => false,
+    };
+    let machine = || ["/sbin/init", "/boot", "/home"].iter().any(|path| Path::new(path).exists());
+    own_root || (executor.starts_with("/kaniko") && !machine())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_builder_says_how_to_get_it() {
+        let empty = tempfile::tempdir().unwrap();
+        let environment = BTreeMap::from([("PATH".to_owned(), empty.path().display().to_string())]);
+        for (name, hint) in [
+            (BackendName::Buildah, "apt-get install buildah"),
+            (BackendName::Docker, "docker.io"),
+            (BackendName::Ko, "go install"),
+            (BackendName::Buildkit, "BUILDKIT_HOST"),
+            (BackendName::Kaniko, "HEPHY_KANIKO"),
+        ] {
+            let error = find_tool(name, &environment).unwrap_err();
+            assert_eq!(error.kind().code(), "build_error");
+            assert!(error.hint_text().unwrap().contains(hint), "{name}");
+        }
+        assert_eq!(find_tool(BackendName::Spin, &environment).unwrap_err().kind().code(), "config_error");
+    }
+
+    #[test]
+    fn a_kaniko_that_is_named_must_be_there() {
+        let environment = BTreeMap::from([("HEPHY_KANIKO".to_owned(), "/nowhere/executor".to_owned())]);
+        assert_eq!(find_tool(BackendName::Kaniko, &environment).unwrap_err().kind().code(), "usage_error");
+    }
+}

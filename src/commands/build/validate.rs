@@ -1,0 +1,114 @@
+//! A plan is checked again where it is used: it came as an artifact, and artifacts can be replaced.
+
+use std::collections::BTreeSet;
+
+use crate::diagnostic::escape_cut;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, PlannedImage, PlannedSource};
+
+/// Longest value of a build argument, in bytes (specification §3).
+const MAX_ARGUMENT: usize = 64 * 1024;
+
+/// Checks every value that becomes a path, an argument or a name. What is typed (names, tags, digests, platforms)
+/// was checked when the plan was parsed.
+pub(super) fn plan(plan: &Plan) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for image in &plan.images {
+        if !names.insert(&image.name) {
+            return Err(invalid(image, format!("{} appears twice", image.name)));
+        }
+        source(image)?;
+        arguments(image)?;
+        for platform in &image.platforms {
+            if !image.arch_tags.contains_key(&platform.arch()) {
+                return Err(invalid(image, format!("it has no tag for {platform}")));
+            }
+        }
+    }
+    if let Some(registry) = &plan.registry {
+        let odd = |c: char| !(c.is_ascii_alphanumeric() || "._-/:[]".contains(c));
+        if registry.is_empty() || registry.starts_with(['-', '/']) || registry.contains(odd) {
+            return Err(Error::config(format!("the plan's registry `{}` is none", escape_cut(registry, 100))));
+        }
+    }
+    Ok(())
+}
+
+fn source(image: &PlannedImage) -> Result<()> {
+    let mut paths = vec![&image.dir, &image.dockerfile, &image.context];
+    match &image.source {
+        PlannedSource::Local { root } => paths.push(root),
+        PlannedSource::Remote { archive, .. } => paths.extend(archive),
+    }
+    paths.extend(image.ko.iter().filter_map(|ko| ko.working_dir.as_ref()));
+    match paths.into_iter().find(|path| !is_confined(path)) {
+        Some(path) => Err(invalid(image, format!("its path `{}` leaves its root", escape_cut(path, 100)))),
+        None => Ok(()),
+    }
+}
+
+fn arguments(image: &PlannedImage) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for argument in &image.build_args {
+        let name = argument.name.as_str();
+        if !is_variable(name) || !names.insert(name) || name == "BUILDKIT_SYNTAX" {
+            return Err(invalid(image, format!("its build argument `{}` is not allowed", escape_cut(name, 100))));
+        }
+        let texts = argument.value.iter().filter_map(|part| match part {
+            crate::plan::ArgPart::Text(text) => Some(text),
+            crate::plan::ArgPart::TagOf(_) => None,
+        });
+        if texts.clone().any(|text| text.contains(['\n', '\r', '\0']))
+            || texts.map(String::len).sum::<usize>() > MAX_ARGUMENT
+        {
+            return Err(invalid(image, format!("the value of its build argument {name} is not one line of 64 KiB")));
+        }
+    }
+    let mappings = image.labels.iter().chain(&image.annotations);
+    for (key, value) in mappings {
+        if key.is_empty()
+            || key.contains(|c: char| c == '=' || c.is_control() || c.is_whitespace())
+            || value.contains('\0')
+        {
+            return Err(invalid(image, format!("its label or annotation `{}` is not allowed", escape_cut(key, 100))));
+        }
+    }
+    let no_arguments = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains(['\0', '\n']));
+    if no_arguments(&image.target) || image.ko.as_ref().is_some_and(|ko| ko.import_path.contains(['\0', '\n'])) {
+        return Err(invalid(image, "its target or import path has a control character"));
+    }
+    Ok(())
+}
+
+fn invalid(image: &PlannedImage, what: impl std::fmt::Display) -> Error {
+    Error::config(format!("the plan's image {} is not valid: {what}", image.name))
+        .hint("the plan must come from prepare of the same pipeline, unchanged")
+}
+
+/// A path of the specification's §3: relative, with `/`, no empty, `.git` or `..` part, no backslash, no control
+/// character; `.` alone is the root.
+fn is_confined(path: &str) -> bool {
+    path == "."
+        || (path.split('/').all(|part| !matches!(part, "" | ".." | ".") && !part.eq_ignore_ascii_case(".git"))
+            && !path.contains(|c: char| c == '\\' || c.is_control()))
+}
+
+fn is_variable(name: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_inside() {
+        for good in [".", "a", "a/b.c", "-a", "a b", ".hephy-x", "..a"] {
+            assert!(is_confined(good), "{good}");
+        }
+        for wrong in ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a/.git/x", "a\\b", "a\nb", ".GIT"] {
+            assert!(!is_confined(wrong), "{wrong:?}");
+        }
+    }
+}

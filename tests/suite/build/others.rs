@@ -1,0 +1,114 @@
+//! The other real builders: BuildKit, Docker, ko, and images built elsewhere.
+
+use std::collections::BTreeMap;
+
+use hephy::config::{BackendName, KoConfig};
+use hephy::result::Status;
+
+use super::{BASE, Fixture, chain, failure};
+use crate::support::builders;
+
+fn buildkit() -> Fixture {
+    let mut fixture = Fixture::new(BackendName::Buildkit);
+    let host = builders::buildkit().to_owned();
+    prepend_path(&mut fixture, "buildctl");
+    fixture.options.environment.insert("BUILDKIT_HOST".into(), host.clone());
+    fixture.options.builder_env.insert("BUILDKIT_HOST".into(), host);
+    fixture
+}
+
+fn docker() -> Fixture {
+    let mut fixture = Fixture::new(BackendName::Docker);
+    let host = builders::docker().to_owned();
+    prepend_path(&mut fixture, "docker");
+    fixture.options.environment.insert("DOCKER_HOST".into(), host.clone());
+    fixture.options.builder_env.insert("DOCKER_HOST".into(), host);
+    fixture
+}
+
+/// Puts the directory of a tool onto the `PATH` that hephy looks at.
+fn prepend_path(fixture: &mut Fixture, name: &str) {
+    let dir = builders::tool(name).parent().unwrap().display().to_string();
+    let path = fixture.options.environment.get("PATH").cloned().unwrap_or_default();
+    fixture.options.environment.insert("PATH".into(), format!("{dir}:{path}"));
+}
+
+#[test]
+fn buildkit_builds_a_chain() {
+    chain(&mut buildkit());
+}
+
+#[test]
+fn buildkit_names_the_failing_line() {
+    failure(&mut buildkit());
+}
+
+#[test]
+fn buildkit_writes_annotations_and_no_attestation() {
+    use hephy::commands::build::RegistryView as _;
+    let mut fixture = buildkit();
+    fixture.image("base", BASE).annotations.insert("com.example.a".into(), "b, \"c\"".into());
+    let result = &fixture.build()[0];
+    let manifest = builders::PlainView.manifest(fixture.registry(), result.digest.as_ref().unwrap().as_str()).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest.bytes).unwrap();
+    assert_eq!(manifest["annotations"]["com.example.a"], "b, \"c\"");
+    assert!(manifest["manifests"].is_null());
+}
+
+#[test]
+fn docker_builds_a_chain() {
+    chain(&mut docker());
+}
+
+#[test]
+fn docker_names_the_failing_line() {
+    failure(&mut docker());
+}
+
+#[test]
+fn ko_builds_a_program_on_a_base_of_the_registry() {
+    let mut fixture = Fixture::new(BackendName::Buildah);
+    fixture.image("base", "FROM scratch\nCOPY busybox /bin/busybox\n");
+    let base = fixture.build().remove(0).reference.unwrap();
+    prepend_path(&mut fixture, "ko");
+    prepend_path(&mut fixture, "go");
+    let path = fixture.options.environment["PATH"].clone();
+    fixture.options.builder_env.insert("PATH".into(), path);
+    fixture.options.builder_env.insert("GOFLAGS".into(), "-mod=mod".into());
+    fixture.file("hello/go.mod", "module example.com/hello\n\ngo 1.19\n");
+    fixture.file("hello/cmd/app/main.go", "package main\n\nvar version string\n\nfunc main() { println(version) }\n");
+    let image = fixture.image("hello", "");
+    image.backend = BackendName::Ko;
+    image.labels.insert("com.example.note".into(), "a, \"b\"".into());
+    image.ko = Some(KoConfig {
+        import_path: "./cmd/app".into(),
+        base_image: Some(base),
+        ldflags: vec!["-X main.version=from-hephy".into()],
+        ..KoConfig::default()
+    });
+    fixture.options.image = Some("hello".parse().unwrap());
+    let result = &fixture.build()[0];
+    assert_eq!(result.backend, Some(BackendName::Ko));
+    let (paths, config) = fixture.contents(result);
+    assert!(paths.iter().any(|path| path.ends_with("ko-app/app")), "{paths:?}");
+    assert_eq!(config["config"]["Labels"]["com.example.note"], "a, \"b\"");
+    let program = fixture.read(result, "ko-app/app");
+    assert!(program.windows(10).any(|part| part == b"from-hephy"), "ldflags reached the linker");
+}
+
+#[test]
+fn an_image_built_elsewhere_must_exist_and_be_right() {
+    let mut fixture = Fixture::new(BackendName::Buildah);
+    fixture.image("base", BASE);
+    let built = fixture.build().remove(0);
+    let reference = built.reference.clone().unwrap();
+    let image = fixture.image("manual", "");
+    image.manual_images = Some(BTreeMap::from([("amd64".to_owned(), reference)]));
+    fixture.options.image = Some("manual".parse().unwrap());
+    let result = fixture.build().remove(0);
+    assert_eq!((result.backend, result.digest, result.status), (None, built.digest, Status::Completed));
+
+    let missing = format!("{}:never-pushed", fixture.registry());
+    fixture.plan.images[1].manual_images = Some(BTreeMap::from([("amd64".to_owned(), missing)]));
+    assert_eq!(fixture.run().unwrap().failure.unwrap().kind().code(), "not_found");
+}
