@@ -272,6 +272,3 @@ impl Job<'_> {
         Some((soiled, error))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,3 +1,0 @@
-//! Rules of the stage that need no builder.
-
-use super::*;
