@@ -82,7 +82,8 @@ fn has(tool: &Tool, flag: Flag) -> bool {
 
 fn refuse_what_the_version_lacks(tool: &Tool, step: &Step) -> Result<()> {
     let version = tool.version.map(|version| version.to_string()).unwrap_or_default();
-    if !step.annotations.is_empty() && !(has(tool, Flag::Annotation) && has(tool, Flag::ImageFormat)) {
+    let writes_annotations = has(tool, Flag::Annotation) && has(tool, Flag::ImageFormat);
+    if !step.annotations.is_empty() && !writes_annotations {
         // Without an image format, annotations go into a schema 2 manifest, where they mean nothing.
         return Err(Error::config(format!("Kaniko {version} cannot write annotations into a manifest"))
             .hint("use Kaniko 1.28.1 or later, buildkit or buildah"));

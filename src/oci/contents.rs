@@ -334,7 +334,7 @@ mod tests {
         for words in
             [&["/srv/x/run"][..], &["/entry"], &["/usr/bin/tool", "--", "/srv/x/run"], &["sh", "-c", "exec /entry 1"]]
         {
-            assert_eq!(mismatch(&[layer.clone()], words), Some("/srv/x/run".into()), "{words:?}");
+            assert_eq!(mismatch(std::slice::from_ref(&layer), words), Some("/srv/x/run".into()), "{words:?}");
         }
         assert_eq!(mismatch(&[layer], &["/usr/bin/tool"]), None);
     }

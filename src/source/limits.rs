@@ -1,4 +1,4 @@
-//! How much of a source is accepted. [`prepare`](super::prepare) refuses what [`unpack`](super::unpack) would refuse, so
+//! How much of a source is accepted. [`prepare`](super::prepare()) refuses what [`unpack`](super::unpack()) would refuse, so
 //! that a build job never meets an archive that it cannot use.
 
 /// Entries of one archive. The largest public monorepos have about half a million files; a hostile tree of a few
@@ -60,7 +60,7 @@ pub(super) fn check_path(path: &[u8]) -> Result<(), String> {
 }
 
 /// Checks the target of a symbolic link. Where it points does not matter here: nothing is written through links, and
-/// what is read through them at build time goes through [`confine`](super::confine).
+/// what is read through them at build time goes through [`confine`](super::confine()).
 pub(super) fn check_target(target: &[u8]) -> Result<(), String> {
     match target {
         b"" => Err("a symbolic link without a target".into()),

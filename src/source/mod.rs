@@ -3,10 +3,10 @@
 //!
 //! | step | function | stage |
 //! |---|---|---|
-//! | branch, tag or id → commit | [`resolve`] | plan, prepare |
-//! | commit → `<image>-source.tar.gz` | [`prepare`] | prepare |
-//! | archive → directory | [`unpack`] | build |
-//! | path below a root, links followed | [`confine`] | build |
+//! | branch, tag or id → commit | [`resolve()`] | plan, prepare |
+//! | commit → `<image>-source.tar.gz` | [`prepare()`] | prepare |
+//! | archive → directory | [`unpack()`] | build |
+//! | path below a root, links followed | [`confine()`] | build |
 //!
 //! Invariants:
 //! - An archive holds the committed bytes and nothing else decides them: no attribute, filter, time, umask, number of
@@ -74,7 +74,7 @@ pub struct SourceRequest {
     pub repository: String,
     /// `upstream_ref`: the way to the commit on servers that give no commit by its id.
     pub reference: String,
-    /// The commit that [`resolve`] found.
+    /// The commit that [`resolve()`] found.
     pub commit: String,
     /// Keep `.git`, without configuration, hooks and logs.
     pub keep_git: bool,
@@ -93,7 +93,7 @@ pub struct Archived {
     pub size: u64,
 }
 
-/// What [`prepare`] tells while it works.
+/// What [`prepare()`] tells while it works.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// A commit is being fetched.

@@ -1,7 +1,7 @@
 //! From an archive back to a directory, at build time.
 //!
 //! The archive comes from another job, so its digest is checked first; and because a digest only says that the bytes
-//! are those of the plan, every entry is checked too. Only what [`prepare`](super::prepare) writes is accepted: files,
+//! are those of the plan, every entry is checked too. Only what [`prepare`](super::prepare()) writes is accepted: files,
 //! directories, symbolic links and GNU long names. Links are made last, when nothing else is written any more, so that
 //! nothing is ever written through one; every other path is created anew, so that a second entry of a name fails.
 

@@ -284,3 +284,23 @@ fn on_a_full_disk() {
     let unpacked = source::unpack(&dir.join("out/huge-source.tar.gz"), &digest, &small.join("files"));
     check(unpacked.unwrap_err(), "could not be written");
 }
+
+#[test]
+fn a_kept_git_knows_its_tag_whatever_way_the_commit_came() {
+    let world = World::new();
+    let up = world.repository("up");
+    let commit = up.write("file", "one").commit("one");
+    up.git(["tag", "-a", "-m", "m", "v1", &commit]);
+    let root = up.write("file", "two").commit("two");
+    up.write("file", "three").commit("three");
+    let server = Server::start(world.dir.path(), Behaviour { old: true, ..Behaviour::default() });
+    for (reference, commit, described) in
+        [("v1", &commit, "v1".to_owned()), (&root, &root, format!("v1-1-g{}", &root[..7]))]
+    {
+        let into = format!("files-{}", &commit[..7]);
+        let wanted = SourceRequest { keep_git: true, ..request("a", &server.url("up/.git"), reference, commit) };
+        unpacked(&world, wanted, &into).unwrap();
+        let kept = Repository { path: world.path(&into) };
+        assert_eq!(kept.git(["describe", "--dirty"]), described);
+    }
+}

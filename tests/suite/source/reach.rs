@@ -188,36 +188,43 @@ fn a_server_that_fails_once_is_asked_again_and_one_that_refuses_is_not() {
     assert_eq!(down.count("GET"), 4);
 }
 
+/// Three commits of which only the last is at the tip of a branch; tag objects, but no ref itself, name the second.
+fn hidden_history(repository: &Repository) -> [String; 3] {
+    let commits = ["one", "two", "three"].map(|text| repository.write("file", text).commit(text));
+    repository.git(["tag", "-a", "-m", "m", "annotated", &commits[1]]);
+    repository.git(["tag", "-a", "-m", "m", "nested", "annotated"]);
+    commits
+}
+
 #[test]
 fn a_server_that_gives_no_commit_by_its_id_is_asked_for_the_ref_and_then_for_everything() {
     let world = World::new();
-    let [one, two, three] = history(&world.repository("up"));
-    for (reference, commit) in [("main", &three), ("annotated", &two), ("nested", &two), (one.as_str(), &one)] {
+    let [one, two, three] = hidden_history(&world.repository("up"));
+    // The number of conversations: by id; then as a branch, as a tag; then everything.
+    for (reference, commit, text, asked) in [
+        ("main", &three, "three", 1),
+        ("refs/tags/annotated", &two, "two", 2),
+        ("nested", &two, "two", 3),
+        (one.as_str(), &one, "one", 2),
+    ] {
         let server = Server::start(world.dir.path(), Behaviour { old: true, ..Behaviour::default() });
-        let into = format!("files-{}", &reference[..4]);
-        let wanted = request("a", &server.url("up/.git"), reference, commit);
-        unpacked(&world, wanted, &into).unwrap();
-        let text = if *commit == one {
-            "one"
-        } else if *commit == two {
-            "two"
-        } else {
-            "three"
-        };
+        let into = format!("files-{asked}-{text}");
+        unpacked(&world, request("a", &server.url("up/.git"), reference, commit), &into).unwrap();
         assert_eq!(std::fs::read_to_string(world.path(&into).join("file")).unwrap(), text, "{reference}");
+        assert_eq!(server.count("info/refs"), asked, "{reference}");
     }
 }
 
 #[test]
 fn a_branch_that_moved_since_it_was_resolved_gives_the_resolved_commit() {
     let world = World::new();
-    let up = world.repository("up");
-    let [one, ..] = history(&up);
-    for old in [false, true] {
+    let [one, ..] = hidden_history(&world.repository("up"));
+    for (old, asked) in [(false, 1), (true, 4)] {
         let server = Server::start(world.dir.path(), Behaviour { old, ..Behaviour::default() });
         let into = format!("files-{old}");
         unpacked(&world, request("a", &server.url("up/.git"), "main", &one), &into).unwrap();
         assert_eq!(std::fs::read_to_string(world.path(&into).join("file")).unwrap(), "one");
+        assert!(server.count("info/refs") <= asked);
     }
 }
 

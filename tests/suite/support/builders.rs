@@ -56,10 +56,8 @@ fn serve(name: &str, program: &Path, args: &[String]) {
     command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
     command.stdout(log.try_clone().unwrap()).stderr(log);
     std::thread::spawn(move || {
-        let _child = command.spawn().expect("setpriv (util-linux) starts servers");
-        loop {
-            std::thread::park();
-        }
+        let mut child = command.spawn().expect("setpriv (util-linux) starts servers");
+        let _ = child.wait();
     });
 }
 
@@ -182,15 +180,13 @@ pub(crate) fn foreign_program(goarch: &str) -> PathBuf {
     program
 }
 
+type Headers = Vec<(String, String)>;
+
 /// A [`RegistryView`] over plain HTTP, independent of hephy's own client.
 pub(crate) struct PlainView;
 
 impl PlainView {
-    fn get(
-        repository: &str,
-        path: &str,
-        range: Option<usize>,
-    ) -> std::io::Result<(u16, Vec<(String, String)>, Vec<u8>)> {
+    fn get(repository: &str, path: &str, range: Option<usize>) -> std::io::Result<(u16, Headers, Vec<u8>)> {
         let (host, name) = repository.split_once('/').unwrap();
         let mut stream = TcpStream::connect(host)?;
         let range = range.map(|length| format!("Range: bytes=0-{}\r\n", length - 1)).unwrap_or_default();
@@ -217,7 +213,7 @@ impl PlainView {
         Ok((status, headers, body))
     }
 
-    fn fetch(repository: &str, path: &str, range: Option<usize>) -> Result<(Vec<(String, String)>, Vec<u8>)> {
+    fn fetch(repository: &str, path: &str, range: Option<usize>) -> Result<(Headers, Vec<u8>)> {
         let failed = |text: String| Error::new(ErrorKind::RegistryError, text);
         match Self::get(repository, path, range).map_err(|error| failed(error.to_string()))? {
             (200 | 206, headers, body) => Ok((headers, body)),
