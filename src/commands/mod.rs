@@ -10,7 +10,9 @@ pub mod local_registry;
 pub mod manifest;
 pub mod plan;
 pub mod planning;
+pub mod prepare;
 pub mod published;
+pub mod resolution;
 pub mod session;
 pub mod survey;
 

@@ -96,6 +96,21 @@ impl Session {
     }
 }
 
+/// Files that the platform gives for outputs and summaries.
+impl Session {
+    /// Appends to the file that an environment variable names, where it names one.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn append_to(&self, variable: &str, text: &str) -> Result<()> {
+        use std::io::Write as _;
+        let Some(path) = self.env.get(variable).filter(|path| !path.is_empty()) else { return Ok(()) };
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| Error::io(format!("{path}, which {variable} names, cannot be written"), error))
+    }
+}
+
 fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let failed = |error| Error::io(format!("{} cannot be read", path.display()), error);
     let mut bytes = Vec::new();

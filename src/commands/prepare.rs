@@ -1,0 +1,172 @@
+//! `hephy prepare`: decides everything and leaves it in the output directory (specification §2).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::planning::{Planning, planning};
+use super::resolution::{self, Network};
+use super::session::Session;
+use crate::ci;
+use crate::cli::PrepareArgs;
+use crate::error::{Error, Result};
+use crate::oci::{Digest, Platform};
+use crate::plan::assemble::{Candidate, assemble};
+use crate::plan::{Plan, PlannedSource, show};
+use crate::process::write_whole;
+use crate::source::{Access, Archived, Event, SourceRequest};
+
+/// Runs the command.
+///
+/// # Errors
+/// Those of planning, of upstream repositories and registries, and a directory that cannot be written.
+pub fn run(session: &Session, args: &PrepareArgs) -> Result<()> {
+    let planning = planning(session, &args.select)?;
+    let root = planning.root.clone();
+    let plan = prepare(session, planning)?;
+    let out = session.out_below(&root);
+    platform_outputs(session, &plan, &out)?;
+    session.report.json(&plan)?;
+    session.report.text(&show::text(&plan))
+}
+
+/// Resolves what the plan leaves open and writes all files. Nothing is written before everything is known.
+///
+/// # Errors
+/// See [`run`].
+pub fn prepare(session: &Session, mut planning: Planning) -> Result<Plan> {
+    let network = Network::new(session, planning.facts.registry.as_deref())?;
+    let out = session.out_below(&planning.root);
+    // An output directory that was not there before must not be left behind by a failure.
+    let fresh = !out.exists();
+    session.make_out(&planning.root)?;
+    let result = (|| {
+        fetch_sources(session, &mut planning.candidates, &out)?;
+        resolution::add_upstream_dockerfiles(&mut planning, &out)?;
+        let resolved = resolution::resolve(&network, &mut planning)?;
+        for warning in &planning.warnings {
+            session.report.warn(warning);
+        }
+        let Planning { facts, candidates, removed, warnings, .. } = planning;
+        let plan = assemble(facts, &candidates, &resolved, removed, warnings);
+        network.check_immutable_tags(&plan)?;
+        write(&plan, &candidates, &out)?;
+        Ok(plan)
+    })();
+    if result.is_err() && fresh {
+        let _ = std::fs::remove_dir_all(&out);
+    }
+    result
+}
+
+/// Fetches every upstream commit that is to be built, once, and puts the archives in place.
+fn fetch_sources(session: &Session, candidates: &mut [Candidate], out: &Path) -> Result<()> {
+    let mut requests = Vec::new();
+    let mut indexes = Vec::new();
+    for (index, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| !candidate.reasons.is_empty()) {
+        if let PlannedSource::Remote { repository, reference, commit: Some(commit), keep_git, submodules, .. } =
+            &candidate.source
+            && candidate.config.manual_images.is_none()
+        {
+            indexes.push(index);
+            requests.push(SourceRequest {
+                image: candidate.name.clone(),
+                repository: repository.clone(),
+                reference: reference.clone(),
+                commit: commit.clone(),
+                keep_git: *keep_git,
+                submodules: *submodules,
+            });
+        }
+    }
+    if requests.is_empty() {
+        return Ok(());
+    }
+    let report = &session.report;
+    let progress = |event: Event<'_>| match event {
+        Event::Fetching { repository, commit } => {
+            let repository = crate::diagnostic::escape(repository);
+            report.say(&format!("fetching {repository} at {}", commit.get(..7).unwrap_or(commit)));
+        }
+        Event::Retrying { repository, failed, delay } => report.say(&format!(
+            "{} did not answer (attempt {failed}); trying again in {:.0} s",
+            crate::diagnostic::escape(repository),
+            delay.as_secs_f64()
+        )),
+        Event::Archived { image, archive } => {
+            report.detail(&format!("{image}: {} ({})", archive.file, crate::table::size(archive.size)));
+        }
+    };
+    let archives = crate::source::prepare(&Access::from_environment(), &requests, out, &progress);
+    for (index, archived) in indexes.into_iter().zip(archives) {
+        let Archived { file, digest: found, .. } = archived?;
+        if let PlannedSource::Remote { archive, archive_digest, .. } = &mut candidates[index].source {
+            *archive = Some(file);
+            *archive_digest = Some(found);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the plan and everything that other jobs read.
+fn write(plan: &Plan, candidates: &[Candidate], out: &Path) -> Result<()> {
+    write_binary(out)?;
+    let dirs: BTreeSet<&str> = plan.images.iter().map(|image| image.dir.as_str()).collect();
+    let lines: String = dirs.iter().map(|dir| format!("{dir}\n")).collect();
+    write_whole(&out.join("dirs.txt"), lines.as_bytes())?;
+    let platforms = candidates.iter().flat_map(|candidate| &candidate.config.platforms);
+    let mut arches: BTreeSet<String> = platforms.map(Platform::arch).collect();
+    arches.extend(["amd64".to_owned(), "arm64".to_owned()]);
+    for arch in &arches {
+        let needed = plan.images.iter().any(|image| image.platforms.iter().any(|platform| platform.arch() == *arch));
+        write_whole(&out.join(format!("need_{arch}.txt")), format!("{needed}\n").as_bytes())?;
+    }
+    write_whole(&out.join("plan.md"), show::markdown(plan).as_bytes())?;
+    // Last: whoever finds a plan finds everything that belongs to it.
+    write_whole(&out.join("plan.json"), &plan.to_json())
+}
+
+/// Build jobs run in images that have no hephy: they take this very binary from prepare's artifact.
+fn write_binary(out: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let failed = |error| Error::io("hephy could not copy itself for the build jobs", error);
+    let own = std::env::current_exe().and_then(std::fs::read).map_err(failed)?;
+    let machine = rustix::system::uname().machine().to_string_lossy().into_owned();
+    let dir = out.join("bin").join(machine);
+    let path = dir.join("hephy");
+    if std::fs::read(&path).is_ok_and(|there| Digest::of(&there) == Digest::of(&own)) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&dir).map_err(failed)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".hephy-")
+        .permissions(std::fs::Permissions::from_mode(0o755))
+        .tempfile_in(&dir)
+        .map_err(failed)?;
+    std::io::Write::write_all(&mut file, &own).map_err(failed)?;
+    file.persist(&path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Outputs and job summary of GitHub Actions (`GITHUB_OUTPUT`, `GITHUB_STEP_SUMMARY`).
+fn platform_outputs(session: &Session, plan: &Plan, out: &Path) -> Result<()> {
+    if ci::platform(&session.env) != ci::Platform::Github {
+        return Ok(());
+    }
+    let need = |arch: &str| plan.images.iter().any(|image| image.platforms.iter().any(|it| it.arch() == arch));
+    let dirs: BTreeSet<&str> = plan.images.iter().map(|image| image.dir.as_str()).collect();
+    let dirs = serde_json::to_string(&dirs).map_err(|error| Error::internal("no JSON").cause(error))?;
+    let plan_path = out.join("plan.json").display().to_string();
+    let outputs = [
+        ("plan", plan_path),
+        ("dirs", dirs),
+        ("need_amd64", need("amd64").to_string()),
+        ("need_arm64", need("arm64").to_string()),
+        ("has_builds", (!plan.images.is_empty()).to_string()),
+    ];
+    let mut text = String::new();
+    for (name, value) in outputs {
+        text.push_str(&ci::github_output(name, &value)?);
+    }
+    session.append_to("GITHUB_OUTPUT", &text)?;
+    session.append_to("GITHUB_STEP_SUMMARY", &show::markdown(plan))
+}

@@ -1,0 +1,324 @@
+//! What only the network knows: the Dockerfiles of upstream repositories, published images that planned ones are
+//! built on, and the digests of external bases (specification §7 and §8).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::planning::Planning;
+use super::published::{Found, block_on, client, first_of, look_up_all};
+use super::session::Session;
+use crate::config::{Layout, Spans};
+use crate::diagnostic::{Diagnostic, Severity, escape};
+use crate::dockerfile::{self, Dockerfile};
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{ImageName, Platform, Repository, Tag};
+use crate::plan::assemble::{Candidate, Resolved};
+use crate::plan::graph::{Names, Node, cycle_finding, order};
+use crate::plan::{DependencyVia, Plan, PlannedSource, Reason, ReasonKind};
+use crate::registry::{Client, Settings};
+
+/// The registry as prepare sees it.
+pub struct Network {
+    client: Client,
+    registry: Option<String>,
+}
+
+impl Network {
+    /// A client with the credentials of the environment.
+    ///
+    /// # Errors
+    /// When `HEPHY_INSECURE_REGISTRIES` holds something that is no host.
+    pub fn new(session: &Session, registry: Option<&str>) -> Result<Self> {
+        let settings = Settings::from_env(&session.env, registry)?;
+        if settings.insecure_all {
+            session.report.warn("HEPHY_INSECURE_ALL: every registry may be spoken to without TLS");
+        }
+        Ok(Self { client: client(settings, &session.report), registry: registry.map(str::to_owned) })
+    }
+
+    /// Fails when tags that this plan writes exist where tags cannot move.
+    ///
+    /// # Errors
+    /// See [`super::manifest::check_immutable_tags`].
+    pub fn check_immutable_tags(&self, plan: &Plan) -> Result<()> {
+        match &self.registry {
+            Some(registry) => block_on(super::manifest::check_immutable_tags(&self.client, plan, registry)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads the Dockerfiles of upstream archives, now that they are here: an image of another repository may be built
+/// on one of this one, and has bases too.
+///
+/// # Errors
+/// When a Dockerfile is missing or malformed, refers to what is not there, or closes a circle.
+pub fn add_upstream_dockerfiles(planning: &mut Planning, out: &Path) -> Result<()> {
+    let mut found: Vec<(usize, String, Dockerfile)> = Vec::new();
+    for (index, candidate) in planning.candidates.iter().enumerate() {
+        let PlannedSource::Remote { archive: Some(archive), archive_digest: Some(digest), .. } = &candidate.source else { continue };
+        if candidate.reasons.is_empty() || !candidate.backend.reads_dockerfile() {
+            continue;
+        }
+        let path = &candidate.config.dockerfile_path;
+        let bytes = crate::source::read_file(&out.join(archive), digest, path, dockerfile::MAX_BYTES)?;
+        let shown = format!("{}:{path}", candidate.name);
+        let Some(bytes) = bytes else {
+            return Err(Error::config(format!("the source of {} has no {}", candidate.name, escape(path)))
+                .hint(format!("dockerfile_path of {} is relative to the upstream repository's root", candidate.dir)));
+        };
+        let parsed = Dockerfile::parse(&shown, &bytes).map_err(|finding| {
+            Error::config(format!("the Dockerfile of {} is malformed", candidate.name)).diagnostics(vec![*finding])
+        })?;
+        found.push((index, shown, parsed));
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let registry = planning.facts.registry.clone();
+    let spans = Spans::default();
+    let nodes: Vec<Node<'_>> = planning
+        .candidates
+        .iter()
+        .enumerate()
+        .map(|(index, candidate)| {
+            let own = found.iter().find(|(at, ..)| *at == index);
+            upstream_node(candidate, own.map(|(_, shown, parsed)| (shown.as_str(), parsed)), &spans)
+        })
+        .collect();
+    let names = Names::new(&nodes, registry.as_deref(), planning.facts.layout);
+    let mut additions = Vec::new();
+    for (index, ..) in &found {
+        let uses = names.uses_of(&nodes[*index]);
+        if uses.problems.iter().any(|finding| finding.severity == Severity::Error) {
+            let sentence = format!("the Dockerfile of {} refers to what is not there", planning.candidates[*index].name);
+            return Err(Error::config(sentence).diagnostics(uses.problems));
+        }
+        additions.push((*index, uses));
+    }
+    refuse_cycle(&planning.candidates, &nodes, &additions)?;
+    for (index, uses) in additions {
+        for edge in uses.edges {
+            let name = planning.candidates[edge.to].name.clone();
+            let candidate = &mut planning.candidates[index];
+            if candidate.edges.iter().all(|known| known.to != edge.to) {
+                planning.warnings.push(format!(
+                    "{} is built on {name} in another repository's Dockerfile: list {name} in its depends_on, so that \
+                     changes travel",
+                    candidate.name
+                ));
+            }
+            if !candidate.edges.contains(&edge) {
+                candidate.edges.push(edge);
+            }
+        }
+        planning.candidates[index].bases.extend(uses.bases);
+    }
+    Ok(())
+}
+
+fn upstream_node<'a>(
+    candidate: &'a Candidate,
+    dockerfile: Option<(&'a str, &'a Dockerfile)>,
+    spans: &'a Spans,
+) -> Node<'a> {
+    let literal = candidate.config.build_args.iter().filter(|arg| !arg.value.contains("${"));
+    Node {
+        name: &candidate.name,
+        dir: &candidate.dir,
+        config_file: &candidate.dir,
+        spans,
+        depends_on: &[],
+        additional_tags: &candidate.config.additional_tags,
+        dockerfile,
+        target: candidate.config.target.as_deref(),
+        build_args: literal.map(|arg| (arg.name.clone(), arg.value.clone())).collect(),
+        platforms: &candidate.config.platforms,
+    }
+}
+
+fn refuse_cycle(
+    candidates: &[Candidate],
+    nodes: &[Node<'_>],
+    additions: &[(usize, crate::plan::graph::Uses)],
+) -> Result<()> {
+    let mut uses: Vec<crate::plan::graph::Uses> = candidates
+        .iter()
+        .map(|candidate| crate::plan::graph::Uses { edges: candidate.edges.clone(), ..Default::default() })
+        .collect();
+    for (index, more) in additions {
+        uses[*index].edges.extend(more.edges.iter().cloned());
+    }
+    let edges: Vec<Vec<usize>> =
+        uses.iter().map(|uses| uses.edges.iter().map(|edge| edge.to).collect()).collect();
+    order(&edges).map(|_| ()).map_err(|cycle| {
+        Error::config("images are built on each other in a circle").diagnostics(vec![cycle_finding(nodes, &uses, &cycle)])
+    })
+}
+
+/// Looks up what planned images are built on. A dependency that is not published for a platform joins the plan, and
+/// what that one is built on is looked up in turn.
+///
+/// # Errors
+/// When a registry cannot be read, or a base does not exist for a wanted platform.
+pub fn resolve(network: &Network, planning: &mut Planning) -> Result<Resolved> {
+    let mut resolved = Resolved::default();
+    block_on(async {
+        resolve_dependencies(network, planning, &mut resolved).await?;
+        resolve_bases(network, planning, &mut resolved).await
+    })?;
+    Ok(resolved)
+}
+
+/// One image that planned ones need, and the places that need it.
+struct Need {
+    index: usize,
+    platforms: BTreeSet<Platform>,
+    place: String,
+}
+
+fn needs(candidates: &[Candidate]) -> Vec<Need> {
+    let mut needs: BTreeMap<usize, Need> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|candidate| !candidate.reasons.is_empty()) {
+        for edge in candidate.edges.iter().filter(|edge| candidates[edge.to].reasons.is_empty()) {
+            let place = match &edge.via {
+                DependencyVia::Variable { name, line } => {
+                    format!("{}/{}:{line} uses {name}", candidate.dir, candidate.config.dockerfile_path)
+                }
+                DependencyVia::Reference { text, line } => {
+                    format!("{}/{}:{line} names {}", candidate.dir, candidate.config.dockerfile_path, escape(text))
+                }
+                DependencyVia::DependsOn => format!("{} depends_on it", candidate.dir),
+            };
+            let need = needs.entry(edge.to).or_insert(Need { index: edge.to, platforms: BTreeSet::new(), place });
+            need.platforms.extend(candidate.config.platforms.iter().cloned());
+        }
+    }
+    needs.into_values().collect()
+}
+
+async fn resolve_dependencies(network: &Network, planning: &mut Planning, resolved: &mut Resolved) -> Result<()> {
+    loop {
+        let mut joined = false;
+        for need in needs(&planning.candidates) {
+            let name = planning.candidates[need.index].name.clone();
+            if resolved.dependencies.contains_key(&name) {
+                continue;
+            }
+            match published(network, planning.facts.layout, &name, &need).await? {
+                Ok((tag, found)) => drop(resolved.dependencies.insert(name, (tag, found.digest))),
+                Err(why) => {
+                    let candidate = &mut planning.candidates[need.index];
+                    candidate.reasons.push(Reason { kind: ReasonKind::Unpublished, text: why });
+                    joined = true;
+                }
+            }
+        }
+        if !joined {
+            return Ok(());
+        }
+        // What joined may come from an upstream repository, which was not fetched: say so instead of failing later.
+        let unfetched = planning.candidates.iter().find(|candidate| {
+            !candidate.reasons.is_empty()
+                && matches!(&candidate.source, PlannedSource::Remote { archive: None, .. })
+                && candidate.config.manual_images.is_none()
+        });
+        if let Some(candidate) = unfetched {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("{} is needed and not published, and its source was not fetched", candidate.name),
+            )
+            .hint(format!("build it too: add --dir {}", candidate.dir)));
+        }
+    }
+}
+
+/// The published image, or why there is none that would do.
+async fn published(
+    network: &Network,
+    layout: Layout,
+    name: &ImageName,
+    need: &Need,
+) -> Result<std::result::Result<(Tag, Found), String>> {
+    let Some(registry) = &network.registry else {
+        return Ok(Err("it is needed, and there is no registry that could have it".to_owned()));
+    };
+    let (repository, prefix) = match layout {
+        Layout::Single => (registry.clone(), format!("{name}-")),
+        Layout::PerImage => (format!("{registry}/{}", name.as_str().to_lowercase()), String::new()),
+    };
+    let invalid = |error: crate::oci::Invalid| Error::config(format!("{name} cannot be looked up")).cause(error);
+    let repository = Repository::parse(&repository).map_err(invalid)?;
+    let tags = [format!("{prefix}latest"), format!("{prefix}head")];
+    let tags = tags.iter().map(|tag| Tag::parse(tag)).collect::<std::result::Result<Vec<_>, _>>().map_err(invalid)?;
+    let found = first_of(&network.client, &repository, &tags).await.map_err(|error| {
+        let kind = error.kind();
+        Error::new(kind, format!("{name} could not be looked up in {repository}; {}", need.place))
+            .cause(error)
+            .hint("the images that others are built on must be readable, in check runs too")
+    })?;
+    let Some((tag, found)) = found else { return Ok(Err("it is needed and was never published".to_owned())) };
+    let lacking = need.platforms.iter().find(|platform| !found.platforms.contains_key(platform));
+    Ok(match lacking {
+        Some(platform) => Err(format!("{platform} is needed and was never published")),
+        None => Ok((tag, found)),
+    })
+}
+
+async fn resolve_bases(network: &Network, planning: &mut Planning, resolved: &mut Resolved) -> Result<()> {
+    let planned = || {
+        let candidates = planning.candidates.iter().filter(|candidate| !candidate.reasons.is_empty());
+        candidates.filter(|candidate| candidate.config.manual_images.is_none())
+    };
+    let references: BTreeSet<&str> =
+        planned().flat_map(|candidate| &candidate.bases).map(|base| base.reference.as_str()).collect();
+    let found = look_up_all(&network.client, references).await;
+    let mut findings = Vec::new();
+    let mut warnings = Vec::new();
+    for candidate in planned() {
+        for base in &candidate.bases {
+            let place = format!("{}/{}", candidate.dir, candidate.config.dockerfile_path);
+            let shown = escape(&base.reference);
+            let finding = |message: String| {
+                let span = crate::diagnostic::Span::new(base.line.max(1), 1, 1);
+                Diagnostic::error(&place, span, message)
+            };
+            match found.get(base.reference.as_str()) {
+                Some(Ok(Some(image))) => {
+                    // `FROM --platform=…` names the platform of the stage itself, which need not be a wanted one.
+                    let other = base.platform.is_some();
+                    for platform in &base.wanted_for {
+                        match image.platforms.get(platform) {
+                            Some(digest) => {
+                                let digests = resolved.bases.entry(base.reference.clone()).or_default();
+                                digests.insert(platform.clone(), digest.clone());
+                            }
+                            None if other => {}
+                            None => findings.push(
+                                finding(format!("{shown} does not exist for {platform}")).note(exists_for(image)),
+                            ),
+                        }
+                    }
+                }
+                Some(Ok(None)) => findings.push(finding(format!("{shown} does not exist"))),
+                Some(Err(error)) => warnings.push(format!(
+                    "{place}:{}: {shown} could not be looked up, so its platforms are not checked: {error}",
+                    base.line
+                )),
+                None => {}
+            }
+        }
+    }
+    planning.warnings.extend(warnings.into_iter().collect::<BTreeSet<_>>());
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(Error::config("base images are missing")
+        .diagnostics(findings)
+        .hint("take the platform away, or choose a base that exists for all of them"))
+}
+
+fn exists_for(image: &Found) -> String {
+    let platforms: Vec<String> = image.platforms.keys().map(ToString::to_string).collect();
+    format!("it exists for {}", platforms.join(", "))
+}
