@@ -4,8 +4,11 @@
 //! Text from outside is escaped by those who put it into a message.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::{ColorChoice, Format, Global};
@@ -32,6 +35,7 @@ pub struct Report {
     quiet: bool,
     color: bool,
     groups: Groups,
+    bar: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 /// Bold.
@@ -54,7 +58,8 @@ impl Report {
             ColorChoice::Never => false,
             ColorChoice::Auto => !no_color && std::io::stderr().is_terminal() && std::io::stdout().is_terminal(),
         };
-        Self { format: global.format, verbose: global.verbose, quiet: global.quiet, color, groups }
+        let bar = Arc::default();
+        Self { format: global.format, verbose: global.verbose, quiet: global.quiet, color, groups, bar }
     }
 
     /// Whether stdout is one JSON document.
@@ -105,21 +110,74 @@ impl Report {
     /// A line of talk.
     pub fn say(&self, line: &str) {
         if !self.quiet {
-            talk(line);
+            self.talk(line);
         }
     }
 
     /// A line of talk for those who asked for more.
     pub fn detail(&self, line: &str) {
         if self.verbose {
-            talk(&self.paint(DIM, line));
+            self.talk(&self.paint(DIM, line));
+        }
+    }
+
+    /// Long work begins: a group in CI, a moving line on a terminal, a plain line otherwise.
+    pub fn begin(&self, name: &str, title: &str) {
+        if self.is_live() {
+            let style = ProgressStyle::with_template("{spinner} {prefix}  {elapsed}  {wide_msg:.dim}");
+            let bar = ProgressBar::new_spinner().with_prefix(title.to_owned());
+            let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(Duration::from_millis(100));
+            *self.bar() = Some(bar);
+        } else if self.groups == Groups::None {
+            self.say(title);
+        } else if !self.quiet {
+            self.group(name, title, now());
+        }
+    }
+
+    /// A line of what long work says: shown in CI and to those who asked for more, moving past on a terminal.
+    pub fn line(&self, line: &str) {
+        if self.verbose || (self.groups != Groups::None && !self.quiet) {
+            // A line that begins so would be a command to the platform.
+            let command = line.trim_start().starts_with("::") || line.contains("##[");
+            self.talk(&if command { format!("| {line}") } else { line.to_owned() });
+        } else if let Some(bar) = self.bar().as_ref() {
+            bar.set_message(line.to_owned());
+        }
+    }
+
+    /// Long work ends.
+    pub fn end(&self, name: &str) {
+        if let Some(bar) = self.bar().take() {
+            bar.finish_and_clear();
+        }
+        if !self.quiet {
+            self.end_group(name, now());
+        }
+    }
+
+    /// The account of a failure: shown whatever was asked for.
+    pub fn failure(&self, text: &str) {
+        self.talk(text);
+    }
+
+    fn bar(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a line above whatever moves. stderr may be closed; there is nobody left to tell.
+    fn talk(&self, line: &str) {
+        match self.bar().as_ref() {
+            Some(bar) => bar.suspend(|| talk(line)),
+            None => talk(line),
         }
     }
 
     /// A warning: shown even when quiet is not asked for only.
     pub fn warn(&self, line: &str) {
         if !self.quiet {
-            talk(&format!("{} {line}", self.paint(YELLOW, "warning:")));
+            self.talk(&format!("{} {line}", self.paint(YELLOW, "warning:")));
         }
     }
 
@@ -181,7 +239,11 @@ fn write_stdout(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// stderr may be closed; there is nobody left to tell.
+/// Seconds since 1970, for the sections of GitLab.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
 fn talk(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", line.trim_end_matches('\n'));
 }

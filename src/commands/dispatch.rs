@@ -6,6 +6,7 @@ use super::session::Session;
 use crate::ci::Env;
 use crate::cli::{Cli, Command, SchemaDocument};
 use crate::error::{Error, Result};
+use crate::process::Interrupt;
 
 /// Runs the command and says what failed. Gives the exit code.
 pub fn run(cli: &Cli) -> std::process::ExitCode {
@@ -48,7 +49,27 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
                 .map_err(|error| Error::internal("the manual page could not be made").cause(error))?;
             session.report.text(&String::from_utf8_lossy(&page))
         }
-        _ => Err(Error::internal("this command is being merged")),
+        Command::Prepare(args) => super::prepare::run(session, args),
+        Command::Build(args) => super::build::command::command(session, args, &Interrupt::install()?),
+        Command::Manifest(args) => super::manifest::command::command(session, args),
+        Command::Run(args) => super::run::run(session, args, &Interrupt::install()?),
+        Command::Check(args) => check(session, &args.paths),
+    }
+}
+
+fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
+    let root = crate::git::Repository::open(&session.dir).ok().and_then(|it| it.root().map(std::path::Path::to_owned));
+    let root = root.unwrap_or_else(|| session.dir.clone());
+    let paths: Vec<std::path::PathBuf> = paths.iter().map(|path| session.dir.join(path)).collect();
+    let transports = crate::config::extra_transports(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str));
+    let report = super::check::run(&root, &paths, &transports)?;
+    session.report.text(&report.render())?;
+    match super::check::failure(&report) {
+        None => session.report.json(&report),
+        Some(error) => {
+            session.report.json(&report)?;
+            Err(error)
+        }
     }
 }
 

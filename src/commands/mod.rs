@@ -13,7 +13,9 @@ pub mod planning;
 pub mod prepare;
 pub mod published;
 pub mod resolution;
+pub mod run;
 pub mod session;
+pub mod summary;
 pub mod survey;
 
 pub use dispatch::run;

@@ -200,6 +200,21 @@ impl Repository {
         Ok((tree, Some(before), changes))
     }
 
+    /// Whether the commit `one` is an ancestor of `other` (both full ids); none when this clone does not know: one of
+    /// them is not here, or its history is cut off.
+    #[must_use]
+    pub fn is_ancestor(&self, one: &str, other: &str) -> Option<bool> {
+        // What was built from a changed working tree descends from the commit below it.
+        let id = |text: &str| Oid::from_hex(text.trim_end_matches("-dirty").as_bytes());
+        let (one, other) = (id(one)?, id(other)?);
+        let question = ["merge-base", "--is-ancestor", &one.to_string(), &other.to_string()];
+        match self.private.local(question).capture().ok()?.code {
+            Some(0) => Some(true),
+            Some(1) if !self.git_dir().join("shallow").exists() => Some(false),
+            _ => None,
+        }
+    }
+
     /// Address of `origin` without credentials, where it is an `https` one.
     #[must_use]
     pub fn origin(&self) -> Option<String> {

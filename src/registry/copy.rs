@@ -48,6 +48,23 @@ impl Client {
         Ok(manifest)
     }
 
+    /// Copies whatever a digest names: an index with everything below it, or one image.
+    ///
+    /// # Errors
+    /// When a registry refuses or fails, or something is missing.
+    pub async fn copy_index(&self, from: &Repository, to: &Repository, digest: &Digest) -> Result<()> {
+        let missing = || Error::new(ErrorKind::NotFound, format!("{from}@{digest} does not exist"));
+        let manifest = self.manifest(from, By::Digest(digest)).await?.ok_or_else(missing)?;
+        if manifest.is_index() {
+            for child in manifest.index()?.manifests {
+                let child = Digest::parse(&child.digest).map_err(|error| missing().cause(error))?;
+                self.copy_image(from, to, &child).await?;
+            }
+            return self.put_manifest(to, By::Digest(digest), &manifest).await;
+        }
+        self.copy_image(from, to, digest).await.map(drop)
+    }
+
     /// Copies one blob, unless it is there.
     ///
     /// # Errors

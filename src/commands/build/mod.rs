@@ -5,6 +5,7 @@
 //! are built on the failed one and nothing else.
 
 mod attempt;
+pub mod command;
 mod confirm;
 mod context;
 mod dependencies;
@@ -12,6 +13,7 @@ mod host;
 mod results;
 mod tools;
 mod validate;
+mod view;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

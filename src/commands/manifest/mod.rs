@@ -12,6 +12,7 @@
 
 mod children;
 mod collisions;
+pub mod command;
 mod outcome;
 mod results;
 mod tags;

@@ -51,7 +51,7 @@ impl Ground {
             explicit_registry: explicit_registry(session, select),
             platform_registry: platform_registry(session, &context),
             default_backend: default_backend(&context),
-            transports: transports(session),
+            transports: crate::config::extra_transports(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str)),
             name,
             address,
             root,
@@ -137,11 +137,6 @@ fn default_backend(context: &CiContext) -> BackendName {
         return BackendName::Kaniko;
     }
     crate::commands::builders::first_found().unwrap_or(BackendName::Kaniko)
-}
-
-fn transports(session: &Session) -> Vec<String> {
-    let list = session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str).unwrap_or_default();
-    list.split(':').filter(|name| !name.is_empty()).map(str::to_lowercase).collect()
 }
 
 /// Where images go.

@@ -1,0 +1,180 @@
+//! `hephy build`: from the job's environment to [`super::run`], and what people see of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::view::ClientView;
+use super::{Event, FIRST_WAIT, Options, Outcome, RETRIES};
+use crate::cli::BuildArgs;
+use crate::commands::local_registry::LocalRegistry;
+use crate::commands::published::client;
+use crate::commands::session::Session;
+use crate::commands::summary;
+use crate::diagnostic::escape;
+use crate::error::{Error, Result};
+use crate::oci::{ImageName, Platform, Repository};
+use crate::plan::{DependencyFrom, Mode, Plan};
+use crate::process::Interrupt;
+use crate::registry::{Client, Settings, for_builders};
+use crate::report::Report;
+use crate::result::{BuildResult, Status};
+
+/// How one build job differs from the next.
+pub struct Job<'a> {
+    /// Top of the checkout.
+    pub root: &'a Path,
+    /// The output directory.
+    pub out: PathBuf,
+    /// Platform to build for.
+    pub platform: Platform,
+    /// Only this image.
+    pub image: Option<ImageName>,
+    /// Where images are pushed to.
+    pub registry: Option<&'a str>,
+    /// The caller knows that this machine need not run what it builds.
+    pub cross: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the job cannot begin, or the first failure of an image.
+pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Result<()> {
+    let (root, plan) = session.plan()?;
+    let wrong = |error: crate::oci::Invalid| Error::usage("--arch names no architecture").cause(error);
+    let platform = Platform::from_arch(&args.arch).map_err(wrong)?;
+    let image = args.image.as_deref().map(ImageName::parse).transpose();
+    let image = image.map_err(|error| Error::usage("--image is no image name").cause(error))?;
+    if !plan.needs(&platform) {
+        session.report.say(&format!("Nothing to build for {}: no image of the plan needs it.", platform.arch()));
+        return session.report.json(&serde_json::json!({ "needed": false, "results": [] }));
+    }
+    let out = session.out_below(&root);
+    // What a check run pushes stays in the job; what was published before is copied in.
+    let inside = match plan.mode {
+        Mode::Check => Some(LocalRegistry::start(&out.join("registry"), session.env.keys().map(String::as_str))?),
+        Mode::Publish => None,
+    };
+    let address = inside.as_ref().map(LocalRegistry::address);
+    if let (Some(address), Some(real)) = (&address, &plan.registry) {
+        bring_dependencies(session, &plan, real, address, &platform)?;
+    }
+    let registry = address.as_deref().or(plan.registry.as_deref());
+    let job = Job { root: &root, out, platform, image, registry, cross: false };
+    let outcome = build(session, &job, interrupt)?;
+    session.report.json(&serde_json::json!({ "needed": outcome.needed, "results": outcome.results }))?;
+    session.report.text(&summary::builds(&outcome.results))?;
+    outcome.failure.map_or(Ok(()), Err)
+}
+
+/// Builds for one platform and says what happens.
+///
+/// # Errors
+/// When the job cannot begin.
+pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<Outcome> {
+    let settings = Settings::from_env(&session.env, job.registry)?;
+    let secrets = secrets(session);
+    let config = builder_config(&settings, job)?;
+    let options = Options {
+        checkout: job.root.to_owned(),
+        out: job.out.clone(),
+        platform: job.platform.clone(),
+        image: job.image.clone(),
+        registry: job.registry.map(str::to_owned),
+        insecure_hosts: insecure_hosts(&settings, job),
+        cross: job.cross,
+        docker_config: config.as_ref().map(|dir| dir.path().to_owned()),
+        secrets,
+        retries: number(session, "HEPHY_RETRIES", 100)?.unwrap_or(RETRIES),
+        retry_wait: number(session, "HEPHY_RETRY_WAIT", 3600)?
+            .map_or(FIRST_WAIT, |seconds| Duration::from_secs(u64::from(seconds))),
+        environment: session.env.clone(),
+        builder_env: std::collections::BTreeMap::new(),
+    };
+    let view = ClientView::new(client(settings, &session.report))?;
+    let report = &session.report;
+    let platform = &job.platform;
+    super::run(&options, &view, interrupt, &|event| show(report, platform, &event))
+}
+
+/// A whole number out of the environment.
+fn number(session: &Session, name: &str, most: u32) -> Result<Option<u32>> {
+    let Some(text) = session.env.get(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let parsed = text.parse::<u32>().ok().filter(|value| *value <= most);
+    parsed.map(Some).ok_or_else(|| Error::usage(format!("{name} is not a whole number from 0 to {most}")))
+}
+
+/// Values that no log may show: what the job's own credentials are called everywhere.
+fn secrets(session: &Session) -> Vec<String> {
+    const WORDS: [&str; 4] = ["PASSWORD", "TOKEN", "SECRET", "PRIVATE_KEY"];
+    let telling = |name: &str| WORDS.iter().any(|word| name.contains(word));
+    let long_enough = |value: &&String| value.len() >= 6;
+    session.env.iter().filter(|(name, _)| telling(name)).map(|(_, value)| value).filter(long_enough).cloned().collect()
+}
+
+/// Docker's own `config.json` is enough, or one is written for the builder, below the output directory: in Kaniko's
+/// container nothing else survives.
+fn builder_config(settings: &Settings, job: &Job<'_>) -> Result<Option<tempfile::TempDir>> {
+    let Some(registry) = job.registry else { return Ok(None) };
+    let repository = repository(registry)?;
+    let existing = settings.docker_config.as_ref().map(|dir| dir.join("config.json"));
+    let existing = existing.and_then(|path| std::fs::read_to_string(path).ok());
+    let Some(content) = for_builders(settings, repository.host(), existing.as_deref())? else { return Ok(None) };
+    let failed = |error| Error::io("the builder's credentials could not be written", error);
+    let dir = tempfile::Builder::new().prefix(".credentials-").tempdir_in(&job.out).map_err(failed)?;
+    crate::process::write_whole(&dir.path().join("config.json"), content.as_bytes())?;
+    Ok(Some(dir))
+}
+
+fn repository(registry: &str) -> Result<Repository> {
+    Repository::parse(registry).map_err(|error| Error::usage("the registry is none").cause(error))
+}
+
+fn insecure_hosts(settings: &Settings, job: &Job<'_>) -> Vec<String> {
+    let mut hosts = settings.insecure.clone();
+    if settings.insecure_all
+        && let Some(host) = job.registry.and_then(|registry| repository(registry).ok())
+    {
+        hosts.push(host.host().to_owned());
+    }
+    hosts
+}
+
+/// Copies what images of this run are built on, and what is not built in it, into the registry inside the job.
+fn bring_dependencies(session: &Session, plan: &Plan, real: &str, inside: &str, platform: &Platform) -> Result<()> {
+    let client: Client = client(Settings::from_env(&session.env, Some(real))?, &session.report);
+    let images = plan.images.iter().filter(|image| image.platforms.contains(platform));
+    for dependency in images.flat_map(|image| &image.dependencies) {
+        let DependencyFrom::Published { digest, .. } = &dependency.from else { continue };
+        let from = repository(&plan.repository_of(real, &dependency.name))?;
+        let to = repository(&plan.repository_of(inside, &dependency.name))?;
+        crate::commands::published::block_on(client.copy_index(&from, &to, digest))?;
+    }
+    Ok(())
+}
+
+fn show(report: &Report, platform: &Platform, event: &Event<'_>) {
+    match event {
+        Event::Started { image, backend, attempt } => {
+            let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            report.begin(&format!("{image}-{}", platform.arch()), &format!("build {image} {platform} ({backend}{again})"));
+        }
+        Event::Line { text, .. } => report.line(&escape(text)),
+        Event::Retry { attempt, error, wait, .. } => report.say(&format!(
+            "  attempt {attempt} failed ({}): {error}; trying again in {:.0} s",
+            error.kind(),
+            wait.as_secs_f64()
+        )),
+        Event::Note { image, text } => report.say(&format!("  {image}: {}", escape(text))),
+        Event::Finished(result) => finished(report, result),
+    }
+}
+
+fn finished(report: &Report, result: &BuildResult) {
+    report.end(&BuildResult::stem(&result.image, &result.platform));
+    if matches!(result.status, Status::Failed | Status::Cancelled) {
+        report.failure(&summary::failure(result));
+    } else {
+        report.say(&summary::line(result));
+    }
+}

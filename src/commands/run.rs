@@ -1,0 +1,154 @@
+//! `hephy run`: all stages on this machine, with a registry of its own when none is given.
+
+use super::build::command::{Job, build};
+use super::local_registry::LocalRegistry;
+use super::manifest::command::{manifest, tell};
+use super::planning::planning;
+use super::prepare::prepare;
+use super::session::Session;
+use super::summary;
+use crate::cli::RunArgs;
+use crate::error::{Error, Result};
+use crate::oci::Platform;
+use crate::plan::{Mode, Plan, show};
+use crate::process::Interrupt;
+use crate::result::{BuildResult, Status};
+
+/// Which platforms are built.
+enum Platforms {
+    /// Every one that an image wants.
+    All,
+    /// These.
+    Some(Vec<Platform>),
+}
+
+impl Platforms {
+    fn of(args: &RunArgs) -> Result<Self> {
+        if args.platforms.iter().any(|word| word == "all") {
+            return Ok(Self::All);
+        }
+        if args.platforms.is_empty() {
+            let host = Platform::host().ok_or_else(|| {
+                Error::usage("hephy does not know this machine's platform").hint("name one with --platform")
+            })?;
+            return Ok(Self::Some(vec![host]));
+        }
+        let parsed: std::result::Result<Vec<Platform>, _> =
+            args.platforms.iter().map(|text| Platform::parse(text).or_else(|_| Platform::from_arch(text))).collect();
+        parsed.map(Self::Some).map_err(|error| {
+            Error::usage("--platform names no platform").cause(error).hint("a platform is linux/amd64, arm64, or all")
+        })
+    }
+
+    /// Those of them that the plan wants, in a fixed order.
+    fn wanted(&self, plan: &Plan) -> Vec<Platform> {
+        let all: std::collections::BTreeSet<&Platform> = plan.images.iter().flat_map(|image| &image.platforms).collect();
+        let chosen = |platform: &&Platform| match self {
+            Self::All => true,
+            Self::Some(platforms) => platforms.contains(platform),
+        };
+        all.into_iter().filter(chosen).cloned().collect()
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Those of every stage; a build that failed decides over what could not be published because of it.
+pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
+    let platforms = Platforms::of(args)?;
+    let mut select = args.select.clone();
+    let mut planned = planning(session, &select)?;
+    let mut own = None;
+    if planned.facts.registry.is_none() {
+        session.make_out(&planned.root)?;
+        let data = session.out_below(&planned.root).join("registry");
+        let registry = LocalRegistry::start(&data, session.env.keys().map(String::as_str))?;
+        session.report.say(&format!("registry {} (data in {})", registry.address(), data.display()));
+        select.registry = Some(registry.address());
+        planned = planning(session, &select)?;
+        own = Some(registry);
+    }
+    let root = planned.root.clone();
+    let check = planned.facts.mode == Mode::Check;
+    let plan = prepare(session, planned)?;
+    session.report.say(&show::text(&plan));
+    let result = stages(session, &root, &plan, &platforms, check, interrupt);
+    match own.filter(|_| args.keep_registry) {
+        Some(registry) => {
+            let address = registry.address();
+            let stop = registry.keep().map(|id| format!("; stop it with: kill {id}")).unwrap_or_default();
+            session.report.say(&format!("The registry {address} goes on{stop}"));
+        }
+        None => {}
+    }
+    result
+}
+
+fn stages(
+    session: &Session,
+    root: &std::path::Path,
+    plan: &Plan,
+    platforms: &Platforms,
+    check: bool,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let wanted = platforms.wanted(plan);
+    let mut results: Vec<BuildResult> = Vec::new();
+    let mut failure: Option<Error> = None;
+    for platform in &wanted {
+        let job = Job {
+            root,
+            out: session.out_below(root),
+            platform: platform.clone(),
+            image: None,
+            registry: plan.registry.as_deref(),
+            cross: true,
+        };
+        let outcome = build(session, &job, interrupt)?;
+        results.extend(outcome.results);
+        failure = failure.or(outcome.failure);
+        interrupt.check()?;
+    }
+    let left_out = left_out(plan, &wanted);
+    if !left_out.is_empty() {
+        session.report.say(&format!("Not built on this machine: {} (--platform all builds them).", left_out.join(", ")));
+    }
+    session.report.text(&format!("\n{}", summary::builds(&results)))?;
+    if check || results.is_empty() {
+        return finish(session, &results, Vec::new(), failure);
+    }
+    // Platforms that nobody built here lack: what is published is said, and no tag loses a platform because of it.
+    let outcome = manifest(session, root, plan, None, !left_out.is_empty())?;
+    let failed_builds = results.iter().any(|result| result.status != Status::Completed);
+    session.report.text("\n")?;
+    if failed_builds && failure.is_some() {
+        session.report.text(&summary::published(&outcome.published))?;
+        for (image, error) in &outcome.failures {
+            session.report.say(&format!("Nothing of {image} was published: {error}"));
+        }
+        return finish(session, &results, outcome.published, failure);
+    }
+    if session.report.is_json() && outcome.failures.is_empty() {
+        return finish(session, &results, outcome.published, None);
+    }
+    tell(session, outcome)
+}
+
+/// Platforms of the plan that are not built here, for people.
+fn left_out(plan: &Plan, wanted: &[Platform]) -> Vec<String> {
+    let all: std::collections::BTreeSet<&Platform> = plan.images.iter().flat_map(|image| &image.platforms).collect();
+    all.into_iter().filter(|platform| !wanted.contains(platform)).map(ToString::to_string).collect()
+}
+
+fn finish(
+    session: &Session,
+    results: &[BuildResult],
+    published: Vec<super::manifest::Published>,
+    failure: Option<Error>,
+) -> Result<()> {
+    match failure {
+        Some(failure) => Err(failure),
+        None => session.report.json(&serde_json::json!({ "results": results, "published": published })),
+    }
+}

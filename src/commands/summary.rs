@@ -1,0 +1,151 @@
+//! What people read of results: one line a build, the account of a failure, the tables at the end.
+
+use crate::commands::manifest::{Published, TagState};
+use crate::diagnostic::{escape, escape_cut};
+use crate::plan::Plan;
+use crate::result::{BuildResult, Status};
+use crate::table::{columns, markdown_table, seconds, size};
+
+/// One line of talk.
+#[must_use]
+pub fn line(result: &BuildResult) -> String {
+    let what = format!("{} {}", result.image, result.platform);
+    match result.status {
+        Status::Completed => format!(
+            "✓ {what} {} in {}",
+            result.digest.as_ref().map_or("?", crate::oci::Digest::short),
+            elapsed(result)
+        ),
+        Status::Skipped => format!("– {what} {}", result.error.as_ref().map_or("skipped", |error| error.message.as_str())),
+        Status::Failed => format!("✗ {what} failed after {}", elapsed(result)),
+        Status::Cancelled => format!("✗ {what} cancelled after {}", elapsed(result)),
+    }
+}
+
+/// The account of a failure: what, where, the last lines, the next step.
+#[must_use]
+pub fn failure(result: &BuildResult) -> String {
+    let Some(error) = &result.error else { return line(result) };
+    let mut out = format!("{}: {}\n", line(result), error.code);
+    if let Some(at) = &error.instruction {
+        let stage = at.stage.as_ref().map(|stage| format!("  (stage {})", escape(stage))).unwrap_or_default();
+        out.push_str(&format!("\n  {}:{}{stage}\n", escape(&at.file), at.line));
+        out.push_str(&format!("     {} │ {}\n", at.line, escape_cut(&at.text, 200)));
+    }
+    out.push_str(&format!("  {}\n", escape(&error.message)));
+    for cause in &error.causes {
+        out.push_str(&format!("    {}\n", escape_cut(cause, 400)));
+    }
+    if !error.last_lines.is_empty() {
+        out.push_str(&format!("\n  last lines of logs/{}.log\n", BuildResult::stem(&result.image, &result.platform)));
+        for line in &error.last_lines {
+            out.push_str(&format!("     {}\n", escape_cut(line, 300)));
+        }
+    }
+    if let Some(hint) = &error.hint {
+        out.push_str(&format!("\n  hint: {}\n", hint.replace('\n', "\n        ")));
+    }
+    out
+}
+
+fn elapsed(result: &BuildResult) -> String {
+    let parse = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    match (parse(&result.start), parse(&result.end)) {
+        (Some(start), Some(end)) => seconds(end.duration_since(start).as_secs_f64().max(0.0)),
+        _ => "–".to_owned(),
+    }
+}
+
+const HEAD: [&str; 6] = ["image", "platform", "result", "digest", "size", "time"];
+
+fn row(result: &BuildResult) -> Vec<String> {
+    let status = match result.status {
+        Status::Completed if result.backend.is_none() => "taken",
+        Status::Completed => "built",
+        Status::Failed => "failed",
+        Status::Cancelled => "cancelled",
+        Status::Skipped => "skipped",
+    };
+    vec![
+        result.image.to_string(),
+        result.platform.to_string(),
+        status.to_owned(),
+        result.digest.as_ref().map_or_else(|| "–".to_owned(), |digest| format!("sha256:{}", digest.short())),
+        result.size.map_or_else(|| "–".to_owned(), size),
+        if result.attempts == 0 { "–".to_owned() } else { elapsed(result) },
+    ]
+}
+
+/// The table of builds for a terminal.
+#[must_use]
+pub fn builds(results: &[BuildResult]) -> String {
+    if results.is_empty() {
+        return String::new();
+    }
+    let head = HEAD.iter().map(|cell| (*cell).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(results.iter().map(row)).collect();
+    lines(&columns(&rows))
+}
+
+/// The tags of every published image, for a terminal.
+#[must_use]
+pub fn published(published: &[Published]) -> String {
+    let rows: Vec<Vec<String>> = published
+        .iter()
+        .map(|image| {
+            let here: Vec<String> =
+                image.tags.iter().filter(|tag| tag.state.points_here()).map(|tag| tag.tag.to_string()).collect();
+            vec![
+                image.image.to_string(),
+                here.join(", "),
+                format!("sha256:{}  ({})", image.digest.short(), platforms(image)),
+            ]
+        })
+        .collect();
+    lines(&columns(&rows))
+}
+
+fn platforms(image: &Published) -> String {
+    match image.platforms.len() {
+        1 => "1 platform".to_owned(),
+        count => format!("{count} platforms"),
+    }
+}
+
+fn lines(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// The job summary: what was built, and which tags point where.
+#[must_use]
+pub fn markdown(plan: &Plan, results: &[BuildResult], published: &[Published]) -> String {
+    let mut out = "## hephy\n\n".to_owned();
+    let rows: Vec<Vec<String>> = results
+        .iter()
+        .map(|result| {
+            let why = plan.image(result.image.as_str()).and_then(|image| image.reasons.first());
+            let mut row = row(result);
+            row.push(why.map(|reason| escape(&reason.text)).unwrap_or_default());
+            row
+        })
+        .collect();
+    if !rows.is_empty() {
+        out.push_str(&markdown_table(&["image", "platform", "result", "digest", "size", "time", "why"], &rows));
+        out.push('\n');
+    }
+    let rows: Vec<Vec<String>> = published
+        .iter()
+        .map(|image| {
+            let tags = image.tags.iter().map(|tag| match tag.state {
+                state if state.points_here() => tag.tag.to_string(),
+                TagState::Newer => format!("{} (newer there)", tag.tag),
+                _ => format!("{} (not moved)", tag.tag),
+            });
+            vec![image.image.to_string(), tags.collect::<Vec<_>>().join(", "), image.digest.to_string(), platforms(image)]
+        })
+        .collect();
+    if !rows.is_empty() {
+        out.push_str(&markdown_table(&["image", "tags", "digest", "platforms"], &rows));
+    }
+    out
+}
