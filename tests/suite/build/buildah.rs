@@ -178,3 +178,31 @@ fn secrets_are_masked_in_log_and_events() {
     assert!(log.contains("***") && !log.contains("correct-horse"), "{log}");
     assert!(!fixture.events.lock().unwrap().iter().any(|line| line.contains("correct-horse")));
 }
+
+#[test]
+fn sigterm_to_hephy_stops_the_builder() {
+    // Signals go to a whole process, so the test runs itself in one of its own.
+    if std::env::var_os("HEPHY_SUITE_SIGNALLED").is_some() {
+        let mut fixture = Fixture::new(Buildah);
+        fixture.interrupt = hephy::process::Interrupt::install().unwrap();
+        fixture.image("b", "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sleep\", \"4545\"]\n");
+        let outcome = fixture.run().unwrap();
+        assert_eq!(outcome.failure.unwrap().kind().exit_code(), 130);
+        return;
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["build::buildah::sigterm_to_hephy_stops_the_builder", "--exact"])
+        .env("HEPHY_SUITE_SIGNALLED", "1")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while sleepers("4545") == 0 {
+        assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "the build did not start");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    assert!(child.wait().unwrap().success(), "it ended by itself, with its assertions");
+    assert!(gone("4545"));
+}
