@@ -102,7 +102,8 @@ fn direct(tool: &Tool, step: &Step) -> Invocation {
     context.push(&step.context);
     invocation.option("--context", context).option("--dockerfile", &step.dockerfile);
     invocation.option("--digest-file", step.work.join(DIGEST_FILE));
-    for path in &step.protected {
+    // Ignoring the root would leave everything out of the image.
+    for path in step.protected.iter().filter(|path| path.parent().is_some()) {
         invocation.option("--ignore-path", path);
     }
     if !tool.program.starts_with("/kaniko") {

@@ -15,6 +15,7 @@ mod instruction;
 mod kaniko;
 mod ko;
 mod manual;
+mod offer;
 mod quote;
 mod version;
 
@@ -29,6 +30,7 @@ use crate::oci::{Digest, Platform, Tag};
 pub use failure::{Failure, classify};
 pub use instruction::{Instruction, Said, instructions, locate};
 pub use manual::manual_reference;
+pub use offer::{declared_arches, declared_backends};
 pub use version::Version;
 
 /// One image × platform to build, everything resolved.

@@ -196,9 +196,15 @@ mod tests {
         (ended, log.tail(), started.elapsed())
     }
 
+    /// Whether a process is still there after a moment: the kernel may take one to end what was killed.
     fn alive(pid: &str) -> bool {
         // A zombie that nobody reaps is dead as well.
-        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+        let there = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        let until = Instant::now() + Duration::from_secs(5);
+        while there() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        there()
     }
 
     #[test]

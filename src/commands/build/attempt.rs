@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::context::{self, Files};
-use super::{Event, Job, LONGEST_WAIT, confirm, dependencies, results};
+use super::{Event, Job, LONGEST_WAIT, confirm, dependencies, results, source};
 use crate::backend::{
     Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
 };
@@ -102,6 +102,10 @@ impl Job<'_> {
         if crate::backend::is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
             insecure_hosts.push(host.to_owned());
         }
+        let mut ko = image.ko.clone();
+        if let Some(dir) = ko.as_mut().and_then(|ko| ko.working_dir.as_mut()) {
+            *dir = source::confine(&files.context, dir)?.display().to_string();
+        }
         let report = work.join("report");
         context::make_dir(&report)?;
         let step = Step {
@@ -114,7 +118,7 @@ impl Job<'_> {
             build_args: self.arguments(image, &files.text)?,
             labels: image.labels.clone(),
             annotations: image.annotations.clone(),
-            ko: image.ko.clone(),
+            ko,
             work: report,
             protected: vec![self.options.checkout.clone(), self.options.out.clone()],
             docker_config: self.options.docker_config.clone(),
@@ -149,11 +153,15 @@ impl Job<'_> {
         let mut ended = Ok(());
         for invocation in builder.invocations(tool, step)? {
             ended = self.run_one(&invocation, &mut log, deadline);
+            if let Some(error) = log.failure() {
+                // A disk that takes no log takes no result either: nothing more is pushed.
+                return Err(Error::io(format!("the log of {stem} could not be written"), error).into());
+            }
             if ended.is_err() {
                 break;
             }
         }
-        let (tail, stdout, log_failure) = (log.tail(), log.stdout(), log.failure());
+        let (tail, stdout) = (log.tail(), log.stdout());
         drop(log);
         if let Err(failed) = ended {
             if matches!(failed.error.kind(), ErrorKind::TimeoutError | ErrorKind::Cancelled | ErrorKind::ResourceError)
@@ -162,9 +170,6 @@ impl Job<'_> {
                 self.soiled = Some(image.name.clone());
             }
             return Err(self.explain(failed, &tail, said.as_ref(), files, &stem, result));
-        }
-        if let Some(error) = log_failure {
-            return Err(Error::io(format!("the log of {stem} could not be written"), error).into());
         }
         let read = |name: &str| std::fs::read(step.work.join(name)).ok();
         Ok(builder.digest(step, &read, &stdout)?)
@@ -262,8 +267,9 @@ pub(super) struct Failed {
 }
 
 impl From<Error> for Failed {
+    /// What fails outside a builder stays: registry requests have been repeated by the client already.
     fn from(error: Error) -> Self {
-        Self { temporary: results::is_temporary(&error), error }
+        Self { temporary: false, error }
     }
 }
 

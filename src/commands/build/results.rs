@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::oci::{ImageName, Platform};
 use crate::plan::{Plan, PlannedImage};
 use crate::result::{BuildResult, ResultError, Status, VERSION};
@@ -150,9 +150,4 @@ pub(super) fn now() -> String {
     use jiff::{Timestamp, Unit};
     let now = Timestamp::now();
     now.round(Unit::Millisecond).unwrap_or(now).to_string()
-}
-
-/// The kinds of failure that another attempt may cure when they come from outside the builder.
-pub(super) fn is_temporary(error: &Error) -> bool {
-    error.kind() == ErrorKind::RegistryError
 }

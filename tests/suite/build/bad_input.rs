@@ -125,3 +125,37 @@ fn no_registry() {
     assert_eq!(code, "config_error");
     assert!(hint.contains("HEPHY_REGISTRY"));
 }
+
+#[test]
+fn a_full_disk() {
+    // A tiny file system for hephy's own files, in a mount namespace; the test runs itself in there.
+    if std::env::var_os("HEPHY_SUITE_FULL").is_none() {
+        let ran = std::process::Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "--"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["build::bad_input::a_full_disk", "--exact", "--nocapture"])
+            .env("HEPHY_SUITE_FULL", "1")
+            .output()
+            .unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.status.success() && said.contains("1 passed"), "this test needs root, for a mount: {said}");
+        return;
+    }
+    let mut fixture = Fixture::new(Buildah);
+    fixture.image(
+        "base",
+        "FROM scratch\nCOPY busybox /bin/busybox\n\
+         RUN [\"/bin/busybox\", \"sh\", \"-c\", \"/bin/busybox yes | /bin/busybox head -c 2000000\"]\n",
+    );
+    let out = &fixture.options.out;
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "none"]).arg(out).status();
+    assert!(mounted.unwrap().success());
+    let (code, message, hint) = failed(&fixture);
+    assert_eq!(code, "resource_error", "{message}");
+    assert!(hint.contains("free some space"), "{hint}");
+    use hephy::commands::build::RegistryView as _;
+    let pushed = crate::support::builders::PlainView.manifest(fixture.registry(), "base-20251015-amd64");
+    assert_eq!(pushed.unwrap_err().kind().code(), "not_found", "nothing was pushed");
+    let _ = std::process::Command::new("umount").arg("-l").arg(out).status();
+}

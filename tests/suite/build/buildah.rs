@@ -104,7 +104,7 @@ fn a_time_limit_ends_the_build_and_its_processes() {
     assert_eq!(outcome.failure.unwrap().kind().code(), "timeout_error");
     assert_eq!(outcome.results[0].attempts, 1, "a time limit is no reason to try again");
     assert!(started.elapsed() < Duration::from_secs(60));
-    assert_eq!(sleepers("4242"), 0);
+    assert!(gone("4242"));
 }
 
 #[test]
@@ -125,7 +125,16 @@ fn a_signal_ends_the_build_and_keeps_the_results_so_far() {
     let status: Vec<_> = outcome.results.iter().map(|result| result.status).collect();
     assert_eq!(status, [Status::Completed, Status::Cancelled]);
     assert!(fixture.out("b-amd64.json").contains("\"cancelled\""));
-    assert_eq!(sleepers("4343"), 0);
+    assert!(gone("4343"));
+}
+
+/// Whether no such process is left after a moment: the kernel may take one to end what was killed.
+fn gone(seconds: &str) -> bool {
+    let until = Instant::now() + Duration::from_secs(5);
+    while sleepers(seconds) > 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    sleepers(seconds) == 0
 }
 
 /// Processes whose last argument is `seconds`.
@@ -168,4 +177,32 @@ fn secrets_are_masked_in_log_and_events() {
     let log = fixture.out("logs/base-amd64.log");
     assert!(log.contains("***") && !log.contains("correct-horse"), "{log}");
     assert!(!fixture.events.lock().unwrap().iter().any(|line| line.contains("correct-horse")));
+}
+
+#[test]
+fn sigterm_to_hephy_stops_the_builder() {
+    // Signals go to a whole process, so the test runs itself in one of its own.
+    if std::env::var_os("HEPHY_SUITE_SIGNALLED").is_some() {
+        let mut fixture = Fixture::new(Buildah);
+        fixture.interrupt = hephy::process::Interrupt::install().unwrap();
+        fixture.image("b", "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sleep\", \"4545\"]\n");
+        let outcome = fixture.run().unwrap();
+        assert_eq!(outcome.failure.unwrap().kind().exit_code(), 130);
+        return;
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["build::buildah::sigterm_to_hephy_stops_the_builder", "--exact"])
+        .env("HEPHY_SUITE_SIGNALLED", "1")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while sleepers("4545") == 0 {
+        assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "the build did not start");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    assert!(child.wait().unwrap().success(), "it ended by itself, with its assertions");
+    assert!(gone("4545"));
 }

@@ -59,7 +59,7 @@ fn make_root(root: &Path, executor: &Path) {
     for file in ["null", "zero", "random", "urandom"] {
         std::fs::write(root.join("dev").join(file), "").unwrap();
     }
-    std::fs::copy(executor, root.join("kaniko/executor")).unwrap();
+    install(executor, &root.join("kaniko/executor"));
     // An executor that is linked dynamically brings its C library and a passwd file along, as mounts.
     let bytes = std::fs::read(executor).unwrap();
     if bytes.windows(27).any(|part| part == b"/lib64/ld-linux-x86-64.so.2") {
@@ -71,13 +71,21 @@ fn make_root(root: &Path, executor: &Path) {
     }
 }
 
+/// Copies a program in a process of its own: one that this process wrote could not be started while a child of
+/// another test, between fork and exec, still holds it open.
+fn install(from: &Path, to: &Path) -> PathBuf {
+    let copied = Command::new("install").args(["-m", "755", "--"]).args([from, to]).status().unwrap();
+    assert!(copied.success());
+    to.to_owned()
+}
+
 /// Runs the build stage of a fixture inside the container.
 fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
     fixture.write_plan();
     let builds = fixture.options.checkout.parent().unwrap();
     let root = tempfile::tempdir().unwrap();
     make_root(root.path(), executor);
-    std::fs::copy(std::env::current_exe().unwrap(), builds.join("hephy-suite")).unwrap();
+    install(&std::env::current_exe().unwrap(), &builds.join("hephy-suite"));
     let ran = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "--", "/bin/sh", "-c", MOUNT, "sh"])
         .args([root.path(), builds])
@@ -179,4 +187,23 @@ fn the_checkout_and_hephys_files_enter_no_image() {
     let (paths, _) = fixture.contents(&left.results[0]);
     assert!(paths.iter().any(|path| path.ends_with("src/link")) && paths.iter().any(|path| path.ends_with("ran")));
     assert!(!paths.iter().any(|path| path.contains(".hephy") || path.contains("builds")), "{paths:?}");
+}
+
+#[test]
+fn a_version_that_cannot_clean_up_ends_the_job_after_a_kill() {
+    let mut fixture = Fixture::new(Kaniko);
+    // An old version is not to be had, and what counts is that nothing is built after it: a stand-in will do.
+    let old = fixture.file(
+        "old-kaniko",
+        "#!/bin/sh\ncase $1 in version) echo 'Kaniko version :  v1.24.0' ;; *) exec sleep 60 ;; esac\n",
+    );
+    let old = install(&old, &old.with_extension("run"));
+    fixture.options.environment.insert("HEPHY_KANIKO".into(), old.display().to_string());
+    fixture.image("a", BASE).timeout_seconds = Some(1);
+    fixture.image("b", BASE);
+    let outcome = fixture.run().unwrap();
+    assert_eq!(outcome.failure.unwrap().kind().code(), "timeout_error");
+    assert_eq!(outcome.results[1].status, Status::Skipped);
+    let error = outcome.results[1].error.as_ref().unwrap();
+    assert!(error.message.contains("the killed build of a"), "{error:?}");
 }

@@ -56,6 +56,31 @@ fn buildkit_writes_annotations_and_no_attestation() {
 }
 
 #[test]
+fn a_tag_that_is_an_index_with_an_attestation_is_confirmed_by_platform() {
+    use hephy::commands::build::confirm;
+    use hephy::oci::Platform;
+    let mut fixture = buildkit();
+    fixture.image("base", BASE);
+    let context = fixture.options.checkout.join("base").display().to_string();
+    let tag = format!("{}:attested", fixture.registry());
+    let built = std::process::Command::new(builders::tool("buildctl"))
+        .args(["build", "--frontend=dockerfile.v0", "--opt=attest:provenance=mode=min"])
+        .args([format!("--local=context={context}"), format!("--local=dockerfile={context}")])
+        .arg(format!("--output=type=image,name={tag},push=true,registry.insecure=true,oci-mediatypes=true"))
+        .env("BUILDKIT_HOST", builders::buildkit())
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let confirm =
+        |arch| confirm(&builders::PlainView, fixture.registry(), "attested", &Platform::from_arch(arch).unwrap());
+    let confirmed = confirm("amd64").unwrap();
+    assert_eq!(confirmed.media_type, "application/vnd.oci.image.index.v1+json");
+    assert!(confirmed.size > 500_000);
+    let error = confirm("arm64").unwrap_err();
+    assert!(error.message().contains("nothing for linux/arm64"), "{error}");
+}
+
+#[test]
 fn docker_builds_a_chain() {
     chain(&mut docker());
 }
