@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::context::{self, Files};
-use super::{Event, Job, LONGEST_WAIT, confirm, dependencies, results, source};
+use super::{Event, Job, LONGEST_WAIT, confirm, dependencies, results};
 use crate::backend::{
     Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
 use crate::plan::PlannedImage;
+use crate::source;
 use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
 
