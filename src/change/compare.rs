@@ -298,7 +298,8 @@ pub fn file_notes(head: (&Tree, &Keyed), base: (&Tree, &Keyed), changes: &[TreeC
 
 fn candidates<'c>(head: &Keyed, base: &Keyed, changes: &'c [TreeChange]) -> impl Iterator<Item = &'c TreeChange> {
     let context = head.located.as_ref().and_then(|located| located.context_dir());
-    let inside = context.map_or(0..0, |context| stretch(changes, context, |change, bound| change.path.as_bytes() < bound));
+    let inside =
+        context.map_or(0..0, |context| stretch(changes, context, |change, bound| change.path.as_bytes() < bound));
     let named: Vec<usize> = [head, base]
         .iter()
         .flat_map(|keyed| keyed.located.iter())

@@ -13,13 +13,13 @@ use std::fmt;
 use std::rc::Rc;
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::fields::config_fields;
+use super::form::{Form, hex};
 use super::ignore::Globs;
 use super::located::Located;
 use super::path::{RepoPath, stretch};
-use super::tree::{Entry, Tree, TreeChange, is_own_output};
+use super::tree::{Tree, TreeChange, is_own_output};
 use crate::config::{BackendName, ImageConfig, Source};
 use crate::error::Result;
 
@@ -281,71 +281,5 @@ fn combine(
     InputKey(hex(&form.finish()))
 }
 
-/// The hashed form: every piece is preceded by its length, every list by its number of pieces or ended by the
-/// end of the hash.
-struct Form(Sha256);
-
-impl Form {
-    fn new(kind: &[u8]) -> Self {
-        let mut form = Self(Sha256::new());
-        form.bytes(kind);
-        form
-    }
-
-    fn count(&mut self, number: usize) {
-        self.0.update((number as u64).to_be_bytes());
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.count(bytes.len());
-        self.0.update(bytes);
-    }
-
-    fn content(&mut self, entry: &Entry<'_>) {
-        self.0.update(entry.mode.bits().to_be_bytes());
-        self.bytes(entry.oid.as_bytes());
-    }
-
-    /// JSON with a letter for each type; the fields of objects in the order of their names, whatever order the
-    /// JSON library keeps.
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.bytes(b"0"),
-            Value::Bool(value) => self.bytes(if *value { b"true" } else { b"false" }),
-            Value::Number(number) => {
-                self.bytes(b"number");
-                self.bytes(number.to_string().as_bytes());
-            }
-            Value::String(text) => {
-                self.bytes(b"string");
-                self.bytes(text.as_bytes());
-            }
-            Value::Array(values) => {
-                self.bytes(b"array");
-                self.count(values.len());
-                values.iter().for_each(|value| self.value(value));
-            }
-            Value::Object(fields) => {
-                self.bytes(b"object");
-                self.count(fields.len());
-                let sorted: BTreeMap<_, _> = fields.iter().collect();
-                for (name, value) in sorted {
-                    self.bytes(name.as_bytes());
-                    self.value(value);
-                }
-            }
-        }
-    }
-
-    fn finish(self) -> [u8; 32] {
-        self.0.finalize().into()
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
+#[cfg(test)]
+mod tests;

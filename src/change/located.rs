@@ -34,8 +34,7 @@ impl Located {
             ContextFrom::Repository => RepoPath::ROOT,
         };
         let context = tree.resolve(&root, config.context_path.as_bytes(), read_link);
-        let dockerfile =
-            reads_dockerfile.then(|| tree.resolve(&root, config.dockerfile_path.as_bytes(), read_link));
+        let dockerfile = reads_dockerfile.then(|| tree.resolve(&root, config.dockerfile_path.as_bytes(), read_link));
         Some(Self { root, context, dockerfile })
     }
 
@@ -68,12 +67,12 @@ impl Located {
             Resolved::Submodule => Some("lies in a submodule, which is not fetched".to_owned()),
             Resolved::File { .. } | Resolved::Directory { .. } => None,
         };
-        let context = common(&self.context).or_else(|| {
-            matches!(self.context, Resolved::File { .. }).then(|| "is a file, not a directory".to_owned())
-        });
+        let context = common(&self.context)
+            .or_else(|| matches!(self.context, Resolved::File { .. }).then(|| "is a file, not a directory".to_owned()));
         let dockerfile = self.dockerfile.as_ref().and_then(|found| {
-            common(found)
-                .or_else(|| matches!(found, Resolved::Directory { .. }).then(|| "is a directory, not a file".to_owned()))
+            common(found).or_else(|| {
+                matches!(found, Resolved::Directory { .. }).then(|| "is a directory, not a file".to_owned())
+            })
         });
         let context = context.map(|what| ("context_path", format!("the build context {what}")));
         let dockerfile = dockerfile.map(|what| ("dockerfile_path", format!("the Dockerfile {what}")));

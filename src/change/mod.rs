@@ -15,6 +15,7 @@
 
 mod compare;
 mod fields;
+mod form;
 mod ignore;
 mod key;
 mod located;
@@ -23,7 +24,9 @@ mod path;
 mod resolve;
 mod tree;
 
-pub use compare::{Difference, FileNote, FileStatus, ImageChange, Side, SideImage, State, compare, file_notes, touched};
+pub use compare::{
+    Difference, FileNote, FileStatus, ImageChange, Side, SideImage, State, compare, file_notes, touched,
+};
 pub use fields::config_fields;
 pub use ignore::Globs;
 pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput};

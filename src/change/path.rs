@@ -61,7 +61,8 @@ impl RepoPath {
     /// Whether `path` is this directory or lies in it.
     #[must_use]
     pub fn holds(&self, path: &[u8]) -> bool {
-        self.is_root() || path.strip_prefix(self.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        self.is_root()
+            || path.strip_prefix(self.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     }
 
     /// `path` seen from this directory; none when it lies elsewhere or is this directory.

@@ -40,12 +40,7 @@ const MAX_LINKS: usize = 40;
 
 impl Tree {
     /// Where `path` (relative to `root`) leads. `read_link` gives what a link holds.
-    pub fn resolve(
-        &self,
-        root: &RepoPath,
-        path: &[u8],
-        read_link: &mut dyn FnMut(Oid) -> Option<Vec<u8>>,
-    ) -> Resolved {
+    pub fn resolve(&self, root: &RepoPath, path: &[u8], read_link: &mut dyn FnMut(Oid) -> Option<Vec<u8>>) -> Resolved {
         let mut walk = Walk { at: root.clone(), links: Vec::new() };
         let mut todo: Vec<Vec<u8>> = parts(path);
         while let Some(part) = todo.pop() {

@@ -160,7 +160,8 @@ impl Tree {
     /// # Errors
     /// When the changes do not lead to this tree.
     pub fn before(&self, changes: &[TreeChange]) -> Result<Self> {
-        let mut base = Self { shared: Arc::clone(&self.shared), own: Vec::new(), slots: Vec::with_capacity(self.len()) };
+        let mut base =
+            Self { shared: Arc::clone(&self.shared), own: Vec::new(), slots: Vec::with_capacity(self.len()) };
         let mut slots = self.slots.iter().peekable();
         for change in changes {
             let path = change.path.as_bytes();
@@ -226,9 +227,8 @@ pub(crate) fn is_own_output(path: &[u8]) -> bool {
 }
 
 fn is_checkout_path(path: &[u8]) -> bool {
-    path.split(|byte| *byte == b'/').all(|part| {
-        !matches!(part, b"" | b"." | b"..") && !(part.len() == 4 && part.eq_ignore_ascii_case(b".git"))
-    })
+    path.split(|byte| *byte == b'/')
+        .all(|part| !matches!(part, b"" | b"." | b".." | [b'.', b'g' | b'G', b'i' | b'I', b't' | b'T']))
 }
 
 fn malformed(path: &[u8], what: &str) -> Error {

@@ -11,8 +11,10 @@ use crate::plan::Mode;
 pub(super) fn context(env: &Env, event: Option<&[u8]>) -> Result<CiContext> {
     let name = text(env, "GITHUB_EVENT_NAME").unwrap_or_default();
     if name == "pull_request_target" {
-        return Err(Error::usage("pull_request_target is refused: it gives a stranger's code this repository's credentials")
-            .hint("use the event pull_request; forks need no secret for it"));
+        return Err(Error::usage(
+            "pull_request_target is refused: it gives a stranger's code this repository's credentials",
+        )
+        .hint("use the event pull_request; forks need no secret for it"));
     }
     let file = event.map(event::parse).transpose()?.unwrap_or_default();
     let refs = Refs::read(env, name, &file)?;

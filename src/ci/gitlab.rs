@@ -104,7 +104,7 @@ fn merge_request(env: &Env, refs: &Refs) -> Result<BaseSpec> {
 }
 
 fn repository(env: &Env) -> Option<String> {
-    text(env, "CI_PROJECT_URL").and_then(clean_url).or_else(|| {
-        clean_url(&format!("{}/{}", text(env, "CI_SERVER_URL")?, text(env, "CI_PROJECT_PATH")?))
-    })
+    text(env, "CI_PROJECT_URL")
+        .and_then(clean_url)
+        .or_else(|| clean_url(&format!("{}/{}", text(env, "CI_SERVER_URL")?, text(env, "CI_PROJECT_PATH")?)))
 }

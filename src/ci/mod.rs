@@ -41,8 +41,8 @@ use crate::plan::Mode;
 
 pub use event::MAX_BYTES as MAX_EVENT_BYTES;
 pub use output::{dotenv_line, github_output, workflow_command};
-pub(crate) use value::clean_url;
 pub use value::check_revision;
+pub(crate) use value::clean_url;
 
 /// The environment of a job.
 pub type Env = BTreeMap<String, String>;

@@ -28,8 +28,13 @@ pub fn dotenv_line(name: &str, value: &str) -> Result<String> {
 }
 
 fn check_name(name: &str) -> Result<()> {
-    let sound = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if sound { Ok(()) } else { Err(Error::internal("the name of an output has other characters than A-Z, 0-9, _ and -")) }
+    let sound =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if sound {
+        Ok(())
+    } else {
+        Err(Error::internal("the name of an output has other characters than A-Z, 0-9, _ and -"))
+    }
 }
 
 /// A workflow command of GitHub (`::error file=…,line=…::message`), its parts escaped as GitHub's toolkit does.
@@ -37,7 +42,8 @@ fn check_name(name: &str) -> Result<()> {
 pub fn workflow_command(command: &str, properties: &[(&str, &str)], message: &str) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    let properties: Vec<String> = properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
+    let properties: Vec<String> =
+        properties.iter().map(|(name, value)| format!("{name}={}", property(value))).collect();
     let gap = if properties.is_empty() { "" } else { " " };
     format!("::{command}{gap}{}::{}\n", properties.join(","), data(message))
 }

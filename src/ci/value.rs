@@ -69,18 +69,19 @@ pub(super) fn time(value: Option<&str>, name: &str) -> Result<Option<String>> {
     let Some(value) = value else { return Ok(None) };
     match value.parse::<jiff::Timestamp>() {
         Ok(time) => Ok(Some(time.to_string())),
-        Err(error) => {
-            Err(Error::usage(format!("{name} is no time: `{}`", escape_cut(value, 80))).cause(error))
-        }
+        Err(error) => Err(Error::usage(format!("{name} is no time: `{}`", escape_cut(value, 80))).cause(error)),
     }
 }
 
 pub(super) fn number(value: Option<&str>, name: &str) -> Result<Option<u64>> {
     let Some(value) = value else { return Ok(None) };
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    value.parse().ok().filter(|_| digits).map(Some).ok_or_else(|| {
-        Error::usage(format!("{name} is no number: `{}`", escape_cut(value, 80)))
-    })
+    value
+        .parse()
+        .ok()
+        .filter(|_| digits)
+        .map(Some)
+        .ok_or_else(|| Error::usage(format!("{name} is no number: `{}`", escape_cut(value, 80))))
 }
 
 /// An address without user, password, query and fragment; none for what is no `http(s)` address.
@@ -105,7 +106,9 @@ mod tests {
         assert!(commit(Some(&"b".repeat(64)), "X").unwrap().is_some());
         assert_eq!(commit(Some(&"0".repeat(40)), "X").unwrap(), None);
         assert_eq!(commit(None, "X").unwrap(), None);
-        for wrong in ["main", "--upload-pack=x", "HEAD^", "abc1234", &full[1..], &format!("{full}\n"), &format!(" {full}")] {
+        for wrong in
+            ["main", "--upload-pack=x", "HEAD^", "abc1234", &full[1..], &format!("{full}\n"), &format!(" {full}")]
+        {
             assert!(commit(Some(wrong), "X").is_err(), "{wrong}");
         }
     }
@@ -115,7 +118,10 @@ mod tests {
         for good in ["main", "feature/x", "v1.0", "ünïcode", "a@b", "renovate/docker-1.x"] {
             assert!(ref_name(Some(good), "X").is_ok(), "{good}");
         }
-        for wrong in ["-x", "a b", "a\nb", "a..b", "a@{1}", "@", "a~1", "a:b", "/a", "a/", "a//b", ".a", "a/.b", "a.lock", "a.", "*"] {
+        for wrong in [
+            "-x", "a b", "a\nb", "a..b", "a@{1}", "@", "a~1", "a:b", "/a", "a/", "a//b", ".a", "a/.b", "a.lock", "a.",
+            "*",
+        ] {
             assert!(ref_name(Some(wrong), "X").is_err(), "{wrong}");
         }
     }

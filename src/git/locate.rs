@@ -23,9 +23,9 @@ const MAX_BYTES: u64 = 16 << 20;
 impl Places {
     /// Walks up from `dir`.
     pub(super) fn find(dir: &Path) -> Result<Self> {
-        let start = dir
-            .canonicalize()
-            .map_err(|error| Error::usage(format!("{} cannot be entered", escape(&dir.display().to_string()))).cause(error))?;
+        let start = dir.canonicalize().map_err(|error| {
+            Error::usage(format!("{} cannot be entered", escape(&dir.display().to_string()))).cause(error)
+        })?;
         for at in start.ancestors() {
             let dot_git = at.join(".git");
             if dot_git.is_file() {

@@ -250,7 +250,7 @@ fn run(command: &Command) -> Result<Vec<u8>> {
     if output.success() {
         return Ok(output.stdout);
     }
-    let said: String = output.stderr_text().lines().last().map(|line| escape(line)).unwrap_or_default();
+    let said: String = output.stderr_text().lines().last().map(escape).unwrap_or_default();
     Err(Error::resource("git could not read the repository")
         .cause(anyhow::anyhow!("git says: {said}"))
         .hint("git fsck says whether the repository is damaged or incomplete"))

@@ -137,11 +137,9 @@ impl<'r> Objects<'r> {
     pub fn read_paths(&mut self, tree: &crate::change::Tree, paths: &[RepoPath], limit: u64) -> Result<Vec<Content>> {
         let oids: Vec<Option<Oid>> = paths
             .iter()
-            .map(|path| {
-                match tree.resolve(&RepoPath::ROOT, path.as_bytes(), &mut |oid| self.read_link(oid)) {
-                    crate::change::Resolved::File { oid, .. } => Some(oid),
-                    _ => None,
-                }
+            .map(|path| match tree.resolve(&RepoPath::ROOT, path.as_bytes(), &mut |oid| self.read_link(oid)) {
+                crate::change::Resolved::File { oid, .. } => Some(oid),
+                _ => None,
             })
             .collect();
         let known: Vec<Oid> = oids.iter().flatten().copied().collect();
@@ -257,7 +255,8 @@ mod tests {
     #[test]
     fn a_commits_parents_and_time_are_read_from_its_header_only() {
         let id = Oid::from_hex("b".repeat(40).as_bytes()).unwrap();
-        let text = format!("tree {id}\nparent {id}\nauthor A <a> 1 +0000\ncommitter A <a> 1700000000 +0200\n\nparent {id}\n");
+        let text =
+            format!("tree {id}\nparent {id}\nauthor A <a> 1 +0000\ncommitter A <a> 1700000000 +0200\n\nparent {id}\n");
         assert_eq!(parse_commit(id, text.as_bytes()), Commit { id, parents: vec![id], time: 1_700_000_000 });
     }
 }

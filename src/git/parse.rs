@@ -121,7 +121,10 @@ mod tests {
              :100664 100644 {a} {a} M\0same\0"
         );
         let changes = raw_diff(text.as_bytes()).unwrap();
-        let sides: Vec<_> = changes.iter().map(|change| (change.path.to_string(), change.old.is_some(), change.new.is_some())).collect();
+        let sides: Vec<_> = changes
+            .iter()
+            .map(|change| (change.path.to_string(), change.old.is_some(), change.new.is_some()))
+            .collect();
         assert_eq!(sides, [("n".into(), false, true), ("s".into(), true, false), ("z".into(), true, true)]);
         assert!(raw_diff(b":100644").is_err());
     }

@@ -148,9 +148,10 @@ impl Private {
 
     /// Whether [`Private::add_config`] has named remotes already.
     pub(super) fn has_remotes(&self) -> bool {
-        read_small(&self.path().join("config")).ok().flatten().is_some_and(|text| {
-            text.windows(7).any(|window| window == b"[remote")
-        })
+        read_small(&self.path().join("config"))
+            .ok()
+            .flatten()
+            .is_some_and(|text| text.windows(7).any(|window| window == b"[remote"))
     }
 
     /// Adds lines to the configuration.

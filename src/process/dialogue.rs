@@ -25,11 +25,8 @@ impl Command {
     pub fn dialogue(&self) -> Result<Dialogue> {
         let (theirs, input) = std::io::pipe().map_err(|error| self.could_not_start(error))?;
         let expression = cmd(self.program.as_path().to_executable(), &self.args).stdin_file(theirs);
-        let output = self
-            .surroundings(expression)
-            .stderr_null()
-            .reader()
-            .map_err(|error| self.could_not_start(error))?;
+        let output =
+            self.surroundings(expression).stderr_null().reader().map_err(|error| self.could_not_start(error))?;
         Ok(Dialogue { input, output: BufReader::with_capacity(64 * 1024, output) })
     }
 }

@@ -8,7 +8,9 @@ mod working_tree;
 
 use std::collections::BTreeMap;
 
-use hephy::change::{Dependency, ImageChange, ImageInputs, Keyed, Keys, Located, RepoPath, Side, SideImage, State, Tree, compare};
+use hephy::change::{
+    Dependency, ImageChange, ImageInputs, Keyed, Keys, Located, RepoPath, Side, SideImage, State, Tree, compare,
+};
 use hephy::ci::BaseSpec;
 use hephy::config::{BackendName, ContextFrom, ImageConfig, Source};
 use hephy::git::{Base, Content, Loaded, Objects, Repository, Request};

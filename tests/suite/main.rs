@@ -1,6 +1,4 @@
 //! The integration suite: one module a stage, real parts only.
-// Helpers of tests may panic as tests do.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod build;
 mod change;

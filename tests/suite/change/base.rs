@@ -138,7 +138,10 @@ fn a_previous_commit_that_is_gone_for_good_builds_everything_and_says_so() {
     let clone = repo.clone_with(&[]);
     let (base, letters) = based_on(&clone, &previous(&"1".repeat(40)));
     let reason = reason(&base);
-    assert!(reason.starts_with("the previous commit of the push (1111111111) is gone and cannot be fetched: "), "{reason}");
+    assert!(
+        reason.starts_with("the previous commit of the push (1111111111) is gone and cannot be fetched: "),
+        "{reason}"
+    );
     assert_eq!(letters, ["B a", "B b"]);
     // The same without any remote.
     let (base, letters) = based_on(&repo, &previous(&"1".repeat(40)));

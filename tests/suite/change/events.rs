@@ -146,7 +146,9 @@ fn a_base_that_is_no_commit_id_is_refused() {
             let error = ci::context(&env, None, &Overrides::default()).unwrap_err();
             assert!(error.message().starts_with(&format!("{variable} is no commit id: ")), "{error}");
         }
-        for (name, old) in [("github-push", "baadf00d"), ("github-merge-group", "baadf00d"), ("github-pull-request", "7a26e7")] {
+        for (name, old) in
+            [("github-push", "baadf00d"), ("github-merge-group", "baadf00d"), ("github-pull-request", "7a26e7")]
+        {
             let (env, event) = read(name);
             let mut event: serde_json::Value = serde_json::from_slice(&event.unwrap()).unwrap();
             replace(&mut event, old, wrong);

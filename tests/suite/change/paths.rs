@@ -57,7 +57,9 @@ fn a_mode_is_part_of_a_file() {
     repo.executable("b/run").commit("mode");
     assert_eq!(between(&repo, &base), ["C b"]);
     let changes = changes_between(&repo, &base);
-    let Some(State::Changed(differences)) = changes.iter().find(|change| change.dir == "b".into()).map(|change| &change.state) else {
+    let Some(State::Changed(differences)) =
+        changes.iter().find(|change| change.dir == "b".into()).map(|change| &change.state)
+    else {
         panic!("{changes:?}")
     };
     let Some(Difference::Files(files)) = differences.first() else { panic!("{differences:?}") };
@@ -88,9 +90,8 @@ fn an_image_in_the_repositorys_root_has_every_file() {
 
 #[test]
 fn names_are_exact_and_never_interpreted() {
-    let names: [&[u8]; 9] = [
-        b"a b", b"a\nb", b"q\"uote", b"-dash", b"--upload-pack=x", b"\xff\xfe", b":(glob)**", b"tab\there", b"*",
-    ];
+    let names: [&[u8]; 9] =
+        [b"a b", b"a\nb", b"q\"uote", b"-dash", b"--upload-pack=x", b"\xff\xfe", b":(glob)**", b"tab\there", b"*"];
     for name in names {
         let repo = Repo::new();
         for dir in [name, b"plain"] {

@@ -59,7 +59,11 @@ fn a_new_image_directory_needs_no_commit() {
 fn the_key_of_what_is_not_yet_committed_is_the_key_of_the_commit() {
     for repo in [two(), Repo::sha256()] {
         repo.image("a").commit("base");
-        repo.write("a/file", "2").write("a/empty", "").symlink("file", "a/link").write("a/run", "x").executable("a/run");
+        repo.write("a/file", "2")
+            .write("a/empty", "")
+            .symlink("file", "a/link")
+            .write("a/run", "x")
+            .executable("a/run");
         let repository = Repository::open(repo.path()).unwrap();
         let spec = BaseSpec::Nothing("test".into());
         let request = Request { head: None, base: &spec, commits_only: false, exclude: &[] };

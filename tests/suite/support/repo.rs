@@ -77,7 +77,11 @@ impl Repo {
 
     pub(crate) fn remove(&self, path: &str) -> &Self {
         let path = self.path.join(path);
-        if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).unwrap()
+        } else {
+            std::fs::remove_file(path).unwrap()
+        }
         self
     }
 

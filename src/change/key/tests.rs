@@ -1,0 +1,160 @@
+use super::*;
+use crate::change::tree::tests::tree;
+use crate::config::{BuildArg, ContextFrom};
+
+fn config() -> ImageConfig {
+    ImageConfig {
+        source: Source::Local { from: ContextFrom::Directory },
+        dockerfile_path: "Dockerfile".into(),
+        context_path: ".".into(),
+        target: None,
+        build_args: vec![],
+        platforms: vec![],
+        additional_tags: vec![],
+        build_backend: None,
+        ko_config: None,
+        manual_images: None,
+        depends_on: vec![],
+        watch: vec![],
+        ignore: vec![],
+        tag_template: None,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        keep_git: false,
+        submodules: false,
+        timeout: None,
+        retries: None,
+    }
+}
+
+fn key(files: &[(&str, &str)], config: &ImageConfig) -> InputKey {
+    key_with(files, config, None, &[])
+}
+
+fn key_with(
+    files: &[(&str, &str)],
+    config: &ImageConfig,
+    upstream_commit: Option<&str>,
+    dependencies: &[Dependency],
+) -> InputKey {
+    let tree = tree(files);
+    let located = Located::find(&tree, &RepoPath::from("a"), config, true, &mut |_| None);
+    let inputs = ImageInputs { config, backend: BackendName::Kaniko, located: located.as_ref(), upstream_commit };
+    Keys::new(&tree).key_of(&inputs, dependencies).unwrap().key
+}
+
+const FILES: [(&str, &str); 3] = [("a/Dockerfile", "1"), ("a/x", "1"), ("b/y", "1")];
+
+/// The hashed form is a contract: when this fails, every image of every user is built once. Change
+/// [`VERSION`] with it.
+#[test]
+fn the_form_is_stable() {
+    let tree = tree(&FILES);
+    let context = Keys::new(&tree).context_digest(&RepoPath::from("a"), &[], &Globs::default());
+    let source = SourceInput::Local { files: hex(&context) };
+    let json = serde_json::json!({"z": [1, "x", null, true], "a": {}});
+    let dependency = Dependency { name: "x".into(), key: InputKey("0".repeat(64)) };
+    let fields = BTreeMap::from([("field".to_owned(), json)]);
+    let key = combine(&source, &fields, BackendName::Kaniko, &[dependency]);
+    assert_eq!(key.as_str(), "db6720de917efa6d4f529e407cfe0511992bad26253ba9227e516baf04fb7c77");
+}
+
+#[test]
+fn what_reaches_the_build_changes_the_key() {
+    let one = key(&FILES, &config());
+    let files: [&[(&str, &str)]; 5] = [
+        &[("a/Dockerfile", "2"), ("a/x", "1")],
+        &[("a/Dockerfile", "1"), ("a/x", "2")],
+        &[("a/Dockerfile", "1"), ("a/x", "!1")],
+        &[("a/Dockerfile", "1"), ("a/x2", "1")],
+        &[("a/Dockerfile", "1")],
+    ];
+    for files in files {
+        assert_ne!(key(files, &config()), one, "{files:?}");
+    }
+    let arg = |name: &str, value: &str| BuildArg { name: name.into(), value: value.into() };
+    let configs = [
+        ImageConfig { target: Some("x".into()), ..config() },
+        ImageConfig { build_args: vec![arg("A", "BC")], ..config() },
+        ImageConfig { build_args: vec![arg("AB", "C")], ..config() },
+        ImageConfig { build_args: vec![arg("A", "B"), arg("C", "")], ..config() },
+        ImageConfig { labels: BTreeMap::from([("a".into(), "b".into())]), ..config() },
+        ImageConfig { annotations: BTreeMap::from([("a".into(), "b".into())]), ..config() },
+    ];
+    let mut keys: Vec<InputKey> = configs.iter().map(|config| key(&FILES, config)).collect();
+    keys.push(one);
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), configs.len() + 1, "no two are alike");
+}
+
+#[test]
+fn what_does_not_reach_the_build_does_not() {
+    let one = key(&FILES, &config());
+    assert_eq!(key(&[("a/Dockerfile", "1"), ("a/x", "1"), ("b/y", "2"), ("a/README.md", "1")], &config()), one);
+    let tags = ImageConfig { additional_tags: vec!["x".into()], tag_template: Some("y".into()), ..config() };
+    assert_eq!(key(&FILES, &tags), one);
+    let ignoring = ImageConfig { ignore: vec!["a/z".into()], ..config() };
+    assert_eq!(key(&[("a/Dockerfile", "1"), ("a/x", "1"), ("a/z", "1")], &ignoring), one);
+}
+
+#[test]
+fn an_ignored_dockerfile_counts_all_the_same() {
+    let ignoring = ImageConfig { ignore: vec!["**".into()], ..config() };
+    assert_ne!(key(&FILES, &ignoring), key(&[("a/Dockerfile", "2")], &ignoring));
+    assert_eq!(key(&FILES, &ignoring), key(&[("a/Dockerfile", "1"), ("a/x", "9")], &ignoring));
+}
+
+#[test]
+fn a_remote_source_is_its_commit_or_else_what_is_written() {
+    let source =
+        |reference: &str| Source::Remote { repository: "https://example.org/x".into(), reference: reference.into() };
+    let (main, next) =
+        (ImageConfig { source: source("main"), ..config() }, ImageConfig { source: source("next"), ..config() });
+    let (one, two) = ("1".repeat(40), "2".repeat(40));
+    let key = |config, commit| key_with(&FILES, config, commit, &[]);
+    assert_eq!(key(&main, Some(&one)), key(&next, Some(&one)));
+    assert_ne!(key(&main, Some(&one)), key(&main, Some(&two)));
+    assert_ne!(key(&main, None), key(&next, None));
+    assert_eq!(key_with(&[("a/x", "2")], &main, None, &[]), key(&main, None), "files here are not its source");
+}
+
+#[test]
+fn dependencies_count_by_name_and_key_in_any_order() {
+    let dependency =
+        |name: &str, of: &str| Dependency { name: name.into(), key: key(&[("a/Dockerfile", of)], &config()) };
+    let with = |dependencies: &[Dependency]| key_with(&FILES, &config(), None, dependencies);
+    let (x, y) = (dependency("x", "1"), dependency("y", "2"));
+    assert_eq!(with(&[x.clone(), y.clone()]), with(&[y.clone(), x.clone(), x.clone()]));
+    assert_ne!(with(std::slice::from_ref(&x)), with(&[]));
+    assert_ne!(with(&[x]), with(&[dependency("x", "2")]));
+}
+
+#[test]
+fn ten_thousand_images_of_the_whole_repository_share_one_walk() {
+    let files: Vec<String> = (0..10_000).map(|number| format!("a{number}/Dockerfile")).collect();
+    let pairs: Vec<(&str, &str)> = files.iter().map(|file| (file.as_str(), "1")).collect();
+    let tree = tree(&pairs);
+    let keys = Keys::new(&tree);
+    let config = ImageConfig { source: Source::Local { from: ContextFrom::Repository }, ..config() };
+    for file in &files {
+        let config = ImageConfig { dockerfile_path: file.clone(), ..config.clone() };
+        let located = Located::find(&tree, &RepoPath::from("x"), &config, true, &mut |_| None);
+        let inputs = ImageInputs {
+            config: &config,
+            backend: BackendName::Kaniko,
+            located: located.as_ref(),
+            upstream_commit: None,
+        };
+        keys.key_of(&inputs, &[]).unwrap();
+    }
+    assert_eq!(keys.files.borrow().len(), 1);
+}
+
+#[test]
+fn only_keys_are_keys() {
+    assert!(InputKey::parse(&"a".repeat(64)).is_some());
+    for wrong in ["", &"A".repeat(64), &"a".repeat(63), &"g".repeat(64)] {
+        assert!(InputKey::parse(wrong).is_none());
+    }
+}
