@@ -43,9 +43,9 @@ impl Drop for Registry {
 
 /// A tool of `hack/install`, or of the `PATH`.
 pub(crate) fn tool(name: &str) -> PathBuf {
-    let home = std::env::var_os("HEPHY_TOOLS").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/hephy/tools/current"))
-    });
+    let home = std::env::var_os("HEPHY_TOOLS")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/hephy/tools/current")));
     let installed = home.map(|dir| dir.join("bin").join(name)).filter(|path| path.is_file());
     let found = installed.or_else(|| {
         let path = std::env::var_os("PATH").unwrap_or_default();
