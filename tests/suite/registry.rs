@@ -268,6 +268,18 @@ fn a_prefix_takes_no_more_than_its_budget() {
 }
 
 #[test]
+fn a_prefix_whose_connection_breaks_is_read_again() {
+    let (_registry, proxy, to) = behind(first(1, "GET", "/blobs/", || Action::Truncate));
+    block_on(async {
+        let client = client();
+        let digest = client.upload_blob(&to, b"a layer of some length").await.unwrap();
+        assert_eq!(client.blob_prefix(&to, &digest, 7).await.unwrap().unwrap(), b"a layer");
+    });
+    // The prefix of seven bytes is cut to three, so the budget was not reached.
+    assert_eq!(proxy.count("GET", "/blobs/"), 2);
+}
+
+#[test]
 fn images_are_copied_by_mount_inside_a_registry_and_by_stream_between_two() {
     let (one, other) = (Registry::start(), Registry::of(Kind::Three));
     let near = Proxy::start(one.address, |_| Action::Forward);
@@ -512,15 +524,69 @@ fn redirects_end_and_a_write_is_not_sent_on_to_another_host() {
     assert_eq!(proxy.count("GET", "/manifests/"), 6);
 }
 
+/// A registry at an address that is this machine but not loopback.
+fn not_loopback(registry: &Registry) -> Repository {
+    Repository::parse(&format!("0.0.0.0:{}/acme", registry.address.port())).unwrap()
+}
+
 #[test]
-fn a_host_that_is_not_loopback_is_never_spoken_to_without_tls() {
-    // 127.0.0.1 under a name that is not known to be loopback: TLS is tried, and what answers is no TLS.
+fn a_host_that_is_not_loopback_is_spoken_to_without_tls_only_when_it_is_named() {
     let registry = Registry::start();
-    let name = format!("127.0.0.1.nip.invalid:{}", registry.address.port());
-    let to = Repository::parse(&format!("{name}/acme")).unwrap();
-    let error = block_on(async { client().ping(&to).await.unwrap_err() });
-    assert_eq!(error.kind(), ErrorKind::RegistryError);
-    assert!(error.causes()[0].contains("GET https://"), "{:?}", error.causes());
+    let to = not_loopback(&registry);
+    block_on(async {
+        let error = client().ping(&to).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RegistryError);
+        assert_eq!(error.message(), "no secure connection to 0.0.0.0 for the greeting (is this a registry?)");
+        assert!(error.hint_text().unwrap().contains("HEPHY_INSECURE_REGISTRIES=0.0.0.0"), "{:?}", error.hint_text());
+        let named = Settings { insecure: vec!["0.0.0.0".into()], ..settings() };
+        Client::new(named).ping(&to).await.unwrap();
+        Client::new(Settings { insecure_all: true, ..settings() }).ping(&to).await.unwrap();
+    });
+}
+
+#[test]
+fn tls_trusts_what_ssl_cert_file_names_and_nothing_unknown() {
+    let dir = tempfile::tempdir().unwrap();
+    let openssl = |args: &str| {
+        let done = std::process::Command::new("openssl").args(args.split(' ')).current_dir(dir.path()).output();
+        let done = done.unwrap_or_else(|error| panic!("openssl: {error}; apt-get install openssl"));
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca"));
+    openssl(&format!("req {key} -keyout tls.key -out tls.csr -subj /CN=registry"));
+    std::fs::write(dir.path().join("ext"), "subjectAltName=IP:0.0.0.0\nbasicConstraints=CA:FALSE\n").unwrap();
+    openssl("x509 -req -in tls.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out tls.pem -days 1 -extfile ext");
+    let registry = Registry::with_tls(&dir.path().join("tls.pem"), &dir.path().join("tls.key"));
+    let to = not_loopback(&registry).to_string();
+    let ca = dir.path().join("ca.pem");
+    let run = |trusted: &str, file: &str| {
+        let env = [("TEST_REGISTRY", to.as_str()), ("TEST_TRUSTED", trusted), ("SSL_CERT_FILE", file)];
+        child("registry::tls_in_a_process_of_its_own", &env);
+    };
+    run("yes", ca.to_str().unwrap());
+    // No roots at all: the list in the binary takes their place, and does not know this authority.
+    run("no", "/nonexistent");
+}
+
+#[test]
+#[ignore = "run by tls_trusts_what_ssl_cert_file_names_and_nothing_unknown"]
+fn tls_in_a_process_of_its_own() {
+    let Ok(to) = std::env::var("TEST_REGISTRY") else { return };
+    let to = Repository::parse(&to).unwrap();
+    let retries = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&retries);
+    let client = Client::with_retries(settings(), move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let answer = block_on(async { client.head_manifest(&to, By::Tag(&tag("x"))).await });
+    if std::env::var("TEST_TRUSTED").unwrap() == "yes" {
+        assert_eq!(answer.unwrap(), None);
+    } else {
+        let error = answer.unwrap_err();
+        assert!(error.hint_text().unwrap().starts_with("SSL_CERT_FILE"), "{error:?}");
+        assert_eq!(retries.load(Ordering::SeqCst), 0, "a certificate does not get better by asking again");
+    }
 }
 
 fn docker_config(content: &str) -> (tempfile::TempDir, Settings) {
