@@ -30,13 +30,14 @@ pub fn publishable(
     // Dependencies lie in lower waves, so whatever an image is built on is decided before it.
     order.sort_by_key(|image| image.wave);
     for image in order {
-        let verdict = one(image, available, &decided, partial);
+        let verdict = one(plan, image, available, &decided, partial);
         decided.insert(image.name.clone(), verdict);
     }
     decided
 }
 
 fn one(
+    plan: &Plan,
     image: &PlannedImage,
     available: &BTreeMap<ImageName, BTreeSet<Platform>>,
     decided: &BTreeMap<ImageName, Result<Vec<Platform>, Held>>,
@@ -55,12 +56,10 @@ fn one(
             None => {}
             Some(Err(_)) => return held(),
             Some(Ok(theirs)) => {
-                // A platform that the dependency does not have here was published before, or prepare had failed.
-                let wanted_there = |platform: &Platform| {
-                    available.get(&dependency.name).is_some_and(|have| !have.contains(platform))
-                        && !theirs.contains(platform)
-                };
-                platforms.retain(|platform| !wanted_there(platform));
+                // A platform that the dependency was not to be built for in this run was published before.
+                let built_here =
+                    plan.image(dependency.name.as_str()).map(|it| it.platforms.as_slice()).unwrap_or_default();
+                platforms.retain(|platform| theirs.contains(platform) || !built_here.contains(platform));
             }
         }
         if platforms.is_empty() {

@@ -1,1 +1,233 @@
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Value, json};
+
+use super::*;
+use crate::oci::{ImageName, Tag};
+
+const KEY: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+fn image(name: &str, platforms: &[&str], on: &[&str], wave: u32) -> Value {
+    let dependencies: Vec<_> = on.iter().map(|it| json!({"name": it, "via": "depends_on", "from": "plan"})).collect();
+    json!({
+        "name": name, "dir": name, "input_key": KEY, "reasons": [], "source": {"mode": "local", "root": name},
+        "backend": "kaniko", "dockerfile": "Dockerfile", "context": ".", "target": null, "platforms": platforms,
+        "targets": [], "tags": ["x-1", "x-latest"], "arch_tags": {}, "build_args": [], "labels": {},
+        "annotations": {"a": "b", "dev.hephy.input-key": "forged", "org.opencontainers.image.revision": "forged",
+                        "org.opencontainers.image.version": "1.2.3"},
+        "bases": [], "dependencies": dependencies, "wave": wave, "ko": null, "manual_images": null,
+        "timeout_seconds": null, "retries": null,
+    })
+}
+
+fn plan(images: &[Value]) -> Plan {
+    serde_json::from_value(json!({
+        "version": 1, "id": "bld_x", "mode": "publish",
+        "source": {"repository": "r", "commit": "c", "commit_time": "2025-10-15T08:00:00Z", "ref": "main",
+                   "base": null, "event": "push"},
+        "date": "20251015", "registry": null, "layout": "single", "comparison": "range", "images": images,
+        "unchanged": [], "removed": [], "warnings": [],
+    }))
+    .unwrap()
+}
+
+fn platform(text: &str) -> Platform {
+    Platform::parse(text).unwrap()
+}
+
+fn child(text: &str, seed: &str) -> Child {
+    let (platform, digest) = (platform(text), Digest::of(seed.as_bytes()));
+    Child {
+        entry: entry_for(&platform, "application/vnd.oci.image.manifest.v1+json", &digest, 7),
+        platform,
+        digest,
+        annotations: BTreeMap::new(),
+        attestations: Vec::new(),
+    }
+}
+
+#[test]
+fn the_same_children_in_any_order_give_the_same_bytes_in_the_plans_order() {
+    let plan = plan(&[image("x", &["linux/arm64", "linux/amd64"], &[], 0)]);
+    let wanted = &plan.images[0].platforms;
+    let (arm, amd) = (child("linux/arm64", "a"), child("linux/amd64", "b"));
+    let one = assemble(&plan, &plan.images[0], wanted, &[arm.clone(), amd.clone()]).unwrap();
+    let other = assemble(&plan, &plan.images[0], wanted, &[amd, arm]).unwrap();
+    assert_eq!(one, other);
+    let index: Value = serde_json::from_slice(&one.bytes).unwrap();
+    assert_eq!(index["manifests"][0]["platform"]["architecture"], "arm64");
+}
+
+#[test]
+fn the_configuration_cannot_set_what_hephy_decides_by() {
+    let plan = plan(&[image("x", &["linux/amd64"], &[], 0)]);
+    let annotations = of_image(&plan, &plan.images[0]);
+    assert_eq!(annotations[INPUT_KEY], KEY);
+    assert_eq!(annotations["org.opencontainers.image.revision"], "c");
+    assert_eq!(annotations["org.opencontainers.image.version"], "1.2.3");
+    assert_eq!(annotations["a"], "b");
+    assert_eq!(annotations[TAGS], r#"["x-latest"]"#);
+}
+
+#[test]
+fn an_index_whose_children_disagree_is_never_made() {
+    let plan = plan(&[image("x", &["linux/amd64", "linux/arm64"], &[], 0)]);
+    let both = plan.images[0].platforms.clone();
+    let (amd, arm) = (child("linux/amd64", "a"), child("linux/arm64", "b"));
+    let mut foreign = arm.clone();
+    foreign.annotations.insert(IMAGE.into(), "y".into());
+    let mut stale = arm.clone();
+    stale.annotations.insert(INPUT_KEY.into(), "0".into());
+    for (wanted, children, words) in [
+        (&both[..], vec![amd.clone()], "linux/arm64 lacks"),
+        (&both[..], vec![amd.clone(), amd.clone(), arm.clone()], "linux/amd64 comes twice"),
+        (&both[..], vec![amd.clone(), child("linux/arm64", "a")], "are the same manifest"),
+        (&both[..1], vec![amd.clone(), arm.clone()], "linux/arm64 was not asked for"),
+        (&both[..], vec![amd.clone(), foreign], "dev.hephy.image=y"),
+        (&both[..], vec![amd.clone(), stale], "dev.hephy.input-key=0"),
+        (&both[..0], vec![], "empty"),
+    ] {
+        let error = assemble(&plan, &plan.images[0], wanted, &children).unwrap_err();
+        assert!(error.message().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_configuration_says_its_platform() {
+    let config =
+        |os: &str, arch: &str, variant: Value| json!({"os": os, "architecture": arch, "variant": variant}).to_string();
+    for (wanted, os, arch, variant, fits) in [
+        ("linux/amd64", "linux", "amd64", Value::Null, true),
+        ("linux/amd64", "linux", "arm64", Value::Null, false),
+        ("linux/amd64", "windows", "amd64", Value::Null, false),
+        ("linux/amd64", "linux", "amd64", json!("v3"), false),
+        ("linux/arm64", "linux", "arm64", json!("v8"), true),
+        ("linux/arm64", "linux", "arm64", json!(""), true),
+        ("linux/arm/v7", "linux", "arm", json!("v7"), true),
+        ("linux/arm/v7", "linux", "arm", json!("v6"), false),
+        ("linux/arm/v7", "linux", "arm", Value::Null, true),
+        ("linux/amd64", "linux", "x86_64", Value::Null, false),
+    ] {
+        let checked = check_config(config(os, arch, variant.clone()).as_bytes(), &platform(wanted));
+        assert_eq!(checked.is_ok(), fits, "{wanted} {os}/{arch} {variant}");
+    }
+    assert!(check_config(b"{}", &platform("linux/amd64")).is_err());
+    let hostile = config("linux", "arm64\u{1b}[2J", Value::Null);
+    assert!(!check_config(hostile.as_bytes(), &platform("linux/amd64")).unwrap_err().message().contains('\u{1b}'));
+}
+
+#[test]
+fn exactly_one_child_of_a_builders_index_fits() {
+    let entry = |arch: &str, variant: Value, seed: &str| {
+        json!({"mediaType": "m", "size": 1, "digest": Digest::of(seed.as_bytes()),
+               "platform": {"os": "linux", "architecture": arch, "variant": variant}})
+    };
+    let index = |entries: Value| serde_json::from_value(json!({"schemaVersion": 2, "manifests": entries})).unwrap();
+    let one = index(json!([entry("amd64", Value::Null, "a"), entry("arm64", json!("v8"), "b")]));
+    assert_eq!(pick(&one, &platform("linux/arm64")).unwrap().digest, Digest::of(b"b"));
+    let error = pick(&one, &platform("linux/s390x")).unwrap_err();
+    assert_eq!(error.causes(), ["it has linux/amd64, linux/arm64/v8"]);
+    let twice = index(json!([entry("arm64", Value::Null, "a"), entry("arm64", json!("v8"), "b")]));
+    assert!(pick(&twice, &platform("linux/arm64")).unwrap_err().message().contains("2 images"));
+}
+
+fn names(held: &BTreeMap<ImageName, Result<Vec<Platform>, Held>>) -> Vec<String> {
+    held.iter()
+        .map(|(name, verdict)| match verdict {
+            Ok(platforms) => format!("{name} {}", platforms.iter().map(Platform::arch).collect::<Vec<_>>().join("+")),
+            Err(Held::Own(_)) => format!("{name} own"),
+            Err(Held::BuiltOn(other)) => format!("{name} on {other}"),
+        })
+        .collect()
+}
+
+#[test]
+fn the_scope_of_a_failure_is_the_image_and_those_built_on_it() {
+    let both = ["linux/amd64", "linux/arm64"];
+    let plan = plan(&[
+        image("a", &both, &[], 0),
+        image("b", &both, &["a"], 1),
+        image("c", &both, &["b"], 2),
+        image("d", &["linux/amd64"], &["a"], 1),
+        image("e", &both, &[], 0),
+    ]);
+    let have = |amd_only: &[&str]| -> BTreeMap<ImageName, BTreeSet<Platform>> {
+        let of = |image: &PlannedImage| {
+            let only = amd_only.contains(&image.name.as_str());
+            let keep = |it: &&Platform| !only || it.architecture() == "amd64";
+            (image.name.clone(), image.platforms.iter().filter(keep).cloned().collect())
+        };
+        plan.images.iter().map(of).collect()
+    };
+    let decided = publishable(&plan, &have(&["a"]), false);
+    assert_eq!(names(&decided), ["a own", "b on a", "c on b", "d on a", "e amd64+arm64"]);
+    let decided = publishable(&plan, &have(&["a"]), true);
+    assert_eq!(names(&decided), ["a amd64", "b amd64", "c amd64", "d amd64", "e amd64+arm64"]);
+    let decided = publishable(&plan, &have(&["b"]), false);
+    assert_eq!(names(&decided), ["a amd64+arm64", "b own", "c on b", "d amd64", "e amd64+arm64"]);
+    let mut unknown = have(&[]);
+    unknown.remove("a".parse::<ImageName>().as_ref().unwrap());
+    let decided = publishable(&plan, &unknown, false);
+    assert_eq!(names(&decided)[1], "b amd64+arm64", "nothing is known of a");
+}
+
+fn current(revision: Option<&str>, created: &str, platforms: &[&str]) -> Current {
+    let entries: Vec<_> = platforms.iter().map(|text| child(text, text).entry).collect();
+    let mut annotations = BTreeMap::from([("org.opencontainers.image.created".to_owned(), created.to_owned())]);
+    annotations.extend(revision.map(|it| ("org.opencontainers.image.revision".to_owned(), it.to_owned())));
+    annotations.insert(TAGS.to_owned(), r#"["x-latest"]"#.to_owned());
+    let index = OciImageIndex {
+        schema_version: 2,
+        media_type: None,
+        artifact_type: None,
+        manifests: entries,
+        annotations: Some(annotations),
+    };
+    Current::of(Digest::of(b"theirs"), &index)
+}
+
+#[test]
+fn a_descendant_is_newer_and_without_history_the_later_commit() {
+    let (ours, theirs) = ("a".repeat(40), "b".repeat(40));
+    let at = "2025-10-15T08:00:00Z";
+    let (before, after) = ("2025-10-14T08:00:00Z", "2025-10-16T10:00:00+02:00");
+    for (revision, created, git, newer) in [
+        (Some(theirs.as_str()), before, Some(true), true),
+        (Some(&theirs), after, Some(false), false),
+        (Some(&theirs), after, None, true),
+        (Some(&theirs), before, None, false),
+        (Some(&theirs), "garbage", None, false),
+        (Some(&ours), after, Some(true), false),
+        (Some(&format!("{ours}-dirty")), after, Some(true), false),
+        (None, after, Some(true), false),
+        (Some("--upload-pack=x"), after, Some(true), false),
+        (Some("main"), after, Some(true), false),
+    ] {
+        let said = relation(&current(revision, created, &[]), &ours, at, &|one, other| {
+            assert_eq!((one, other), (ours.as_str(), theirs.as_str()), "git is asked about full ids only");
+            git
+        });
+        assert_eq!(said == Relation::Newer, newer, "{revision:?} {created} {git:?}");
+    }
+}
+
+#[test]
+fn tags_move_forward_and_never_to_fewer_platforms_of_a_partial_index() {
+    let ours = Digest::of(b"ours");
+    let (amd, both) = ([platform("linux/amd64")], [platform("linux/amd64"), platform("linux/arm64")]);
+    let theirs = current(None, "", &["linux/amd64", "linux/arm64"]);
+    let (old, new) = (Relation::NotNewer, Relation::Newer);
+    assert_eq!(decide(None, old, &ours, &amd, true), Decision::Write);
+    assert_eq!(decide(Some(&theirs), old, &Digest::of(b"theirs"), &both, false), Decision::Unchanged);
+    assert_eq!(decide(Some(&theirs), new, &ours, &both, false), Decision::Newer);
+    assert_eq!(decide(Some(&theirs), old, &ours, &amd, true), Decision::FewerPlatforms);
+    assert_eq!(decide(Some(&theirs), old, &ours, &amd, false), Decision::Write, "a platform was taken out on purpose");
+    assert_eq!(decide(Some(&theirs), old, &ours, &both, true), Decision::Write);
+}
+
+#[test]
+fn only_tags_that_the_newer_run_wanted_are_handed_to_it() {
+    let newer = current(None, "", &[]);
+    let (latest, stable) = (Tag::parse("x-latest").unwrap(), Tag::parse("x-stable").unwrap());
+    assert_eq!(repairs(&newer, &[&latest, &stable]), [&latest]);
+}

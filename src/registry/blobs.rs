@@ -27,15 +27,19 @@ impl Blob {
     /// # Errors
     /// When the connection breaks, or the content is not what was asked for.
     pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        self.next().await.map_err(|failed| failed.error)
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Failed> {
         if self.left == 0 {
             return Ok(None);
         }
         let url = self.response.url().clone();
-        let chunk = self.response.chunk().await.map_err(|error| connection(&self.request, &url, error).error)?;
+        let chunk = self.response.chunk().await.map_err(|error| connection(&self.request, &url, error))?;
         let Some(chunk) = chunk else {
             self.left = 0;
             return match self.hasher.take().map(Digest::from_hasher) {
-                Some(digest) if digest != self.wanted => Err(not_the_blob(&self.wanted)),
+                Some(digest) if digest != self.wanted => Err(not_the_blob(&self.wanted).into()),
                 _ => Ok(None),
             };
         };
@@ -136,12 +140,15 @@ impl Client {
         digest: &Digest,
         max_bytes: u64,
     ) -> Result<Option<Vec<u8>>> {
-        let Some(mut blob) = self.blob_stream(repository, digest, max_bytes).await? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        while let Some(chunk) = blob.chunk().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(Some(bytes))
+        let read = async || -> Result<Option<Vec<u8>>, Failed> {
+            let Some(mut blob) = self.blob_stream(repository, digest, max_bytes).await? else { return Ok(None) };
+            let mut bytes = Vec::new();
+            while let Some(chunk) = blob.next().await? {
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(Some(bytes))
+        };
+        self.transport.retrying(read).await
     }
 
     /// Stores a blob, unless the repository has it.

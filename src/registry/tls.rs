@@ -35,13 +35,14 @@ pub(super) enum Refused {
 pub(super) fn refusal(error: &reqwest::Error) -> Option<Refused> {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match error.downcast_ref::<rustls::Error>().or(inner) {
+        match error.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidMessage(_)) => return Some(Refused::NotTls),
             Some(rustls::Error::InvalidCertificate(_)) => return Some(Refused::Certificate),
-            _ => cause = error.source(),
+            _ => {}
         }
+        // An I/O error's `source` passes over the error that it wraps, and one may wrap another.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = wrapped.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source());
     }
     None
 }

@@ -118,8 +118,7 @@ impl Stage {
     fn publish_with(&self, plan: &Plan, results: Results, image: Option<&str>, allow_partial: bool) -> Outcome {
         let registry = self.to.to_string();
         let image = image.map(|name| ImageName::parse(name).unwrap());
-        let options =
-            Options { registry: &registry, image: image.as_ref(), allow_partial, is_ancestor: &is_ancestor };
+        let options = Options { registry: &registry, image: image.as_ref(), allow_partial, is_ancestor: &is_ancestor };
         block_on(async { publish(&self.client, plan, results, &options).await.unwrap() })
     }
 
@@ -164,7 +163,10 @@ fn an_image_gets_one_index_under_all_its_tags_with_its_annotations() {
     assert_eq!(manifest.media_type, "application/vnd.oci.image.index.v1+json");
     let index: Value = serde_json::from_slice(&manifest.bytes).unwrap();
     let platforms: Vec<_> = index["manifests"].as_array().unwrap().iter().map(|it| it["platform"].clone()).collect();
-    assert_eq!(platforms, [json!({"architecture": "amd64", "os": "linux"}), json!({"architecture": "arm64", "os": "linux"})]);
+    assert_eq!(
+        platforms,
+        [json!({"architecture": "amd64", "os": "linux"}), json!({"architecture": "arm64", "os": "linux"})]
+    );
     let base = Digest::of(b"base");
     assert_eq!(
         index["annotations"],
@@ -236,13 +238,15 @@ fn nothing_to_build_and_check_runs_publish_nothing_and_succeed() {
 #[test]
 fn one_platforms_failure_holds_back_that_image_and_those_built_on_it_and_nothing_else() {
     let stage = Stage::start();
-    let images = [planned("curl", &PLATFORMS, &[]), planned("other", &PLATFORMS, &[]), planned("tool", &PLATFORMS, &["curl"])];
+    let images =
+        [planned("curl", &PLATFORMS, &[]), planned("other", &PLATFORMS, &[]), planned("tool", &PLATFORMS, &["curl"])];
     let plan = plan(NEW, &images);
     let mut results = stage.built(&plan, "a");
     fail(&mut results, &plan, "curl", "linux/arm64");
     let outcome = stage.publish(&plan, results);
     assert_eq!(outcome.published.iter().map(|it| it.image.as_str()).collect::<Vec<_>>(), ["other"]);
-    let failed: Vec<_> = outcome.failures.iter().map(|(name, error)| (name.as_str(), error.kind(), error.message())).collect();
+    let failed: Vec<_> =
+        outcome.failures.iter().map(|(name, error)| (name.as_str(), error.kind(), error.message())).collect();
     assert_eq!(
         failed,
         [
@@ -308,8 +312,7 @@ fn image_does_one_image_and_an_unknown_one_is_not_found() {
 
     let registry = stage.to.to_string();
     let name = ImageName::parse("nobody").unwrap();
-    let options =
-        Options { registry: &registry, image: Some(&name), allow_partial: false, is_ancestor: &is_ancestor };
+    let options = Options { registry: &registry, image: Some(&name), allow_partial: false, is_ancestor: &is_ancestor };
     let error = block_on(async { publish(&stage.client, &plan, Results::default(), &options).await.unwrap_err() });
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
@@ -342,8 +345,7 @@ fn without_history_the_later_commit_counts_as_newer() {
     let stage = Stage::start();
     let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
     let registry = stage.to.to_string();
-    let options =
-        Options { registry: &registry, image: None, allow_partial: false, is_ancestor: &|_, _| None };
+    let options = Options { registry: &registry, image: None, allow_partial: false, is_ancestor: &|_, _| None };
     let run = |plan: &Plan, seed: &str| {
         let results = stage.built(plan, seed);
         let outcome = block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() });
@@ -661,4 +663,59 @@ fn a_push_that_the_registry_refuses_holds_back_what_is_built_on_it() {
     let failed: Vec<_> = outcome.failures.iter().map(|(name, error)| (name.as_str(), error.kind())).collect();
     assert_eq!(failed, [("a", ErrorKind::AuthError), ("b", ErrorKind::BuildError)]);
     assert!(stage.tags().is_empty(), "neither tags of a nor of b moved");
+}
+
+/// Prints what `hack/bench` compares: 50 images × 2 platforms × 3 additional tags, against `crane index append` and
+/// `crane tag`, in one run. `BENCH_IMAGES` changes the number of images.
+#[test]
+#[ignore = "a measurement, not a test"]
+fn measure_against_crane() {
+    use std::time::{Duration, Instant};
+    let number: usize = std::env::var("BENCH_IMAGES").map_or(50, |text| text.parse().unwrap());
+    let crane = crate::support::registry::tool("crane");
+    for latency in [0, 20] {
+        let registry = Registry::start();
+        let proxy = Proxy::listen("127.0.0.1:0", registry.address, Duration::from_millis(latency), |_| Action::Forward);
+        let to = repository(proxy.address, "acme");
+        let stage = Stage { client: client(), to, registry, proxy };
+        let images: Vec<Value> = (0..number)
+            .map(|at| {
+                let name = format!("image{at:02}");
+                let mut image = planned(&name, &PLATFORMS, &[]);
+                let tags = ["20251015", "latest", "v1", "v1.2", "head"].map(|tag| format!("{name}-{tag}"));
+                image["tags"] = json!(tags);
+                image
+            })
+            .collect();
+        let plan = plan(NEW, &images);
+        let results = stage.built(&plan, "bench");
+        let started = Instant::now();
+        let outcome = stage.publish(&plan, results);
+        let ours = started.elapsed();
+        let requests = stage.proxy.seen().len();
+        assert_eq!(published(&outcome).len(), number);
+        stage.proxy.clear();
+        let started = Instant::now();
+        for image in &outcome.published {
+            let run = |args: &[&str]| {
+                let done = std::process::Command::new(&crane).args(args).arg("--insecure").output().unwrap();
+                assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            };
+            let (to, name) = (&stage.to, &image.image);
+            let index = format!("{to}:{name}-crane");
+            let children: Vec<String> = image.platforms.values().map(|digest| format!("{to}@{digest}")).collect();
+            run(&["index", "append", "-m", &children[0], "-m", &children[1], "-t", &index]);
+            for tag in ["latest", "v1", "v1.2"] {
+                run(&["tag", &index, &format!("{name}-crane-{tag}")]);
+            }
+        }
+        let theirs = started.elapsed();
+        println!(
+            "{number} images, {latency} ms: hephy {:.3} s with {requests} requests, crane {:.3} s with {} requests: {:.1} ×",
+            ours.as_secs_f64(),
+            theirs.as_secs_f64(),
+            stage.proxy.seen().len(),
+            theirs.as_secs_f64() / ours.as_secs_f64()
+        );
+    }
 }

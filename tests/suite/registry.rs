@@ -26,7 +26,12 @@ fn behind(rule: impl Fn(&Seen) -> Action + Send + Sync + 'static) -> (Registry, 
 }
 
 /// A rule that makes the first `times` requests of this kind go wrong.
-fn first(times: usize, method: &'static str, part: &'static str, action: impl Fn() -> Action + Send + Sync) -> impl Fn(&Seen) -> Action + Send + Sync {
+fn first(
+    times: usize,
+    method: &'static str,
+    part: &'static str,
+    action: impl Fn() -> Action + Send + Sync,
+) -> impl Fn(&Seen) -> Action + Send + Sync {
     let count = AtomicUsize::new(0);
     move |seen| match seen.is(method, part) && count.fetch_add(1, Ordering::SeqCst) < times {
         true => action(),
@@ -109,7 +114,9 @@ fn a_500_always_is_a_registry_error_after_the_retries() {
     assert_eq!(error.kind(), ErrorKind::RegistryError);
     assert_eq!(proxy.count("GET", "/manifests/"), 1 + 3);
     let causes = error.causes();
-    assert!(causes[0].starts_with("GET http://127.0.0.1") && causes[0].ends_with("/v2/acme/manifests/one answered 500"));
+    assert!(
+        causes[0].starts_with("GET http://127.0.0.1") && causes[0].ends_with("/v2/acme/manifests/one answered 500")
+    );
     assert_eq!(causes[1], "the registry says: UNKNOWN: disk\\u{1b}[31m on fire");
     assert!(error.hint_text().is_some());
 }
@@ -134,7 +141,9 @@ fn other_4xx_are_never_retried() {
 #[test]
 fn retry_after_is_honoured_and_capped() {
     let too_many = |seconds: &'static str| {
-        first(1, "HEAD", "/manifests/", move || Action::Answer(429, vec![("Retry-After".into(), seconds.into())], Vec::new()))
+        first(1, "HEAD", "/manifests/", move || {
+            Action::Answer(429, vec![("Retry-After".into(), seconds.into())], Vec::new())
+        })
     };
     let (_registry, _proxy, to) = behind(too_many("1"));
     let started = Instant::now();
@@ -220,7 +229,10 @@ fn tag_lists_have_pages_and_an_absent_repository_has_no_tags() {
         let manifest = image(&client, &to, &Platform::linux_amd64(), "x").await;
         let names: Vec<String> = (0..1005).map(|number| format!("t{number:04}")).collect();
         for chunk in names.chunks(50) {
-            join_all(chunk.iter().map(async |name| client.put_manifest(&to, By::Tag(&tag(name)), &manifest).await.unwrap())).await;
+            join_all(
+                chunk.iter().map(async |name| client.put_manifest(&to, By::Tag(&tag(name)), &manifest).await.unwrap()),
+            )
+            .await;
         }
         proxy.clear();
         assert_eq!(client.tags(&to).await.unwrap(), names);
@@ -250,8 +262,21 @@ fn a_prefix_takes_no_more_than_its_budget() {
         Some(_) => Action::Answer(200, Vec::new(), vec![7; 100_000]),
         None => Action::Forward,
     });
-    let read = block_on(async { client().blob_prefix(&repository(proxy.address, "acme"), &Digest::of(b"x"), 10).await });
+    let read =
+        block_on(async { client().blob_prefix(&repository(proxy.address, "acme"), &Digest::of(b"x"), 10).await });
     assert_eq!(read.unwrap().unwrap(), [7; 10]);
+}
+
+#[test]
+fn a_prefix_whose_connection_breaks_is_read_again() {
+    let (_registry, proxy, to) = behind(first(1, "GET", "/blobs/", || Action::Truncate));
+    block_on(async {
+        let client = client();
+        let digest = client.upload_blob(&to, b"a layer of some length").await.unwrap();
+        assert_eq!(client.blob_prefix(&to, &digest, 7).await.unwrap().unwrap(), b"a layer");
+    });
+    // The prefix of seven bytes is cut to three, so the budget was not reached.
+    assert_eq!(proxy.count("GET", "/blobs/"), 2);
 }
 
 #[test]
@@ -317,7 +342,11 @@ fn basic_authentication_with_the_right_a_wrong_and_no_credential() {
         let error = wrong.manifest(&to, By::Tag(&tag("one"))).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AuthError);
         assert!(error.hint_text().unwrap().starts_with("the credentials came from HEPHY_REGISTRY_USERNAME/_PASSWORD"));
-        assert!(error.causes().iter().any(|cause| cause.contains("the registry says: UNAUTHORIZED")), "{:?}", error.causes());
+        assert!(
+            error.causes().iter().any(|cause| cause.contains("the registry says: UNAUTHORIZED")),
+            "{:?}",
+            error.causes()
+        );
         let error = client().ping(&to).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AuthError);
         assert!(error.hint_text().unwrap().starts_with("no credentials for 127.0.0.1"), "{:?}", error.hint_text());
@@ -372,7 +401,11 @@ fn fifty_requests_that_start_together_ask_for_one_token() {
     assert_eq!(proxy.seen().iter().filter(|seen| seen.path == "/v2/").count(), 1);
     assert_eq!(proxy.seen().len(), 52);
     let token = proxy.seen().into_iter().find(|seen| seen.path.starts_with("/token")).unwrap();
-    assert!(token.path.contains("service=acme") && token.path.contains("scope=repository%3Aacme%3Apull&"), "{}", token.path);
+    assert!(
+        token.path.contains("service=acme") && token.path.contains("scope=repository%3Aacme%3Apull&"),
+        "{}",
+        token.path
+    );
 }
 
 #[test]
@@ -491,15 +524,69 @@ fn redirects_end_and_a_write_is_not_sent_on_to_another_host() {
     assert_eq!(proxy.count("GET", "/manifests/"), 6);
 }
 
+/// A registry at an address that is this machine but not loopback.
+fn not_loopback(registry: &Registry) -> Repository {
+    Repository::parse(&format!("0.0.0.0:{}/acme", registry.address.port())).unwrap()
+}
+
 #[test]
-fn a_host_that_is_not_loopback_is_never_spoken_to_without_tls() {
-    // 127.0.0.1 under a name that is not known to be loopback: TLS is tried, and what answers is no TLS.
+fn a_host_that_is_not_loopback_is_spoken_to_without_tls_only_when_it_is_named() {
     let registry = Registry::start();
-    let name = format!("127.0.0.1.nip.invalid:{}", registry.address.port());
-    let to = Repository::parse(&format!("{name}/acme")).unwrap();
-    let error = block_on(async { client().ping(&to).await.unwrap_err() });
-    assert_eq!(error.kind(), ErrorKind::RegistryError);
-    assert!(error.causes()[0].contains("GET https://"), "{:?}", error.causes());
+    let to = not_loopback(&registry);
+    block_on(async {
+        let error = client().ping(&to).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RegistryError);
+        assert_eq!(error.message(), "no secure connection to 0.0.0.0 for the greeting (is this a registry?)");
+        assert!(error.hint_text().unwrap().contains("HEPHY_INSECURE_REGISTRIES=0.0.0.0"), "{:?}", error.hint_text());
+        let named = Settings { insecure: vec!["0.0.0.0".into()], ..settings() };
+        Client::new(named).ping(&to).await.unwrap();
+        Client::new(Settings { insecure_all: true, ..settings() }).ping(&to).await.unwrap();
+    });
+}
+
+#[test]
+fn tls_trusts_what_ssl_cert_file_names_and_nothing_unknown() {
+    let dir = tempfile::tempdir().unwrap();
+    let openssl = |args: &str| {
+        let done = std::process::Command::new("openssl").args(args.split(' ')).current_dir(dir.path()).output();
+        let done = done.unwrap_or_else(|error| panic!("openssl: {error}; apt-get install openssl"));
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca"));
+    openssl(&format!("req {key} -keyout tls.key -out tls.csr -subj /CN=registry"));
+    std::fs::write(dir.path().join("ext"), "subjectAltName=IP:0.0.0.0\nbasicConstraints=CA:FALSE\n").unwrap();
+    openssl("x509 -req -in tls.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out tls.pem -days 1 -extfile ext");
+    let registry = Registry::with_tls(&dir.path().join("tls.pem"), &dir.path().join("tls.key"));
+    let to = not_loopback(&registry).to_string();
+    let ca = dir.path().join("ca.pem");
+    let run = |trusted: &str, file: &str| {
+        let env = [("TEST_REGISTRY", to.as_str()), ("TEST_TRUSTED", trusted), ("SSL_CERT_FILE", file)];
+        child("registry::tls_in_a_process_of_its_own", &env);
+    };
+    run("yes", ca.to_str().unwrap());
+    // No roots at all: the list in the binary takes their place, and does not know this authority.
+    run("no", "/nonexistent");
+}
+
+#[test]
+#[ignore = "run by tls_trusts_what_ssl_cert_file_names_and_nothing_unknown"]
+fn tls_in_a_process_of_its_own() {
+    let Ok(to) = std::env::var("TEST_REGISTRY") else { return };
+    let to = Repository::parse(&to).unwrap();
+    let retries = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&retries);
+    let client = Client::with_retries(settings(), move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let answer = block_on(async { client.head_manifest(&to, By::Tag(&tag("x"))).await });
+    if std::env::var("TEST_TRUSTED").unwrap() == "yes" {
+        assert_eq!(answer.unwrap(), None);
+    } else {
+        let error = answer.unwrap_err();
+        assert!(error.hint_text().unwrap().starts_with("SSL_CERT_FILE"), "{error:?}");
+        assert_eq!(retries.load(Ordering::SeqCst), 0, "a certificate does not get better by asking again");
+    }
 }
 
 fn docker_config(content: &str) -> (tempfile::TempDir, Settings) {
@@ -519,7 +606,8 @@ fn dockers_configuration_is_read_and_named() {
             let (_dir, settings) = docker_config(&format!(r#"{{"auths":{{"{key}":{right}}}}}"#));
             Client::new(settings).ping(&to).await.unwrap();
         }
-        let plain = format!(r#"{{"auths":{{"{host}":{{"auth":"","username":"{}","password":"{}"}}}}}}"#, USER.0, USER.1);
+        let plain =
+            format!(r#"{{"auths":{{"{host}":{{"auth":"","username":"{}","password":"{}"}}}}}}"#, USER.0, USER.1);
         let (_dir, settings) = docker_config(&plain);
         Client::new(settings).ping(&to).await.unwrap();
 
@@ -585,7 +673,9 @@ fn helpers_in_a_process_of_its_own() {
     ping(r#"{"credsStore":"good"}"#).unwrap();
     let error = ping(r#"{"credsStore":"empty"}"#).unwrap_err();
     assert!(error.hint_text().unwrap().starts_with("no credentials for"), "{:?}", error.hint_text());
-    for (helper, words) in [("bad", "docker-credential-bad says: no role\\u{1b}[2J"), ("absent", "Unable to communicate")] {
+    for (helper, words) in
+        [("bad", "docker-credential-bad says: no role\\u{1b}[2J"), ("absent", "Unable to communicate")]
+    {
         let error = ping(&format!(r#"{{"credHelpers":{{"{host}":"{helper}"}}}}"#)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AuthError);
         assert!(error.causes()[0].starts_with(words), "{:?}", error.causes());
@@ -608,7 +698,8 @@ fn the_environment_decides_for_which_host_a_credential_is() {
     let hephy = env(&[("HEPHY_REGISTRY_USERNAME", USER.0), ("HEPHY_REGISTRY_PASSWORD", USER.1)]);
     ping(hephy.clone(), &format!("{host}/acme")).unwrap();
     ping(hephy, "ghcr.io/acme").unwrap_err();
-    let gitlab = |name: &str| env(&[("CI_REGISTRY", name), ("CI_REGISTRY_USER", USER.0), ("CI_REGISTRY_PASSWORD", USER.1)]);
+    let gitlab =
+        |name: &str| env(&[("CI_REGISTRY", name), ("CI_REGISTRY_USER", USER.0), ("CI_REGISTRY_PASSWORD", USER.1)]);
     ping(gitlab(&host), "ghcr.io/acme").unwrap();
     ping(gitlab("registry.gitlab.example"), &format!("{host}/acme")).unwrap_err();
     ping(env(&[("GITHUB_ACTOR", USER.0), ("GITHUB_TOKEN", USER.1)]), &format!("{host}/acme")).unwrap_err();

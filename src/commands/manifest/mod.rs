@@ -77,69 +77,78 @@ pub async fn publish(client: &Client, plan: &Plan, results: Results, options: &O
         return Err(error.hint("hephy plan lists the images that are built"));
     }
     let run = Run { client, plan, options };
-    let mut outcome = Outcome::default();
-    let known_elsewhere = results.available(plan);
-    let gathered = gather(&run, results).await;
-    let mut available: BTreeMap<ImageName, BTreeSet<Platform>> = known_elsewhere;
-    let mut children: BTreeMap<ImageName, Vec<Child>> = BTreeMap::new();
-    let mut lacks: BTreeMap<ImageName, Vec<Error>> = BTreeMap::new();
-    for (image, platform, found) in gathered {
-        let have = available.entry(image.clone()).or_default();
-        match found {
-            Ok(child) => {
-                have.insert(platform);
-                children.entry(image).or_default().push(child);
-            }
-            Err(error) => {
-                have.remove(&platform);
-                lacks.entry(image).or_default().push(error);
-            }
-        }
+    let mut found = Found { available: results.available(plan), ..Found::default() };
+    for (image, platform, child) in gather(&run, results).await {
+        found.add(image, platform, child);
     }
-    let verdicts = index::publishable(plan, &available, options.allow_partial);
+    let verdicts = index::publishable(plan, &found.available, options.allow_partial);
+    let mut outcome = Outcome::default();
     let mut unpublished: BTreeSet<ImageName> = BTreeSet::new();
     let waves: BTreeSet<u32> = plan.images.iter().map(|image| image.wave).collect();
     for wave in waves {
-        let images = plan.images.iter().filter(|image| image.wave == wave && selected(options, image));
         let mut ready = Vec::new();
-        for image in images {
+        for image in plan.images.iter().filter(|image| image.wave == wave && selected(options, image)) {
             let verdict = verdicts.get(&image.name).cloned().unwrap_or_else(|| Ok(image.platforms.clone()));
             let broken = image.dependencies.iter().find(|it| unpublished.contains(&it.name)).map(|it| it.name.clone());
-            let verdict = broken.map_or(verdict, |name| Err(Held::BuiltOn(name)));
-            let own = lacks.remove(&image.name).unwrap_or_default();
-            match verdict {
+            let lacks = found.lacks.remove(&image.name).unwrap_or_default();
+            match broken.map_or(verdict, |name| Err(Held::BuiltOn(name))) {
                 Ok(platforms) => {
-                    outcome.warnings.extend(own.iter().map(|error| format!("{}: {error}", image.name)));
-                    let mut have = children.remove(&image.name).unwrap_or_default();
-                    have.retain(|child| platforms.contains(&child.platform));
-                    ready.push((image, platforms, have));
+                    outcome.warnings.extend(lacks.iter().map(|error| format!("{}: {error}", image.name)));
+                    let mut children = found.children.remove(&image.name).unwrap_or_default();
+                    children.retain(|child| platforms.contains(&child.platform));
+                    ready.push((image, platforms, children));
                 }
                 Err(held) => {
                     unpublished.insert(image.name.clone());
-                    outcome.hold(&image.name, held, own);
+                    outcome.hold(&image.name, held, lacks);
                 }
             }
         }
-        let published = stream::iter(ready).map(|(image, platforms, children)| {
-            let run = &run;
-            async move { (image, tags::publish_image(run, image, &platforms, &children).await) }
-        });
-        let mut published: Vec<_> = published.buffer_unordered(CONCURRENT_IMAGES).collect().await;
-        published.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
-        for (image, result) in published {
-            match result {
-                Ok((done, warnings)) => {
-                    outcome.warnings.extend(warnings);
-                    outcome.published.push(done);
-                }
-                Err(error) => {
-                    unpublished.insert(image.name.clone());
-                    outcome.failures.push((image.name.clone(), error));
-                }
+        for (image, result) in publish_wave(&run, ready).await {
+            if result.is_err() {
+                unpublished.insert(image.clone());
             }
+            outcome.add(image, result);
         }
     }
     Ok(outcome)
+}
+
+/// What the registry has, image by image.
+#[derive(Default)]
+struct Found {
+    available: BTreeMap<ImageName, BTreeSet<Platform>>,
+    children: BTreeMap<ImageName, Vec<Child>>,
+    lacks: BTreeMap<ImageName, Vec<Error>>,
+}
+
+impl Found {
+    fn add(&mut self, image: ImageName, platform: Platform, child: Result<Child>) {
+        let have = self.available.entry(image.clone()).or_default();
+        match child {
+            Ok(child) => {
+                have.insert(platform);
+                self.children.entry(image).or_default().push(child);
+            }
+            Err(error) => {
+                have.remove(&platform);
+                self.lacks.entry(image).or_default().push(error);
+            }
+        }
+    }
+}
+
+type Ready<'a> = (&'a PlannedImage, Vec<Platform>, Vec<Child>);
+
+/// Publishes the images of one wave together; the results are in the plan's order.
+async fn publish_wave(run: &Run<'_>, ready: Vec<Ready<'_>>) -> Vec<(ImageName, Result<(Published, Vec<String>)>)> {
+    stream::iter(ready)
+        .map(async |(image, platforms, children)| {
+            (image.name.clone(), tags::publish_image(run, image, &platforms, &children).await)
+        })
+        .buffered(CONCURRENT_IMAGES)
+        .collect()
+        .await
 }
 
 fn selected(options: &Options<'_>, image: &PlannedImage) -> bool {

@@ -86,6 +86,16 @@ impl Outcome {
         self.failures.first().map(|(_, error)| error)
     }
 
+    pub(super) fn add(&mut self, image: ImageName, result: Result<(Published, Vec<String>)>) {
+        match result {
+            Ok((published, warnings)) => {
+                self.published.push(published);
+                self.warnings.extend(warnings);
+            }
+            Err(error) => self.failures.push((image, error)),
+        }
+    }
+
     pub(super) fn hold(&mut self, image: &ImageName, held: Held, own: Vec<Error>) {
         let name = image.clone();
         match held {

@@ -113,7 +113,13 @@ pub(crate) fn immutable_tags() -> impl Fn(&Seen) -> Action + Send + Sync {
     }
 }
 
-fn serve(client: TcpStream, upstream: SocketAddr, latency: Duration, rule: &Rule, log: &Mutex<Vec<Seen>>) -> Option<()> {
+fn serve(
+    client: TcpStream,
+    upstream: SocketAddr,
+    latency: Duration,
+    rule: &Rule,
+    log: &Mutex<Vec<Seen>>,
+) -> Option<()> {
     client.set_nodelay(true).ok()?;
     let mut from = BufReader::new(client.try_clone().ok()?);
     let mut to = client;
@@ -148,7 +154,8 @@ fn serve(client: TcpStream, upstream: SocketAddr, latency: Duration, rule: &Rule
         }
         let (status, headers, mut body) = exchange(registry.as_mut()?, &seen)?;
         let mut text = format!("{status}\r\n");
-        for (name, value) in headers.iter().filter(|(name, _)| name != "transfer-encoding" && name != "content-length") {
+        for (name, value) in headers.iter().filter(|(name, _)| name != "transfer-encoding" && name != "content-length")
+        {
             text += &format!("{name}: {value}\r\n");
         }
         let length = if seen.method == "HEAD" { value(&headers, "content-length").map(str::to_owned) } else { None };

@@ -1,7 +1,7 @@
 //! Real registries on free loopback ports, with their data in a temporary directory; they end when dropped.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -43,9 +43,9 @@ impl Drop for Registry {
 
 /// A tool of `hack/install`, or of the `PATH`.
 pub(crate) fn tool(name: &str) -> PathBuf {
-    let home = std::env::var_os("HEPHY_TOOLS").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/hephy/tools/current"))
-    });
+    let home = std::env::var_os("HEPHY_TOOLS")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/hephy/tools/current")));
     let installed = home.map(|dir| dir.join("bin").join(name)).filter(|path| path.is_file());
     let found = installed.or_else(|| {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -60,15 +60,24 @@ impl Registry {
     }
 
     pub(crate) fn of(kind: Kind) -> Self {
+        Self::run(kind, None)
+    }
+
+    /// distribution 2.8 over TLS.
+    pub(crate) fn with_tls(certificate: &Path, key: &Path) -> Self {
+        Self::run(Kind::Two, Some((certificate, key)))
+    }
+
+    fn run(kind: Kind, tls: Option<(&Path, &Path)>) -> Self {
         for _ in 0..5 {
-            if let Some(registry) = Self::try_start(kind) {
+            if let Some(registry) = Self::try_start(kind, tls) {
                 return registry;
             }
         }
         panic!("the registry {kind:?} did not start");
     }
 
-    fn try_start(kind: Kind) -> Option<Self> {
+    fn try_start(kind: Kind, tls: Option<(&Path, &Path)>) -> Option<Self> {
         // The port is free now; whoever takes it in between makes the registry end at once, and the next is tried.
         let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
         let data = tempfile::tempdir().unwrap();
@@ -87,6 +96,9 @@ impl Registry {
                     "storage": {"filesystem": {"rootdirectory": data.path().join("data")}, "delete": {"enabled": true}},
                     "http": {"addr": address.to_string(), "secret": "test"},
                 });
+                if let Some((certificate, key)) = tls {
+                    config["http"]["tls"] = json!({"certificate": certificate, "key": key});
+                }
                 if kind == Kind::Password {
                     let users = data.path().join("htpasswd");
                     std::fs::write(&users, format!("{}:{HTPASSWD}\n", USER.0)).unwrap();
