@@ -16,6 +16,7 @@
 //! | [`source`] | upstream clone → deterministic archive; safe unpacking | git, files |
 //! | [`backend`] | step → command line, files; result ← digest | none |
 //! | [`process`] | starts every process: time limits, signals, logs | processes |
+//! | [`store`] | files between jobs: whole or not at all | files |
 //! | [`result`] | what a build job leaves behind | none |
 //! | [`index`] | platform digests → image index, checks, which tags move | none |
 //! | [`registry`] | distribution API: credentials, retries, blobs, manifests, tags | network |
@@ -42,6 +43,7 @@ pub mod source;
 pub mod backend;
 pub mod process;
 pub mod result;
+pub mod store;
 
 pub mod index;
 pub mod registry;

@@ -67,6 +67,9 @@ mod tests {
 
     #[test]
     fn cells_cannot_break_a_table() {
-        assert_eq!(markdown_table(&["a", "b"], &[vec!["x|y".into(), "1\n2".into()]]), "| a | b |\n|---|---|\n| x\\|y | 1 2 |\n");
+        assert_eq!(
+            markdown_table(&["a", "b"], &[vec!["x|y".into(), "1\n2".into()]]),
+            "| a | b |\n|---|---|\n| x\\|y | 1 2 |\n"
+        );
     }
 }

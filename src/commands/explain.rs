@@ -162,7 +162,11 @@ fn text(it: &Explanation, state: &State) -> String {
         None => "–".to_owned(),
     };
     for field in &it.fields {
-        rows.push(vec!["  ~".into(), format!("`{}`", field.field), format!("{} → {}", value(&field.was), value(&field.now))]);
+        rows.push(vec![
+            "  ~".into(),
+            format!("`{}`", field.field),
+            format!("{} → {}", value(&field.was), value(&field.now)),
+        ]);
     }
     for on in &it.dependencies {
         let key = |key: &Option<String>| short(key).unwrap_or_else(|| "–".into());
@@ -187,7 +191,9 @@ fn headline(it: &Explanation, state: &State) -> String {
         (true, State::Changed(_)) => format!("will be built: {reasons}"),
         (true, _) => format!("will be built: {reasons}"),
         (false, State::Removed) => "is gone: its build-config.yaml went away; what was published stays".to_owned(),
-        (false, State::Invalid { .. }) => "is left alone: its configuration is invalid; hephy check says why".to_owned(),
+        (false, State::Invalid { .. }) => {
+            "is left alone: its configuration is invalid; hephy check says why".to_owned()
+        }
         (false, State::Unchanged) => "is left alone: its input key is the same".to_owned(),
         (false, _) => "is left alone: it changed, and was not asked for".to_owned(),
     }

@@ -100,7 +100,7 @@ fn answers(port: u16) -> bool {
 fn command(data: &Path, port: u16) -> Result<Command> {
     if let Some(program) = find("registry").or_else(|| find("docker-registry")) {
         let config = data.join("config.yml");
-        crate::process::write_whole(&config, configuration(data, port).as_bytes())?;
+        crate::store::write_whole(&config, configuration(data, port).as_bytes())?;
         return Ok(Command::new(program).arg("serve").arg(config));
     }
     if let Some(docker) = find("docker") {

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform};
 use crate::plan::assemble::{Candidate, assemble};
 use crate::plan::{Plan, PlannedSource, show};
-use crate::process::write_whole;
 use crate::source::{Access, Archived, Event, SourceRequest};
+use crate::store::{write_whole, write_with_mode};
 
 /// Runs the command.
 ///
@@ -127,7 +127,6 @@ fn write(plan: &Plan, candidates: &[Candidate], out: &Path) -> Result<()> {
 
 /// Build jobs run in images that have no hephy: they take this very binary from prepare's artifact.
 fn write_binary(out: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
     let failed = |error| Error::io("hephy could not copy itself for the build jobs", error);
     let own = std::env::current_exe().and_then(std::fs::read).map_err(failed)?;
     let machine = rustix::system::uname().machine().to_string_lossy().into_owned();
@@ -137,14 +136,7 @@ fn write_binary(out: &Path) -> Result<()> {
         return Ok(());
     }
     std::fs::create_dir_all(&dir).map_err(failed)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".hephy-")
-        .permissions(std::fs::Permissions::from_mode(0o755))
-        .tempfile_in(&dir)
-        .map_err(failed)?;
-    std::io::Write::write_all(&mut file, &own).map_err(failed)?;
-    file.persist(&path).map_err(|error| failed(error.error))?;
-    Ok(())
+    write_with_mode(&path, &own, 0o755)
 }
 
 /// Outputs and job summary of GitHub Actions (`GITHUB_OUTPUT`, `GITHUB_STEP_SUMMARY`).

@@ -76,7 +76,8 @@ async fn platform_of(
         variant: Option<String>,
     }
     let unusable = |why: &str| Error::new(ErrorKind::RegistryError, format!("{} is no image: {why}", manifest.digest));
-    let digest = Digest::parse(&manifest.image()?.config.digest).map_err(|error| unusable("its configuration").cause(error))?;
+    let digest =
+        Digest::parse(&manifest.image()?.config.digest).map_err(|error| unusable("its configuration").cause(error))?;
     let bytes = client.blob(repository, &digest).await?.ok_or_else(|| unusable("its configuration is not there"))?;
     let config: Config = serde_json::from_slice(&bytes).map_err(|error| unusable("its configuration").cause(error))?;
     let variant = config.variant.filter(|variant| !variant.is_empty()).map(|variant| format!("/{variant}"));

@@ -56,7 +56,10 @@ impl Network {
 pub fn add_upstream_dockerfiles(planning: &mut Planning, out: &Path) -> Result<()> {
     let mut found: Vec<(usize, String, Dockerfile)> = Vec::new();
     for (index, candidate) in planning.candidates.iter().enumerate() {
-        let PlannedSource::Remote { archive: Some(archive), archive_digest: Some(digest), .. } = &candidate.source else { continue };
+        let PlannedSource::Remote { archive: Some(archive), archive_digest: Some(digest), .. } = &candidate.source
+        else {
+            continue;
+        };
         if candidate.reasons.is_empty() || !candidate.backend.reads_dockerfile() {
             continue;
         }
@@ -91,7 +94,8 @@ pub fn add_upstream_dockerfiles(planning: &mut Planning, out: &Path) -> Result<(
     for (index, ..) in &found {
         let uses = names.uses_of(&nodes[*index]);
         if uses.problems.iter().any(|finding| finding.severity == Severity::Error) {
-            let sentence = format!("the Dockerfile of {} refers to what is not there", planning.candidates[*index].name);
+            let sentence =
+                format!("the Dockerfile of {} refers to what is not there", planning.candidates[*index].name);
             return Err(Error::config(sentence).diagnostics(uses.problems));
         }
         additions.push((*index, uses));
@@ -149,10 +153,10 @@ fn refuse_cycle(
     for (index, more) in additions {
         uses[*index].edges.extend(more.edges.iter().cloned());
     }
-    let edges: Vec<Vec<usize>> =
-        uses.iter().map(|uses| uses.edges.iter().map(|edge| edge.to).collect()).collect();
+    let edges: Vec<Vec<usize>> = uses.iter().map(|uses| uses.edges.iter().map(|edge| edge.to).collect()).collect();
     order(&edges).map(|_| ()).map_err(|cycle| {
-        Error::config("images are built on each other in a circle").diagnostics(vec![cycle_finding(nodes, &uses, &cycle)])
+        Error::config("images are built on each other in a circle")
+            .diagnostics(vec![cycle_finding(nodes, &uses, &cycle)])
     })
 }
 

@@ -42,7 +42,8 @@ impl Platforms {
 
     /// Those of them that the plan wants, in a fixed order.
     fn wanted(&self, plan: &Plan) -> Vec<Platform> {
-        let all: std::collections::BTreeSet<&Platform> = plan.images.iter().flat_map(|image| &image.platforms).collect();
+        let all: std::collections::BTreeSet<&Platform> =
+            plan.images.iter().flat_map(|image| &image.platforms).collect();
         let chosen = |platform: &&Platform| match self {
             Self::All => true,
             Self::Some(platforms) => platforms.contains(platform),
@@ -112,7 +113,9 @@ fn stages(
     }
     let left_out = left_out(plan, &wanted);
     if !left_out.is_empty() {
-        session.report.say(&format!("Not built on this machine: {} (--platform all builds them).", left_out.join(", ")));
+        session
+            .report
+            .say(&format!("Not built on this machine: {} (--platform all builds them).", left_out.join(", ")));
     }
     session.report.text(&format!("\n{}", summary::builds(&results)))?;
     if check || results.is_empty() {

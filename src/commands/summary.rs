@@ -11,12 +11,12 @@ use crate::table::{columns, markdown_table, seconds, size};
 pub fn line(result: &BuildResult) -> String {
     let what = format!("{} {}", result.image, result.platform);
     match result.status {
-        Status::Completed => format!(
-            "✓ {what} {} in {}",
-            result.digest.as_ref().map_or("?", crate::oci::Digest::short),
-            elapsed(result)
-        ),
-        Status::Skipped => format!("– {what} {}", result.error.as_ref().map_or("skipped", |error| error.message.as_str())),
+        Status::Completed => {
+            format!("✓ {what} {} in {}", result.digest.as_ref().map_or("?", crate::oci::Digest::short), elapsed(result))
+        }
+        Status::Skipped => {
+            format!("– {what} {}", result.error.as_ref().map_or("skipped", |error| error.message.as_str()))
+        }
         Status::Failed => format!("✗ {what} failed after {}", elapsed(result)),
         Status::Cancelled => format!("✗ {what} cancelled after {}", elapsed(result)),
     }
@@ -141,7 +141,12 @@ pub fn markdown(plan: &Plan, results: &[BuildResult], published: &[Published]) -
                 TagState::Newer => format!("{} (newer there)", tag.tag),
                 _ => format!("{} (not moved)", tag.tag),
             });
-            vec![image.image.to_string(), tags.collect::<Vec<_>>().join(", "), image.digest.to_string(), platforms(image)]
+            vec![
+                image.image.to_string(),
+                tags.collect::<Vec<_>>().join(", "),
+                image.digest.to_string(),
+                platforms(image),
+            ]
         })
         .collect();
     if !rows.is_empty() {

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use crate::change::{Dependency, ImageInputs, InputKey, Keyed, Keys, Located, Oid, RepoPath, Resolved, Side, SideImage, Tree};
+use crate::change::{
+    Dependency, ImageInputs, InputKey, Keyed, Keys, Located, Oid, RepoPath, Resolved, Side, SideImage, Tree,
+};
 use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig, Spans};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::dockerfile::{self, Dockerfile};
@@ -229,7 +231,8 @@ fn image(
         }
         _ => None,
     };
-    image.problems = located.iter().flat_map(|located| located.problems()).map(|problem| located_problem(&image, problem)).collect();
+    image.problems =
+        located.iter().flat_map(|located| located.problems()).map(|problem| located_problem(&image, problem)).collect();
     image.located = located;
     Ok(image)
 }

@@ -162,7 +162,11 @@ mod tests {
     }
 
     fn uses(text: &str, target: Option<&str>) -> Vec<(String, usize)> {
-        parse(text).external_uses(target, &Scope::default()).iter().map(|image| (image.text.clone(), image.span.line)).collect()
+        parse(text)
+            .external_uses(target, &Scope::default())
+            .iter()
+            .map(|image| (image.text.clone(), image.span.line))
+            .collect()
     }
 
     #[test]

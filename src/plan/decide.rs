@@ -104,9 +104,8 @@ mod tests {
 
     /// 0 changed by itself, 1 is built on 0, 2 on 1, 3 on nobody.
     fn built(dependents: Dependents, selection: &Selection) -> Vec<usize> {
-        let by_dependency = |name: &str| {
-            State::Changed(vec![Difference::Dependency { name: name.into(), old: None, new: None }])
-        };
+        let by_dependency =
+            |name: &str| State::Changed(vec![Difference::Dependency { name: name.into(), old: None, new: None }]);
         let states = [State::New, by_dependency("a"), by_dependency("b"), State::Unchanged];
         let built_on: [&[usize]; 4] = [&[], &[0], &[1], &[]];
         let images: Vec<Judged<'_>> =

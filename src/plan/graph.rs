@@ -386,8 +386,7 @@ pub fn waves(edges: &[Vec<usize>], order: &[usize]) -> Vec<u32> {
 #[must_use]
 pub fn cycle_finding(nodes: &[Node<'_>], uses: &[Uses], cycle: &[usize]) -> Diagnostic {
     let first = &nodes[cycle[0]];
-    let names: Vec<String> =
-        cycle.iter().chain(cycle.first()).map(|index| nodes[*index].name.to_string()).collect();
+    let names: Vec<String> = cycle.iter().chain(cycle.first()).map(|index| nodes[*index].name.to_string()).collect();
     let mut finding = Diagnostic::error(
         first.config_file,
         Span::START,
@@ -469,7 +468,11 @@ mod tests {
             ("ARG HEPHY_REGISTRY\nARG CURL_TAG\nFROM $HEPHY_REGISTRY:$CURL_TAG", Layout::Single, 1),
             ("ARG ECR_REGISTRY\nARG CURL_TAG=x\nFROM ${ECR_REGISTRY}/curl:${CURL_TAG}", Layout::PerImage, 1),
             ("ARG CURL_TAG=x\nFROM reg.example/acme:${CURL_TAG}", Layout::Single, 1),
-            ("ARG ECR_REGISTRY\nARG CURL_TAG\nFROM scratch\nCOPY --from=${ECR_REGISTRY}:${CURL_TAG} /a /a", Layout::Single, 1),
+            (
+                "ARG ECR_REGISTRY\nARG CURL_TAG\nFROM scratch\nCOPY --from=${ECR_REGISTRY}:${CURL_TAG} /a /a",
+                Layout::Single,
+                1,
+            ),
             (
                 "ARG ECR_REGISTRY\nARG CURL_TAG\nFROM scratch\nRUN --mount=type=bind,from=${ECR_REGISTRY}:${CURL_TAG} x",
                 Layout::Single,
@@ -495,7 +498,10 @@ mod tests {
             ("FROM reg.example/acme:curl-stable", 1),
             ("ARG ECR_REGISTRY\nFROM $ECR_REGISTRY:curl-latest", 1),
             ("FROM reg.example/acme:curl-20251015", 0),
-            ("FROM reg.example/acme:curl-latest@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 0),
+            (
+                "FROM reg.example/acme:curl-latest@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                0,
+            ),
             ("FROM reg.example/acme-more:curl-latest", 0),
         ] {
             let found = uses(&[curl(), image("app", text, &[])], Layout::Single);

@@ -14,13 +14,7 @@ pub fn text(plan: &Plan) -> String {
         .images
         .iter()
         .map(|image| {
-            vec![
-                "  build".to_owned(),
-                image.name.to_string(),
-                platforms(image),
-                backend(image),
-                reasons(image),
-            ]
+            vec!["  build".to_owned(), image.name.to_string(), platforms(image), backend(image), reasons(image)]
         })
         .collect();
     for dir in &plan.removed {
@@ -62,7 +56,9 @@ pub fn markdown(plan: &Plan) -> String {
     let rows: Vec<Vec<String>> = plan
         .images
         .iter()
-        .map(|image| vec![image.name.to_string(), platforms(image), backend(image), image.wave.to_string(), reasons(image)])
+        .map(|image| {
+            vec![image.name.to_string(), platforms(image), backend(image), image.wave.to_string(), reasons(image)]
+        })
         .collect();
     let mut out = format!("## hephy plan\n\n{}\n\n", markdown_escape(&heading(plan)));
     if !rows.is_empty() {
@@ -80,12 +76,7 @@ pub fn markdown(plan: &Plan) -> String {
 fn heading(plan: &Plan) -> String {
     let commit = plan.source.commit.get(..7).unwrap_or(&plan.source.commit);
     let dirty = if plan.source.commit.ends_with("-dirty") { " with changes" } else { "" };
-    format!(
-        "{} · {} {commit}{dirty} · {}",
-        plan.mode.word(),
-        escape(&plan.source.reference),
-        escape(&plan.comparison)
-    )
+    format!("{} · {} {commit}{dirty} · {}", plan.mode.word(), escape(&plan.source.reference), escape(&plan.comparison))
 }
 
 fn platforms(image: &PlannedImage) -> String {

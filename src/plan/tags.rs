@@ -142,7 +142,8 @@ impl TagFacts {
                 Err(_) => {}
             }
         }
-        let extra = input.additional.iter().enumerate().map(|(at, tag)| (format!("additional_tags[{at}]"), tag.as_str()));
+        let extra =
+            input.additional.iter().enumerate().map(|(at, tag)| (format!("additional_tags[{at}]"), tag.as_str()));
         for (field, written) in extra.chain(std::iter::once(("additional_tags".to_owned(), "head"))) {
             match self.additional(input, written) {
                 Ok(tag) if tags.index.contains(&tag) => {}
@@ -218,7 +219,12 @@ mod tests {
         }
     }
 
-    fn tags(layout: Layout, reference: Option<&str>, template: Option<&str>, extra: &[&str]) -> Result<ImageTags, Vec<TagProblem>> {
+    fn tags(
+        layout: Layout,
+        reference: Option<&str>,
+        template: Option<&str>,
+        extra: &[&str],
+    ) -> Result<ImageTags, Vec<TagProblem>> {
         let name = ImageName::parse("curl").unwrap();
         let additional: Vec<String> = extra.iter().map(|tag| (*tag).to_owned()).collect();
         let platforms = [Platform::parse("linux/amd64").unwrap(), Platform::parse("linux/arm/v7").unwrap()];
@@ -262,15 +268,13 @@ mod tests {
     #[test]
     fn layout_per_image_has_no_prefix() {
         let tags = tags(Layout::PerImage, None, None, &["latest"]).unwrap();
-        assert_eq!(
-            shown(&tags),
-            (vec!["20251015", "latest", "head"], vec!["20251015-amd64", "20251015-armv7"])
-        );
+        assert_eq!(shown(&tags), (vec!["20251015", "latest", "head"], vec!["20251015-amd64", "20251015-armv7"]));
     }
 
     #[test]
     fn templates_and_variables_expand() {
-        let tags = tags(Layout::Single, None, Some("{image}-{run}-{short_sha}"), &["${BRANCH_NAME}-b${BUILD_NUMBER}"]).unwrap();
+        let tags = tags(Layout::Single, None, Some("{image}-{run}-{short_sha}"), &["${BRANCH_NAME}-b${BUILD_NUMBER}"])
+            .unwrap();
         assert_eq!(
             shown(&tags),
             (

@@ -22,10 +22,10 @@ use duct::{Expression, IntoExecutablePath as _, cmd};
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub use dialogue::Dialogue;
 pub use interrupt::Interrupt;
 pub use log::{Log, TAIL_LINES, Watch};
 pub use run::{Ended, GRACE};
-pub use dialogue::Dialogue;
 
 /// A process to start.
 #[derive(Clone, Debug)]
@@ -200,18 +200,4 @@ impl Command {
 #[must_use]
 pub fn find(name: impl AsRef<OsStr>) -> Option<PathBuf> {
     which::which(name).ok()
-}
-
-/// Writes a file whole or not at all: a temporary file beside it, then a rename.
-///
-/// # Errors
-/// When the directory cannot be written, or is full.
-pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
-    use std::io::Write as _;
-    let failed = |error| Error::io(format!("{} cannot be written", path.display()), error);
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".hephy-").tempfile_in(directory).map_err(failed)?;
-    file.write_all(content).and_then(|()| file.as_file().sync_data()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
 }

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::context::{self, Files};
-use super::{Event, Job, LONGEST_WAIT, confirm, dependencies, results};
+use super::{Event, Job, LONGEST_WAIT, confirm, dependencies};
 use crate::backend::{
     Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
 use crate::plan::PlannedImage;
-use crate::source;
 use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
+use crate::source;
 
 impl Job<'_> {
     /// Builds an image, as often as it takes and may take.
@@ -178,7 +178,7 @@ impl Job<'_> {
 
     fn run_one(&self, invocation: &Invocation, log: &mut Log<'_>, deadline: Option<Instant>) -> Result<(), Failed> {
         for (path, content) in &invocation.files {
-            results::write_whole(path, content)?;
+            crate::store::write_whole(path, content)?;
         }
         let mut command = Command::new(&invocation.program).args(invocation.args.iter().cloned());
         for (name, value) in &invocation.env_default {

@@ -122,7 +122,7 @@ fn builder_config(settings: &Settings, job: &Job<'_>) -> Result<Option<tempfile:
     let Some(content) = for_builders(settings, repository.host(), existing.as_deref())? else { return Ok(None) };
     let failed = |error| Error::io("the builder's credentials could not be written", error);
     let dir = tempfile::Builder::new().prefix(".credentials-").tempdir_in(&job.out).map_err(failed)?;
-    crate::process::write_whole(&dir.path().join("config.json"), content.as_bytes())?;
+    crate::store::write_with_mode(&dir.path().join("config.json"), content.as_bytes(), 0o600)?;
     Ok(Some(dir))
 }
 
@@ -157,7 +157,10 @@ fn show(report: &Report, platform: &Platform, event: &Event<'_>) {
     match event {
         Event::Started { image, backend, attempt } => {
             let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-            report.begin(&format!("{image}-{}", platform.arch()), &format!("build {image} {platform} ({backend}{again})"));
+            report.begin(
+                &format!("{image}-{}", platform.arch()),
+                &format!("build {image} {platform} ({backend}{again})"),
+            );
         }
         Event::Line { text, .. } => report.line(&escape(text)),
         Event::Retry { attempt, error, wait, .. } => report.say(&format!(

@@ -1,12 +1,12 @@
 //! Files that a build job reads and writes in the output directory, each whole or not at all.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::oci::{ImageName, Platform};
 use crate::plan::{Plan, PlannedImage};
 use crate::result::{BuildResult, ResultError, Status, VERSION};
+use crate::store::write_whole;
 
 /// Largest plan or result that is read, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
@@ -127,22 +127,6 @@ pub(super) fn write(out: &Path, result: &BuildResult) -> Result<()> {
         write_whole(&out.join(format!("{stem}.tag")), format!("{}\n", result.tag).as_bytes())?;
     }
     write_whole(&out.join(format!("{stem}.json")), &json)
-}
-
-/// Writes a file whole or not at all.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let failed = |error: std::io::Error| Error::io(format!("{} could not be written", path.display()), error);
-    let dir = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".hephy-")
-        .permissions(std::fs::Permissions::from_mode(0o644))
-        .tempfile_in(dir)
-        .map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
 }
 
 /// The time, RFC 3339 in UTC, to the millisecond.

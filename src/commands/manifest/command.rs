@@ -33,7 +33,7 @@ pub fn command(session: &Session, args: &ManifestArgs) -> Result<()> {
     let outcome = manifest(session, &root, &plan, image.as_ref(), args.allow_partial)?;
     let results = results(&out, &plan);
     session.append_to("GITHUB_STEP_SUMMARY", &summary::markdown(&plan, &results, &outcome.published))?;
-    crate::process::write_whole(
+    crate::store::write_whole(
         &out.join("summary.md"),
         summary::markdown(&plan, &results, &outcome.published).as_bytes(),
     )?;
@@ -75,11 +75,8 @@ pub fn tell(session: &Session, outcome: Outcome) -> Result<()> {
     for warning in &outcome.warnings {
         session.report.warn(warning);
     }
-    let failures: Vec<serde_json::Value> = outcome
-        .failures
-        .iter()
-        .map(|(image, error)| serde_json::json!({ "image": image, "error": error }))
-        .collect();
+    let failures: Vec<serde_json::Value> =
+        outcome.failures.iter().map(|(image, error)| serde_json::json!({ "image": image, "error": error })).collect();
     let failed = !outcome.failures.is_empty();
     if !failed {
         session.report.json(&serde_json::json!({ "published": outcome.published, "failures": failures }))?;
@@ -101,7 +98,8 @@ pub fn results(out: &Path, plan: &Plan) -> Vec<BuildResult> {
     for image in &plan.images {
         for platform in &image.platforms {
             let path = out.join(BuildResult::file_name(&image.name, platform));
-            let parsed = std::fs::read(path).ok().and_then(|it| BuildResult::parse(&it, plan, &image.name, platform).ok());
+            let parsed =
+                std::fs::read(path).ok().and_then(|it| BuildResult::parse(&it, plan, &image.name, platform).ok());
             results.extend(parsed);
         }
     }

@@ -1,8 +1,6 @@
 //! What the stage did, for people and for the jobs behind it: `<image>.manifest.json`.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -123,15 +121,9 @@ pub fn file_name(image: &ImageName) -> String {
 pub fn write(dir: &Path, outcome: &Outcome) -> Result<()> {
     for published in &outcome.published {
         let path = dir.join(file_name(&published.image));
-        let failed = |error: std::io::Error| Error::io(format!("{} cannot be written", path.display()), error);
         let mut text = serde_json::to_vec_pretty(published).map_err(|error| Error::internal("no JSON").cause(error))?;
         text.push(b'\n');
-        let mut file = tempfile::Builder::new()
-            .permissions(std::fs::Permissions::from_mode(0o644))
-            .tempfile_in(dir)
-            .map_err(failed)?;
-        file.write_all(&text).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
+        crate::store::write_whole(&path, &text)?;
     }
     Ok(())
 }

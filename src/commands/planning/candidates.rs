@@ -199,7 +199,11 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
             bases: bases(config, &uses.bases),
         });
     }
-    if findings.is_empty() { Ok(candidates) } else { Err(Error::config("these build arguments have no value").diagnostics(findings)) }
+    if findings.is_empty() {
+        Ok(candidates)
+    } else {
+        Err(Error::config("these build arguments have no value").diagnostics(findings))
+    }
 }
 
 /// Index among the candidates by index among the images.

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::ci::{self, CiContext, Overrides};
 use crate::change::RepoPath;
+use crate::ci::{self, CiContext, Overrides};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
 use crate::commands::survey::Rules;

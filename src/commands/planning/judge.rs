@@ -46,8 +46,8 @@ fn matching(pattern: &str, survey: &Survey) -> Result<Vec<usize>> {
     let shown = escape(pattern);
     let trimmed = pattern.trim_start_matches("./").trim_end_matches('/');
     let trimmed = if trimmed.is_empty() { "." } else { trimmed };
-    let compiled = Pattern::new(trimmed)
-        .map_err(|error| Error::usage(format!("--dir {shown} is not a glob")).cause(error))?;
+    let compiled =
+        Pattern::new(trimmed).map_err(|error| Error::usage(format!("--dir {shown} is not a glob")).cause(error))?;
     let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
     let dirs = survey.images.iter().enumerate();
     let found: Vec<usize> = dirs
@@ -59,7 +59,9 @@ fn matching(pattern: &str, survey: &Survey) -> Result<Vec<usize>> {
         let near = nearest(trimmed, survey.images.iter().map(|image| image.dir.as_str()));
         return Err(match near {
             Some(near) => error.hint(format!("did you mean {near}?")),
-            None => error.hint("hephy graph lists the image directories; * stays within one part of a path, ** does not"),
+            None => {
+                error.hint("hephy graph lists the image directories; * stays within one part of a path, ** does not")
+            }
         });
     }
     Ok(found)

@@ -75,14 +75,15 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let mut cache = Cache::default();
     let now = survey(&loaded.head, &mut loaded.objects, &rules, &mut cache)?;
     refuse_broken(&now)?;
-    let destination =
-        ground::destination(rules.registry, &now.root, rules.platform_registry, rules.layout)?;
+    let destination = ground::destination(rules.registry, &now.root, rules.platform_registry, rules.layout)?;
     let was = loaded.base.as_ref().map(|tree| survey(tree, &mut loaded.objects, &rules, &mut cache)).transpose()?;
 
     let keys = Keys::new(&loaded.head);
     let compared = now.keys(&keys, &rules, &UpstreamCommits::new())?;
     let before = match (&was, &loaded.base) {
-        (Some(was), Some(tree)) => was.keys(&Keys::of_base(tree, &keys, &loaded.changes), &rules, &UpstreamCommits::new())?,
+        (Some(was), Some(tree)) => {
+            was.keys(&Keys::of_base(tree, &keys, &loaded.changes), &rules, &UpstreamCommits::new())?
+        }
         _ => Vec::new(),
     };
     let base_side = was.as_ref().zip(loaded.base.as_ref()).map(|(was, tree)| was.side(tree, &before));

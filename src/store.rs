@@ -1,0 +1,34 @@
+//! Files that other jobs read: whole or not at all, whenever hephy is killed. (Not whenever the machine loses power:
+//! nothing here is worth a wait for the disk.)
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Writes a file that everybody may read: a temporary file beside it, then a rename.
+///
+/// # Errors
+/// When the directory cannot be written, or is full.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    write_with_mode(path, content, 0o644)
+}
+
+/// The same with permissions of one's own: `0o755` for programs, `0o600` for credentials.
+///
+/// # Errors
+/// See [`write_whole`].
+pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let failed = |error| Error::io(format!("{} cannot be written", path.display()), error);
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".hephy-")
+        .permissions(std::fs::Permissions::from_mode(mode))
+        .tempfile_in(directory)
+        .map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    // The process's umask may have taken permissions away.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)
+}
