@@ -6,6 +6,7 @@ mod build;
 mod change;
 mod check;
 mod config;
+mod examples;
 mod manifest;
 mod registry;
 mod source;
