@@ -51,15 +51,22 @@ pub(super) fn prepare(options: &Options, image: &PlannedImage, work: &Path) -> R
     } else {
         (context.clone(), String::new())
     };
-    if let Ok(out) = options.out.canonicalize()
-        && out.starts_with(&context)
-        && !work_is_context(work, &context)
-    {
+    let without = left_out(options, image, &context);
+    if !without.is_empty() && !work_is_context(work, &context) {
         let staged = work.join("context");
-        stage(&context, &out, &staged)?;
+        stage(&context, &without, &staged)?;
         context = staged;
     }
     Ok(Files { context, dockerfile, text, shown })
+}
+
+/// What lies in the context and is none of it: the output directory, and the repository's own `.git`, which is no
+/// part of the input key and holds the job's credentials.
+fn left_out(options: &Options, image: &PlannedImage, context: &Path) -> Vec<PathBuf> {
+    let out = options.out.canonicalize().ok();
+    let local = matches!(image.source, PlannedSource::Local { .. });
+    let git = options.checkout.canonicalize().ok().filter(|_| local).map(|checkout| checkout.join(".git"));
+    out.into_iter().chain(git).filter(|path| path.starts_with(context) && path.symlink_metadata().is_ok()).collect()
 }
 
 /// An unpacked source lies below the output directory, not around it.
@@ -79,11 +86,11 @@ fn read_dockerfile(path: &Path, shown: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A second tree with the same files but for `without`: hard links, or copies across file systems.
+/// A second tree with the same files but for those in `without`: hard links, or copies across file systems.
 ///
 /// An ignore file would be the lighter way, but each builder has its own rules of which one it reads; a tree that
-/// does not hold the output directory is right for all of them.
-fn stage(from: &Path, without: &Path, to: &Path) -> Result<()> {
+/// does not hold them is right for all of them.
+fn stage(from: &Path, without: &[PathBuf], to: &Path) -> Result<()> {
     let failed = |path: &Path| {
         let shown = path.display().to_string();
         move |error| Error::io(format!("{shown} could not be put into the build context"), error)
@@ -93,7 +100,7 @@ fn stage(from: &Path, without: &Path, to: &Path) -> Result<()> {
     for entry in std::fs::read_dir(from).map_err(failed(from))? {
         let entry = entry.map_err(failed(from))?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path == without {
+        if without.contains(&path) {
             continue;
         }
         let kind = entry.file_type().map_err(failed(&path))?;
@@ -132,7 +139,7 @@ mod tests {
         std::fs::write(root.join("sub/.hephy/theirs"), "x").unwrap();
         std::os::unix::fs::symlink("/nowhere", root.join("link")).unwrap();
         let staged = root.join(".hephy/work/1/context");
-        stage(&root, &root.join(".hephy"), &staged).unwrap();
+        stage(&root, &[root.join(".hephy")], &staged).unwrap();
         assert!(!staged.join(".hephy").exists());
         assert_eq!(std::fs::read_link(staged.join("link")).unwrap(), Path::new("/nowhere"));
         assert!(staged.join("sub/.hephy/theirs").exists());

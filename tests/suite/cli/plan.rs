@@ -433,4 +433,11 @@ impl super::Outcome {
         assert_eq!(self.code, code, "{self}");
         self
     }
+
+    /// stderr holds this.
+    #[track_caller]
+    pub(crate) fn says(self, part: &str) -> Self {
+        assert!(self.stderr.contains(part), "stderr lacks {part:?}\n{self}");
+        self
+    }
 }

@@ -1,6 +1,5 @@
 //! `hephy prepare`: the files of specification §2, the plan of §6, and what a failure leaves.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -236,18 +235,21 @@ fn the_output_directory_never_counts_and_never_enters_a_context() {
     let names = super::layer_files(&registry, &image);
     assert!(names.contains(&"file".to_owned()), "{names:?}");
     assert!(!names.iter().any(|name| name.contains(".hephy") || name.contains(".git/")), "{names:?}");
+
+    // Nor does git's own directory when the output lies elsewhere.
+    let elsewhere = project.home.path().join("out").display().to_string();
+    project.hephy(["prepare", "--all", "--registry", &registry, "--out", &elsewhere]).run().ok();
 }
 
 fn script(project: &Project, args: &[&str], env: &[(&str, &str)], path: &str) -> std::process::Output {
     let hephy = project.hephy([]);
-    let mut command = hephy.command();
+    let command = hephy.command();
     let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/prepare_diff.sh"));
     script.args(args).current_dir(project.repo.path()).env_clear();
     for (name, value) in command.get_envs() {
         script.env(name, value.unwrap());
     }
     script.env("PATH", format!("{path}/usr/bin:/bin")).envs(env.iter().copied());
-    drop(command.stdin(std::process::Stdio::null()));
     script.output().unwrap()
 }
 
