@@ -75,13 +75,11 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     let plan = prepare(session, planned)?;
     session.report.say(&show::text(&plan));
     let result = stages(session, &root, &plan, &platforms, check, interrupt);
-    match own.filter(|_| args.keep_registry) {
-        Some(registry) => {
-            let address = registry.address();
-            let stop = registry.keep().map(|id| format!("; stop it with: kill {id}")).unwrap_or_default();
-            session.report.say(&format!("The registry {address} goes on{stop}"));
-        }
-        None => {}
+    // Otherwise dropping it here stops it.
+    if let Some(registry) = own.filter(|_| args.keep_registry) {
+        let address = registry.address();
+        let stop = registry.keep().map(|id| format!("; stop it with: kill {id}")).unwrap_or_default();
+        session.report.say(&format!("The registry {address} goes on{stop}"));
     }
     result
 }
