@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::out_dir::OutDir;
 use super::planning::{Planning, planning};
 use super::resolution::{self, Network};
 use super::session::Session;
@@ -22,40 +23,33 @@ use crate::store::{write_whole, write_with_mode};
 pub fn run(session: &Session, args: &PrepareArgs) -> Result<()> {
     let planning = planning(session, &args.select)?;
     let root = planning.root.clone();
-    let plan = prepare(session, planning)?;
+    let dir = OutDir::alone(session, &root)?;
+    let plan = prepare(session, planning).inspect_err(|_| dir.undo())?;
     let out = session.out_below(&root);
     platform_outputs(session, &plan, &out)?;
     session.report.json(&plan)?;
     session.report.text(&show::text(&plan))
 }
 
-/// Resolves what the plan leaves open and writes all files. Nothing is written before everything is known.
+/// Resolves what the plan leaves open and writes all files into the output directory, which the caller has to itself.
+/// Nothing is written before everything is known.
 ///
 /// # Errors
 /// See [`run`].
 pub fn prepare(session: &Session, mut planning: Planning) -> Result<Plan> {
     let network = Network::new(session, planning.facts.registry.as_deref())?;
     let out = session.out_below(&planning.root);
-    // An output directory that was not there before must not be left behind by a failure.
-    let fresh = !out.exists();
-    session.make_out(&planning.root)?;
-    let result = (|| {
-        fetch_sources(session, &mut planning.candidates, &out)?;
-        resolution::add_upstream_dockerfiles(&mut planning, &out)?;
-        let resolved = resolution::resolve(&network, &mut planning)?;
-        for warning in &planning.warnings {
-            session.report.warn(warning);
-        }
-        let Planning { facts, candidates, removed, warnings, .. } = planning;
-        let plan = assemble(facts, &candidates, &resolved, removed, warnings);
-        network.check_immutable_tags(&plan)?;
-        write(&plan, &candidates, &out)?;
-        Ok(plan)
-    })();
-    if result.is_err() && fresh {
-        let _ = std::fs::remove_dir_all(&out);
+    fetch_sources(session, &mut planning.candidates, &out)?;
+    resolution::add_upstream_dockerfiles(&mut planning, &out)?;
+    let resolved = resolution::resolve(&network, &mut planning)?;
+    for warning in &planning.warnings {
+        session.report.warn(warning);
     }
-    result
+    let Planning { facts, candidates, removed, warnings, .. } = planning;
+    let plan = assemble(facts, &candidates, &resolved, removed, warnings);
+    network.check_immutable_tags(&plan)?;
+    write(&plan, &candidates, &out)?;
+    Ok(plan)
 }
 
 /// Fetches every upstream commit that is to be built, once, and puts the archives in place.

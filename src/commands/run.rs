@@ -3,6 +3,7 @@
 use super::build::command::{Job, build};
 use super::local_registry::LocalRegistry;
 use super::manifest::command::{manifest, tell};
+use super::out_dir::OutDir;
 use super::planning::planning;
 use super::prepare::prepare;
 use super::session::Session;
@@ -60,9 +61,9 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     let platforms = Platforms::of(args)?;
     let mut select = args.select.clone();
     let mut planned = planning(session, &select)?;
+    let dir = OutDir::alone(session, &planned.root)?;
     let mut own = None;
     if planned.facts.registry.is_none() {
-        session.make_out(&planned.root)?;
         let data = session.out_below(&planned.root).join("registry");
         let registry = LocalRegistry::start(&data, session.env.keys().map(String::as_str))?;
         session.report.say(&format!("registry {} (data in {})", registry.address(), data.display()));
@@ -72,7 +73,11 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     }
     let root = planned.root.clone();
     let check = planned.facts.mode == Mode::Check;
-    let plan = prepare(session, planned)?;
+    let plan = prepare(session, planned).inspect_err(|_| {
+        if own.is_none() {
+            dir.undo();
+        }
+    })?;
     session.report.say(&show::text(&plan));
     let result = stages(session, &root, &plan, &platforms, check, interrupt);
     // Otherwise dropping it here stops it.
