@@ -4,6 +4,7 @@
 //! Text from outside is escaped by those who put it into a message.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Report {
     color: bool,
     groups: Groups,
     bar: Arc<Mutex<Option<ProgressBar>>>,
+    /// Whether stdout has its one document.
+    documented: Arc<AtomicBool>,
 }
 
 /// Bold.
@@ -58,8 +61,8 @@ impl Report {
             ColorChoice::Never => false,
             ColorChoice::Auto => !no_color && std::io::stderr().is_terminal() && std::io::stdout().is_terminal(),
         };
-        let bar = Arc::default();
-        Self { format: global.format, verbose: global.verbose, quiet: global.quiet, color, groups, bar }
+        let (bar, documented) = (Arc::default(), Arc::default());
+        Self { format: global.format, verbose: global.verbose, quiet: global.quiet, color, groups, bar, documented }
     }
 
     /// Whether stdout is one JSON document.
@@ -104,6 +107,7 @@ impl Report {
         let mut text = serde_json::to_vec_pretty(document)
             .map_err(|error| Error::internal("the result could not be written as JSON").cause(error))?;
         text.push(b'\n');
+        self.documented.store(true, Ordering::Relaxed);
         write_stdout(&text)
     }
 
@@ -185,6 +189,7 @@ impl Report {
     pub fn findings(&self, findings: &[Diagnostic]) {
         for finding in findings {
             talk(&self.finding(finding));
+            talk("");
         }
     }
 
@@ -197,7 +202,8 @@ impl Report {
         rendered.replacen(&word, &format!(": {}: ", self.paint(style, finding.severity.word())), 1)
     }
 
-    /// A failure with its findings, causes and hint, on stderr; in JSON mode also as the document on stdout.
+    /// A failure with its findings, causes and hint, on stderr; in JSON mode also as the document on stdout, unless
+    /// that was written already and tells of the failure itself.
     pub fn error(&self, error: &Error) {
         self.findings(error.findings());
         let heading = format!("{} {} ({})", self.paint(RED, "error:"), error.message(), error.kind());
@@ -207,6 +213,9 @@ impl Report {
         }
         if let Some(hint) = error.hint_text() {
             talk(&format!("\n{} {}", self.paint(BOLD, "hint:"), hint.replace('\n', "\n      ")));
+        }
+        if self.documented.load(Ordering::Relaxed) {
+            return;
         }
         // A closed stdout must not hide the failure that was just shown.
         let _ = self.json(&serde_json::json!({ "error": error }));

@@ -3,9 +3,40 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+
+/// A directory that was made if it was not there. What was made, parents included, goes away again with everything
+/// in it, unless it is kept: a failure leaves the work directory as it was.
+#[derive(Debug)]
+pub struct Made(Option<PathBuf>);
+
+impl Made {
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(dir: &Path) -> Result<Self> {
+        let first = dir.ancestors().take_while(|dir| !dir.exists()).last().map(Path::to_owned);
+        let made = Self(first);
+        std::fs::create_dir_all(dir).map_err(|error| Error::io(format!("{} cannot be made", dir.display()), error))?;
+        Ok(made)
+    }
+
+    /// Leaves it there.
+    pub fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Some(first) = self.0.take() {
+            let _ = std::fs::remove_dir_all(first);
+        }
+    }
+}
 
 /// Writes a file that everybody may read: a temporary file beside it, then a rename.
 ///

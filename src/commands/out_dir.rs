@@ -5,13 +5,12 @@
 //! file system without locks is used as it is.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::session::Session;
 use crate::error::{Error, Result};
 use crate::store::remove_tree;
 
@@ -19,35 +18,26 @@ use crate::store::remove_tree;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Beginnings of the names of what lies in the directory only while somebody works.
-const TEMPORARY: [&str; 5] = [".source-", ".unpack-", ".peek-", ".credentials-", ".hephy-"];
+const TEMPORARY: [&str; 6] = [".prepare-", ".source-", ".unpack-", ".peek-", ".credentials-", ".hephy-"];
 /// Where builds keep their files while they run.
 const WORK: &str = "work";
 
-/// The directory, in use.
+/// The directory, in use: locks that are held until this is dropped.
 #[derive(Debug)]
-pub struct OutDir {
-    path: PathBuf,
-    fresh: bool,
-    /// Held until this is dropped.
-    locks: Vec<File>,
-}
+pub struct OutDir(Vec<File>);
 
 impl OutDir {
-    /// Makes the directory below `root` where it is not there, for a command that must be alone in it.
+    /// For a command that must be alone in the directory.
     ///
     /// # Errors
-    /// When somebody else works there, or it cannot be made.
-    pub fn alone(session: &Session, root: &Path) -> Result<Self> {
-        let path = session.out_below(root);
-        // One that was not there before must not be left behind by a failure.
-        let fresh = !path.exists();
-        session.make_out(root)?;
-        let lock = open(&path)?;
+    /// When somebody else works there.
+    pub fn alone(path: &Path) -> Result<Self> {
+        let lock = open(path)?;
         if !take(&lock, FlockOperation::NonBlockingLockExclusive) {
-            return Err(in_use(&path, "another hephy works in it"));
+            return Err(in_use(path, "another hephy works in it"));
         }
-        clean(&path);
-        Ok(Self { path, fresh, locks: vec![lock] })
+        clean(path);
+        Ok(Self(vec![lock]))
     }
 
     /// The directory of an earlier stage, for a command that may work there beside others.
@@ -67,7 +57,7 @@ impl OutDir {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(Self { path: path.to_owned(), fresh: false, locks: vec![lock] })
+        Ok(Self(vec![lock]))
     }
 
     /// The same for a build job, which has its architecture to itself; jobs for single images share it.
@@ -86,16 +76,9 @@ impl OutDir {
             if !take(&file, operation) {
                 return Err(in_use(path, &format!("another hephy builds for {arch} in it")));
             }
-            dir.locks.push(file);
+            dir.0.push(file);
         }
         Ok(dir)
-    }
-
-    /// After a failure: takes the directory away if it was made for this.
-    pub fn undo(&self) {
-        if self.fresh {
-            let _ = std::fs::remove_dir_all(&self.path);
-        }
     }
 }
 

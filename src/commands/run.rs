@@ -4,16 +4,18 @@ use super::build::command::{Job, build};
 use super::local_registry::LocalRegistry;
 use super::manifest::command::{manifest, tell};
 use super::out_dir::OutDir;
-use super::planning::planning;
+use super::planning::{Planning, planning};
 use super::prepare::prepare;
 use super::session::Session;
 use super::summary;
 use crate::cli::RunArgs;
 use crate::error::{Error, Result};
 use crate::oci::Platform;
+use crate::plan::assemble::{Resolved, assemble};
 use crate::plan::{Mode, Plan, show};
 use crate::process::Interrupt;
 use crate::result::{BuildResult, Status};
+use crate::store::Made;
 
 /// Which platforms are built.
 enum Platforms {
@@ -61,7 +63,12 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     let platforms = Platforms::of(args)?;
     let mut select = args.select.clone();
     let mut planned = planning(session, &select)?;
-    let dir = OutDir::alone(session, &planned.root)?;
+    if planned.candidates.iter().all(|candidate| candidate.reasons.is_empty()) {
+        return nothing(session, planned);
+    }
+    // Dropped after the registry: a failure before anything is built leaves no data behind.
+    let made = Made::new(&session.out_below(&planned.root))?;
+    let _in_use = OutDir::alone(&session.out_below(&planned.root))?;
     let mut own = None;
     if planned.facts.registry.is_none() {
         let data = session.out_below(&planned.root).join("registry");
@@ -73,11 +80,8 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     }
     let root = planned.root.clone();
     let check = planned.facts.mode == Mode::Check;
-    let plan = prepare(session, planned).inspect_err(|_| {
-        if own.is_none() {
-            dir.undo();
-        }
-    })?;
+    let plan = prepare(session, planned)?;
+    made.keep();
     session.report.say(&show::text(&plan));
     let result = stages(session, &root, &plan, &platforms, check, interrupt);
     // Otherwise dropping it here stops it.
@@ -87,6 +91,17 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
         session.report.say(&format!("The registry {address} goes on{stop}"));
     }
     result
+}
+
+/// What is printed when nothing is to be built: no registry starts, no file is written.
+fn nothing(session: &Session, planned: Planning) -> Result<()> {
+    for warning in &planned.warnings {
+        session.report.warn(warning);
+    }
+    let Planning { facts, candidates, removed, warnings, .. } = planned;
+    let plan = assemble(facts, &candidates, &Resolved::default(), removed, warnings);
+    session.report.text(&show::text(&plan))?;
+    session.report.json(&serde_json::json!({ "results": [], "published": [] }))
 }
 
 fn stages(
@@ -112,7 +127,10 @@ fn stages(
         let outcome = build(session, &job, interrupt)?;
         results.extend(outcome.results);
         failure = failure.or(outcome.failure);
-        interrupt.check()?;
+        if let Err(cancelled) = interrupt.check() {
+            session.report.text(&format!("\n{}", summary::builds(&results)))?;
+            return finish(session, &results, Vec::new(), Some(cancelled));
+        }
     }
     let left_out = left_out(plan, &wanted);
     if !left_out.is_empty() {
@@ -153,8 +171,6 @@ fn finish(
     published: Vec<super::manifest::Published>,
     failure: Option<Error>,
 ) -> Result<()> {
-    match failure {
-        Some(failure) => Err(failure),
-        None => session.report.json(&serde_json::json!({ "results": results, "published": published })),
-    }
+    session.report.json(&serde_json::json!({ "results": results, "published": published, "error": failure }))?;
+    failure.map_or(Ok(()), Err)
 }

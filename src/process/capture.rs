@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::run::{group_of, own_group, send};
+use super::run::{group_of, own_group, seconds, send};
 use super::{Command, Interrupt, Output};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -51,7 +51,7 @@ impl Command {
         }
         interrupt.check()?;
         let Some(output) = output else {
-            let limit = self.timeout.unwrap_or_default().as_secs_f64();
+            let limit = seconds(self.timeout.unwrap_or_default());
             let message = format!("{} did not end within {limit} s", self.program.display());
             return Err(Error::new(ErrorKind::TimeoutError, message));
         };

@@ -102,11 +102,16 @@ impl Command {
     }
 
     fn timed_out(&self) -> Error {
-        let limit = self.timeout.unwrap_or_default().as_secs_f64();
+        let limit = seconds(self.timeout.unwrap_or_default());
         let name = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy();
         Error::new(ErrorKind::TimeoutError, format!("{name} did not end within {limit} s"))
             .hint("set `timeout` in build-config.yaml higher, or find in the log what it was waiting for")
     }
+}
+
+/// A limit for people: what is left of a deadline is hardly ever a round number.
+pub(super) fn seconds(limit: Duration) -> f64 {
+    (limit.as_secs_f64() * 10.0).round() / 10.0
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ mod architecture;
 mod build;
 mod change;
 mod check;
+mod cli;
 mod config;
 mod examples;
 mod manifest;

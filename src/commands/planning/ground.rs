@@ -50,7 +50,7 @@ impl Ground {
             exclude: excluded(session, &root),
             explicit_registry: explicit_registry(session, select),
             platform_registry: platform_registry(session, &context),
-            default_backend: default_backend(&context),
+            default_backend: default_backend(session, &context),
             transports: Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str)),
             name,
             address,
@@ -132,8 +132,9 @@ fn platform_registry(session: &Session, context: &CiContext) -> Option<String> {
 }
 
 /// Kaniko in CI, the first builder found on a developer's machine.
-fn default_backend(context: &CiContext) -> BackendName {
-    if context.commits_only {
+fn default_backend(session: &Session, context: &CiContext) -> BackendName {
+    let ci = session.env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    if ci || context.platform != ci::Platform::Local {
         return BackendName::Kaniko;
     }
     crate::commands::builders::first_found().unwrap_or(BackendName::Kaniko)
