@@ -34,6 +34,11 @@ pub fn run(cli: &Cli) -> std::process::ExitCode {
 
 fn command(session: &Session, cli: &Cli) -> Result<()> {
     match &cli.command {
+        // These have something to finish or to take back.
+        Command::Prepare(_) | Command::Build(_) | Command::Run(_) => drop(Interrupt::install()?),
+        _ => Interrupt::install_ending()?,
+    }
+    match &cli.command {
         Command::Plan(args) => super::plan::run(session, args),
         Command::Graph(args) => super::graph::run(session, args),
         Command::Schema(args) => schema(session, args.document),
@@ -50,9 +55,9 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
             session.report.text(&String::from_utf8_lossy(&page))
         }
         Command::Prepare(args) => super::prepare::run(session, args),
-        Command::Build(args) => super::build::command::command(session, args, &Interrupt::install()?),
+        Command::Build(args) => super::build::command::command(session, args, &Interrupt::installed()),
         Command::Manifest(args) => super::manifest::command::command(session, args),
-        Command::Run(args) => super::run::run(session, args, &Interrupt::install()?),
+        Command::Run(args) => super::run::run(session, args, &Interrupt::installed()),
         Command::Check(args) => check(session, &args.paths),
     }
 }
@@ -61,7 +66,7 @@ fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
     let root = crate::git::Repository::open(&session.dir).ok().and_then(|it| it.root().map(std::path::Path::to_owned));
     let root = root.unwrap_or_else(|| session.dir.clone());
     let paths: Vec<std::path::PathBuf> = paths.iter().map(|path| session.dir.join(path)).collect();
-    let transports = crate::config::extra_transports(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str));
+    let transports = crate::config::Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str));
     let report = super::check::run(&root, &paths, &transports)?;
     session.report.text(&report.render())?;
     match super::check::failure(&report) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::out_dir::OutDir;
 use super::planning::{Planning, check_offers, planning};
 use super::resolution::{self, Network, Published};
 use super::session::Session;
@@ -22,15 +23,18 @@ use crate::store::{Made, write_whole, write_with_mode};
 pub fn run(session: &Session, args: &PrepareArgs) -> Result<()> {
     let planning = planning(session, &args.select)?;
     let root = planning.root.clone();
-    let plan = prepare(session, planning)?;
     let out = session.out_below(&root);
+    let made = Made::new(&out)?;
+    let _in_use = OutDir::alone(&out)?;
+    let plan = prepare(session, planning)?;
+    made.keep();
     platform_outputs(session, &plan, &out)?;
     session.report.json(&plan)?;
     session.report.text(&show::text(&plan))
 }
 
-/// Resolves what the plan leaves open and writes all files. Nothing is written before everything is known, and a
-/// failure leaves the output directory as it was.
+/// Resolves what the plan leaves open and writes all files into the output directory, which the caller has to itself.
+/// Nothing is written before everything is known, and a failure leaves the directory as it was.
 ///
 /// # Errors
 /// See [`run`].
@@ -73,7 +77,13 @@ fn fetch_sources(session: &Session, candidates: &mut [Candidate], staging: &Path
     let mut indexes = Vec::new();
     for (index, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| candidate.is_built()) {
         if let PlannedSource::Remote {
-            repository, reference, commit: Some(commit), archive: None, keep_git, submodules, ..
+            repository,
+            reference,
+            commit: Some(commit),
+            archive: None,
+            keep_git,
+            submodules,
+            ..
         } = &candidate.source
         {
             indexes.push(index);

@@ -226,8 +226,11 @@ fn refuse_lacking_platforms(candidates: &[Candidate]) -> Result<()> {
             findings.extend(lacks.map(|platform| {
                 let span = crate::diagnostic::Span::new(line.max(1), 1, 1);
                 let message = format!("{} is not built for {platform}, {} is", on.name, candidate.name);
-                Diagnostic::error(escape(&candidate.dockerfile()), span, message)
-                    .note(format!("the platforms of {} are {}", on.name, list(&on.config.platforms)))
+                Diagnostic::error(escape(&candidate.dockerfile()), span, message).note(format!(
+                    "the platforms of {} are {}",
+                    on.name,
+                    list(&on.config.platforms)
+                ))
             }));
         }
     }
@@ -290,12 +293,7 @@ fn needs(candidates: &[Candidate]) -> Vec<Need> {
 }
 
 /// The published image: `<dep>-latest`, else `<dep>-head`.
-async fn look_up(
-    network: &Network,
-    layout: Layout,
-    name: &ImageName,
-    need: &Need,
-) -> Result<Option<(Tag, Found)>> {
+async fn look_up(network: &Network, layout: Layout, name: &ImageName, need: &Need) -> Result<Option<(Tag, Found)>> {
     let Some(registry) = &network.registry else { return Ok(None) };
     let (repository, prefix) = match layout {
         Layout::Single => (registry.clone(), format!("{name}-")),

@@ -3,6 +3,7 @@
 use super::build::command::{Job, build};
 use super::local_registry::LocalRegistry;
 use super::manifest::command::{manifest, tell};
+use super::out_dir::OutDir;
 use super::planning::{Planning, planning};
 use super::prepare::prepare;
 use super::session::Session;
@@ -67,6 +68,7 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     }
     // Dropped after the registry: a failure before anything is built leaves no data behind.
     let made = Made::new(&session.out_below(&planned.root))?;
+    let _in_use = OutDir::alone(&session.out_below(&planned.root))?;
     let mut own = None;
     if planned.facts.registry.is_none() {
         let data = session.out_below(&planned.root).join("registry");

@@ -10,7 +10,7 @@ fn root() -> PathBuf {
 
 #[test]
 fn every_example_is_valid() {
-    let transports = hephy::config::extra_transports(Some("https:ssh:file"));
+    let transports = hephy::config::Transports::of_variable(Some("https:ssh:file"));
     let report = hephy::commands::check::run(&root(), &[root().join("examples")], &transports).unwrap();
     assert_eq!(report.render(), report.summary() + "\n", "{}", report.render());
     assert_eq!(report.files.len(), 10);

@@ -173,7 +173,11 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
                     finding.notes.extend(problem.note);
                     finding
                 });
-                if planned { findings.extend(unexpanded) } else { problems.extend(unexpanded) }
+                if planned {
+                    findings.extend(unexpanded)
+                } else {
+                    problems.extend(unexpanded)
+                }
                 Vec::new()
             }
         };

@@ -7,7 +7,7 @@ use crate::ci::{self, CiContext, Overrides};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
 use crate::commands::survey::Rules;
-use crate::config::{BackendName, Layout};
+use crate::config::{BackendName, Layout, Transports};
 use crate::error::{Error, Result};
 use crate::git::{Loaded, Repository};
 use crate::oci;
@@ -32,8 +32,8 @@ pub(super) struct Ground {
     pub(super) platform_registry: Option<String>,
     /// The builder of images for which nobody named one.
     pub(super) default_backend: BackendName,
-    /// What `GIT_ALLOW_PROTOCOL` adds.
-    pub(super) transports: Vec<String>,
+    /// How other repositories may be reached.
+    pub(super) transports: Transports,
 }
 
 impl Ground {
@@ -51,7 +51,7 @@ impl Ground {
             explicit_registry: explicit_registry(session, select),
             platform_registry: platform_registry(session, &context),
             default_backend: default_backend(session, &context),
-            transports: crate::config::extra_transports(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str)),
+            transports: Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str)),
             name,
             address,
             root,
@@ -68,7 +68,7 @@ impl Ground {
             layout: select.layout,
             backend: select.backend,
             default_backend: self.default_backend,
-            extra_transports: &self.transports,
+            transports: &self.transports,
             repository_name: &self.name,
         }
     }

@@ -158,10 +158,10 @@ pub(super) fn refuse_invalid(
         let mute = image.config().is_none() && needed.contains(&index);
         let wanted = mute
             || match selection {
-            Selection::Changed => !decided[index].is_empty() || invalid_and_changed,
-            Selection::All => true,
-            Selection::Named(named) | Selection::Scheduled(named, _) => named.contains(&index),
-        };
+                Selection::Changed => !decided[index].is_empty() || invalid_and_changed,
+                Selection::All => true,
+                Selection::Named(named) | Selection::Scheduled(named, _) => named.contains(&index),
+            };
         let own: Vec<&Diagnostic> = image
             .parsed
             .findings

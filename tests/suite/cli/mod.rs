@@ -255,12 +255,7 @@ impl Project {
     }
 
     /// The same with a recorded environment, ids in it replaced.
-    pub(crate) fn ci<'a>(
-        &self,
-        fixture: &str,
-        ids: &[(&str, &str)],
-        args: impl IntoIterator<Item = &'a str>,
-    ) -> Hephy {
+    pub(crate) fn ci<'a>(&self, fixture: &str, ids: &[(&str, &str)], args: impl IntoIterator<Item = &'a str>) -> Hephy {
         let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ci");
         let replaced = |mut text: String| {
             ids.iter().for_each(|(from, to)| text = text.replace(from, to));

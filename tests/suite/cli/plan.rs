@@ -71,12 +71,7 @@ fn every_trigger_builds_what_it_changed() {
         };
         let (head, before) = (id(head), id(before));
         it.project.repo.git(&["checkout", "-q", "--detach", &head]);
-        let ids = [
-            (HEAD, head.as_str()),
-            (BEFORE, &before),
-            (TARGET, &it.main),
-            (DIFF_BASE, &it.first),
-        ];
+        let ids = [(HEAD, head.as_str()), (BEFORE, &before), (TARGET, &it.main), (DIFF_BASE, &it.first)];
         let outcome = it.project.ci(fixture, &ids, ["plan", "--format", "json"]).run().ok();
         assert_eq!(outcome.built().join(","), built, "{fixture}");
         let plan = outcome.json();
@@ -121,8 +116,7 @@ fn a_shallow_clone_fetches_the_previous_commit() {
 
     // Nothing may be fetched over a protocol that is not allowed: then everything is built, and the reason says so.
     let clone = Project::of(origin.repo.clone_with(&["--depth", "1"]));
-    let outcome =
-        clone.ci("gitlab-push", &[(HEAD, &head), (BEFORE, &before)], ["plan", "--format", "json"]).run().ok();
+    let outcome = clone.ci("gitlab-push", &[(HEAD, &head), (BEFORE, &before)], ["plan", "--format", "json"]).run().ok();
     assert_eq!(outcome.built(), ["a", "b"]);
     assert!(outcome.reason("a").contains("cannot be fetched"), "{outcome}");
 }
