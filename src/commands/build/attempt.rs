@@ -97,6 +97,7 @@ impl Job<'_> {
         if image.backend.reads_dockerfile() {
             dependencies::check_dockerfile(&files.text, &files.shown)?;
         }
+        let files = self.pin_references(image, files, work)?;
         let repository = self.plan.repository_of(self.registry, &image.name);
         let mut insecure_hosts = self.options.insecure_hosts.clone();
         let host = repository.split('/').next().unwrap_or_default();

@@ -10,6 +10,7 @@ mod confirm;
 mod context;
 mod dependencies;
 mod host;
+mod pin;
 mod results;
 mod tools;
 mod validate;
