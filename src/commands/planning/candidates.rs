@@ -6,7 +6,7 @@ use crate::change::Keyed;
 use crate::commands::session::Session;
 use crate::commands::survey::{Rules, Survey, UpstreamCommits};
 use crate::config::{ContextFrom, ImageConfig, Source};
-use crate::diagnostic::{Diagnostic, Severity, escape};
+use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
 use crate::oci::ImageName;
 use crate::plan::args::{Variables, expand};
@@ -168,7 +168,7 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
             Ok(args) => args,
             Err(unexpanded) => {
                 let unexpanded = unexpanded.into_iter().map(|problem| {
-                    let span = image.parsed.spans.of(&problem.field);
+                    let span = argument_span(image, &problem.field);
                     let mut finding = Diagnostic::error(&image.file, span, problem.message);
                     finding.notes.extend(problem.note);
                     finding
@@ -209,6 +209,15 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
     } else {
         Err(Error::config("these build arguments have no value").diagnostics(findings))
     }
+}
+
+/// Where a build argument stands: `build_args[N]` in a list, under its name in a mapping.
+fn argument_span(image: &crate::commands::survey::Image, field: &str) -> Span {
+    let spans = &image.parsed.spans;
+    let at = field.strip_prefix("build_args[").and_then(|rest| rest.strip_suffix(']')?.parse::<usize>().ok());
+    let argument = at.and_then(|at| image.config()?.build_args.get(at));
+    let named = argument.map_or(Span::START, |argument| spans.of(&format!("build_args.{}", argument.name)));
+    if named == Span::START { spans.of(field) } else { named }
 }
 
 fn errors<'a>(findings: impl Iterator<Item = &'a Diagnostic>) -> Vec<Diagnostic> {
