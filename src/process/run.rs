@@ -44,7 +44,7 @@ impl Command {
             command.process_group(0);
             Ok(())
         });
-        let deadline = self.timeout.map(|limit| Instant::now() + limit);
+        let deadline = self.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let handle = expression.start().map_err(|error| self.could_not_start(error))?;
         // Its copies of the pipes' ends would keep them open.
         drop(expression);

@@ -1,6 +1,9 @@
 //! hephy as hostile neighbours see it: owners of repositories, upstreams, registries, other jobs, and CI environments.
 //! Everything goes through the binary; each test names what is tried.
 
+mod environment;
+mod handed_over;
+mod places;
 mod registry;
 mod texts;
 
