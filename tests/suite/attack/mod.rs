@@ -3,6 +3,7 @@
 
 mod environment;
 mod handed_over;
+mod output;
 mod places;
 mod registry;
 mod texts;
