@@ -5,5 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    hephy::run(&hephy::cli::Cli::parse())
+    match hephy::cli::Cli::try_parse() {
+        Ok(cli) => hephy::run(&cli),
+        Err(refused) => hephy::commands::refuse(&refused, std::env::args_os()),
+    }
 }

@@ -104,11 +104,8 @@ impl Report {
     /// # Errors
     /// When stdout cannot be written.
     pub fn document<T: Serialize>(&self, document: &T) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(document)
-            .map_err(|error| Error::internal("the result could not be written as JSON").cause(error))?;
-        text.push(b'\n');
         self.documented.store(true, Ordering::Relaxed);
-        write_stdout(&text)
+        self::document(document)
     }
 
     /// A line of talk.
@@ -238,6 +235,17 @@ impl Report {
             Groups::Github => talk("::endgroup::"),
         }
     }
+}
+
+/// Writes a document to stdout.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn document<T: Serialize>(document: &T) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(document)
+        .map_err(|error| Error::internal("the result could not be written as JSON").cause(error))?;
+    text.push(b'\n');
+    write_stdout(&text)
 }
 
 fn write_stdout(bytes: &[u8]) -> Result<()> {

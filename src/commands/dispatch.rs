@@ -5,7 +5,7 @@ use clap::CommandFactory as _;
 use super::session::Session;
 use crate::ci::Env;
 use crate::cli::{Cli, Command, SchemaDocument};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::process::Interrupt;
 
 /// Runs the command and says what failed. Gives the exit code.
@@ -30,6 +30,26 @@ pub fn run(cli: &Cli) -> std::process::ExitCode {
             error.kind().exit_code().into()
         }
     }
+}
+
+/// Says why what was typed cannot be understood, or shows the help that was asked for. Nothing was parsed, so the
+/// words themselves are searched for the form of stdout.
+pub fn refuse(refused: &clap::Error, words: impl Iterator<Item = std::ffi::OsString>) -> std::process::ExitCode {
+    // There is nobody left to tell when neither stream can be written.
+    let _ = refused.print();
+    if !refused.use_stderr() {
+        return std::process::ExitCode::SUCCESS;
+    }
+    let words: Vec<std::ffi::OsString> = words.collect();
+    let json = words.iter().any(|word| word == "--format=json")
+        || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    if json {
+        let said = refused.to_string();
+        let first = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let error = Error::usage(first).hint("hephy --help shows what can be typed");
+        let _ = crate::report::document(&serde_json::json!({ "error": error }));
+    }
+    ErrorKind::UsageError.exit_code().into()
 }
 
 fn command(session: &Session, cli: &Cli) -> Result<()> {

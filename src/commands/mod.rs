@@ -18,4 +18,4 @@ pub mod session;
 pub mod summary;
 pub mod survey;
 
-pub use dispatch::run;
+pub use dispatch::{refuse, run};

@@ -93,7 +93,7 @@ impl Command {
     fn timed_out(&self) -> Error {
         let limit = self.timeout.unwrap_or_default().as_secs_f64();
         let name = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy();
-        Error::new(ErrorKind::TimeoutError, format!("{name} did not end within {limit} s"))
+        Error::new(ErrorKind::TimeoutError, format!("{name} did not end within {limit:.1} s"))
             .hint("set `timeout` in build-config.yaml higher, or find in the log what it was waiting for")
     }
 }
