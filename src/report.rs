@@ -252,6 +252,17 @@ impl Report {
     }
 }
 
+/// Writes a document to stdout.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn document<T: Serialize>(document: &T) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(document)
+        .map_err(|error| Error::internal("the result could not be written as JSON").cause(error))?;
+    text.push(b'\n');
+    write_stdout(&text)
+}
+
 fn write_stdout(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

@@ -16,7 +16,7 @@ use crate::process::Interrupt;
 pub fn main() -> ExitCode {
     guarded(|| match Cli::try_parse() {
         Ok(cli) => run(&cli),
-        Err(error) => usage(&error),
+        Err(error) => usage(&error, &std::env::args_os().collect::<Vec<_>>()),
     })
 }
 
@@ -47,8 +47,9 @@ fn guarded(work: impl FnOnce() -> ExitCode) -> ExitCode {
         .unwrap_or_else(|_| ErrorKind::InternalError.exit_code().into())
 }
 
-/// What clap says of a mistake quotes values, of variables too.
-fn usage(error: &clap::Error) -> ExitCode {
+/// What clap says of a mistake quotes values, of variables too. Nothing was parsed, so the words themselves tell
+/// whether stdout is to be a document.
+fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print();
         return ExitCode::SUCCESS;
@@ -57,6 +58,13 @@ fn usage(error: &clap::Error) -> ExitCode {
     let text = crate::ci::output::masked(&error.render().to_string(), &crate::ci::output::secrets(&env));
     let github = ci::platform(&env) == ci::Platform::Github;
     let _ = write!(std::io::stderr().lock(), "{}", crate::ci::output::harmless(&text, github));
+    let json = words.iter().any(|word| word == "--format=json")
+        || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    if json {
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let error = Error::usage(first).hint("hephy --help shows what can be typed");
+        let _ = crate::report::document(&serde_json::json!({ "error": error }));
+    }
     ErrorKind::UsageError.exit_code().into()
 }
 

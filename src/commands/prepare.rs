@@ -10,7 +10,7 @@ use super::session::Session;
 use crate::ci;
 use crate::cli::PrepareArgs;
 use crate::error::{Error, Result};
-use crate::oci::{Digest, Platform};
+use crate::oci::Platform;
 use crate::plan::assemble::{Candidate, Resolved, assemble};
 use crate::plan::{Plan, PlannedSource, show};
 use crate::source::{Access, Archived, Event, SourceRequest};
@@ -169,7 +169,7 @@ fn write_binary(out: &Path) -> Result<()> {
     let dir = out.join("bin").join(machine);
     let path = dir.join("hephy");
     let there = crate::store::read_left(&path, own.len() as u64).ok().flatten();
-    if there.is_some_and(|there| Digest::of(&there) == Digest::of(&own)) {
+    if there.is_some_and(|there| there == own) {
         return Ok(());
     }
     std::fs::create_dir_all(&dir).map_err(failed)?;

@@ -304,10 +304,11 @@ async fn look_up(network: &Network, layout: Layout, name: &ImageName, need: &Nee
     let tags = [format!("{prefix}latest"), format!("{prefix}head")];
     let tags = tags.iter().map(|tag| Tag::parse(tag)).collect::<std::result::Result<Vec<_>, _>>().map_err(invalid)?;
     first_of(&network.client, &repository, &tags).await.map_err(|error| {
-        let kind = error.kind();
-        Error::new(kind, format!("{name} could not be looked up in {repository}; {}", need.place))
+        let advice = "the images that others are built on must be readable, in check runs too";
+        let hint = error.hint_text().map_or_else(|| advice.to_owned(), |hint| format!("{hint}\n{advice}"));
+        Error::new(error.kind(), format!("{name} could not be looked up in {repository}; {}", need.place))
             .cause(error)
-            .hint("the images that others are built on must be readable, in check runs too")
+            .hint(hint)
     })
 }
 

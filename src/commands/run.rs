@@ -171,6 +171,7 @@ fn finish(
     published: Vec<super::manifest::Published>,
     failure: Option<Error>,
 ) -> Result<()> {
+    let failure = failure.map(|failure| summary::verdict(results, failure));
     session.report.json(&serde_json::json!({ "results": results, "published": published, "error": failure }))?;
     failure.map_or(Ok(()), Err)
 }

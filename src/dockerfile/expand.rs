@@ -60,7 +60,7 @@ impl Scope {
             return None;
         }
         if !text.contains(['$', '\\']) {
-            return Some(text.to_owned());
+            return (text.len() <= MAX_EXPANDED).then(|| text.to_owned());
         }
         let mut out = String::new();
         for part in parts(text) {

@@ -104,7 +104,7 @@ impl Command {
     fn timed_out(&self) -> Error {
         let limit = seconds(self.timeout.unwrap_or_default());
         let name = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy();
-        Error::new(ErrorKind::TimeoutError, format!("{name} did not end within {limit} s"))
+        Error::new(ErrorKind::TimeoutError, format!("{name} did not end within {limit:.1} s"))
             .hint("set `timeout` in build-config.yaml higher, or find in the log what it was waiting for")
     }
 }

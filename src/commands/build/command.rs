@@ -73,7 +73,7 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
     let outcome = build(session, &job, interrupt)?;
     session.report.json(&serde_json::json!({ "needed": outcome.needed, "results": outcome.results }))?;
     session.report.text(&summary::builds(&outcome.results))?;
-    outcome.failure.map_or(Ok(()), Err)
+    outcome.failure.map_or(Ok(()), |failure| Err(summary::verdict(&outcome.results, failure)))
 }
 
 /// Builds for one platform and says what happens.
@@ -103,7 +103,8 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
     let view = ClientView::new(client(settings, &session.report))?;
     let report = &session.report;
     let platform = &job.platform;
-    super::run(&options, &view, interrupt, &|event| show(report, platform, &event))
+    let out = escape(&session.out.display().to_string());
+    super::run(&options, &view, interrupt, &|event| show(report, &out, platform, &event))
 }
 
 /// A whole number out of the environment.
@@ -160,7 +161,7 @@ fn bring_dependencies(session: &Session, plan: &Plan, real: &str, inside: &str, 
     Ok(())
 }
 
-fn show(report: &Report, platform: &Platform, event: &Event<'_>) {
+fn show(report: &Report, out: &str, platform: &Platform, event: &Event<'_>) {
     match event {
         Event::Started { image, backend, attempt } => {
             let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
@@ -176,14 +177,14 @@ fn show(report: &Report, platform: &Platform, event: &Event<'_>) {
             wait.as_secs_f64()
         )),
         Event::Note { image, text } => report.say(&format!("  {image}: {}", escape(text))),
-        Event::Finished(result) => finished(report, result),
+        Event::Finished(result) => finished(report, out, result),
     }
 }
 
-fn finished(report: &Report, result: &BuildResult) {
+fn finished(report: &Report, out: &str, result: &BuildResult) {
     report.end(&BuildResult::stem(&result.image, &result.platform));
     if matches!(result.status, Status::Failed | Status::Cancelled) {
-        report.failure(&summary::failure(result));
+        report.failure(&summary::failure(result, out));
     } else {
         report.say(&summary::line(result));
     }

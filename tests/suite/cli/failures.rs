@@ -162,7 +162,7 @@ fn a_builder_that_hangs() {
     std::fs::copy(builders::busybox(), project.path("a/busybox")).unwrap();
     project.repo.commit("a");
     prepare(&project).run().ok();
-    build(&project).run().fails(8, &["2 s", "timeout"]);
+    build(&project).run().fails(8, &["buildah did not end within 2.0 s", "set `timeout` in build-config.yaml higher"]);
     let result: serde_json::Value = serde_json::from_str(&project.read("a-amd64.json")).unwrap();
     assert_eq!(result["error"]["code"], "timeout_error");
     assert_eq!(tags(&project.registry()), Vec::<String>::new());
@@ -191,16 +191,21 @@ fn files_of_a_build_job_that_are_missing_or_forged() {
     std::fs::remove_file(project.out("a-amd64.json")).unwrap();
     std::fs::rename(project.out("a-amd64.tag"), project.home.path().join("tag")).unwrap();
     let manifest_stage = project.hephy(["manifest"]);
-    refused(&project, &manifest_stage).fails(9, &["a-amd64.json", "Nothing of a was published"]);
+    manifest_stage.run().fails(9, &["there is no build result of a for linux/amd64", "Nothing of a was published"]);
+    refused(&project, &manifest_stage).fails(9, &["or its artifacts did not arrive"]);
     // A job of another kind left the tag only.
     std::fs::rename(project.home.path().join("tag"), project.out("a-amd64.tag")).unwrap();
     manifest_stage.run().ok();
     assert!(manifest(&registry, "a-head").is_some());
+    assert!(manifest_stage.run().ok().stdout.contains("a-head"), "twice is once");
     // A digest that the registry does not have.
     let digest = serde_json::from_str::<serde_json::Value>(&result).unwrap()["digest"].as_str().unwrap().to_owned();
     std::fs::write(project.out("a-amd64.json"), result.replace(&digest, &format!("sha256:{}", "0".repeat(64)))).unwrap();
-    let outcome = refused(&project, &manifest_stage);
-    assert_eq!(outcome.code, 9, "{outcome}");
+    std::fs::remove_file(project.out("summary.md")).unwrap();
+    let was = tags(&registry);
+    manifest_stage.run().fails(9, &["the image of a for linux/amd64 is not in the registry", "run the build job again"]);
+    assert_eq!(tags(&registry), was);
+    refused(&project, &manifest_stage);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn every_form_shows_who_is_built_on_whom() {
         assert!(text.contains(name), "{text}");
     }
     let dot = form("dot");
-    assert!(dot.starts_with("digraph") && dot.contains("\"mid\" -> \"base\""), "{dot}");
+    assert!(dot.starts_with("digraph") && dot.contains("\"base\" -> \"mid\" [label = \"ARG BASE_TAG, mid/Dockerfile:3\"]"), "{dot}");
     let mermaid = form("mermaid");
     assert!(mermaid.starts_with("flowchart") || mermaid.starts_with("graph"), "{mermaid}");
     let json: serde_json::Value = serde_json::from_str(&form("json")).unwrap();

@@ -143,7 +143,6 @@ fn no_secret_enters_what_prepare_writes() {
         assert!(!outcome.stdout.contains(part) && !outcome.stderr.contains(part), "{outcome}");
         for (path, (_, content)) in snapshot(&project.out("")) {
             let holds = content.windows(part.len()).any(|window| window == part.as_bytes());
-            // The binary of the tests holds no such text either.
             assert!(!holds, "{} holds a secret", path.display());
         }
     }

@@ -157,7 +157,8 @@ fn the_account_of_a_failed_build() {
             "\n  last lines of .hephy/logs/test-app-amd64.log\n",
             "     before\n",
             "\n  hint: ",
-            "not built because of it: test-app-debug",
+            "\n– test-app-debug linux/amd64 not built, because test-app was not\n",
+            "error: 1 of 3 builds failed: test-app linux/amd64 (build_error)\n",
             "Nothing of test-app was published",
         ],
     );
