@@ -190,7 +190,7 @@ pub fn escape(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\t' => out.push(' '),
-            character if character.is_control() || is_invisible(character) => {
+            character if is_unseen(character) => {
                 let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
             }
             character => out.push(character),
@@ -206,6 +206,11 @@ pub fn escape_cut(text: &str, limit: usize) -> String {
     let head: String = characters.by_ref().take(limit).collect();
     let tail = if characters.next().is_some() { "…" } else { "" };
     escape(&head) + tail
+}
+
+/// Whether a character must not reach a terminal as it is.
+pub(crate) fn is_unseen(character: char) -> bool {
+    character.is_control() || is_invisible(character)
 }
 
 /// Characters that take no room or reorder what stands beside them (Unicode: default ignorable, bidi controls,

@@ -1,19 +1,68 @@
 //! From what was typed to the command that does it.
 
-use clap::CommandFactory as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
 
 use super::session::Session;
-use crate::ci::Env;
+use crate::ci::{self, Env};
 use crate::cli::{Cli, Command, SchemaDocument};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::process::Interrupt;
 
+/// Parses what was typed, runs the command and says what failed. Gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    guarded(|| match Cli::try_parse() {
+        Ok(cli) => run(&cli),
+        Err(error) => usage(&error),
+    })
+}
+
+/// The environment. Variables that are not UTF-8 name nothing that hephy reads.
+fn environment() -> Env {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// A panic is a bug of ours, and said so; what has to be cleaned up (credentials, builders) is cleaned up.
+fn guarded(work: impl FnOnce() -> ExitCode) -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        let env = environment();
+        let text = crate::ci::output::masked(&panic.to_string(), &crate::ci::output::secrets(&env));
+        let github = ci::platform(&env) == ci::Platform::Github;
+        let text = crate::ci::output::harmless(&crate::diagnostic::escape(&text), github);
+        let version = env!("CARGO_PKG_VERSION");
+        let _ = writeln!(
+            std::io::stderr().lock(),
+            "error: a bug in hephy ({})\n  1: {text}\n\nhint: please report it with these lines and the command; \
+             this is hephy {version}",
+            ErrorKind::InternalError
+        );
+    }));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|_| ErrorKind::InternalError.exit_code().into())
+}
+
+/// What clap says of a mistake quotes values, of variables too.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let env = environment();
+    let text = crate::ci::output::masked(&error.render().to_string(), &crate::ci::output::secrets(&env));
+    let github = ci::platform(&env) == ci::Platform::Github;
+    let _ = write!(std::io::stderr().lock(), "{}", crate::ci::output::harmless(&text, github));
+    ErrorKind::UsageError.exit_code().into()
+}
+
 /// Runs the command and says what failed. Gives the exit code.
-pub fn run(cli: &Cli) -> std::process::ExitCode {
-    // Variables that are not UTF-8 name nothing that hephy reads.
-    let env: Env = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+pub fn run(cli: &Cli) -> ExitCode {
+    let env = environment();
     let outcome = Session::new(&cli.global, env).map(|session| {
         let result = command(&session, cli);
         if let Err(error) = &result {
@@ -22,7 +71,7 @@ pub fn run(cli: &Cli) -> std::process::ExitCode {
         result
     });
     match outcome {
-        Ok(Ok(())) => std::process::ExitCode::SUCCESS,
+        Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => error.kind().exit_code().into(),
         Err(error) => {
             let report = crate::report::Report::new(&cli.global, true, crate::report::Groups::None);
@@ -87,4 +136,19 @@ fn schema(session: &Session, document: SchemaDocument) -> Result<()> {
         SchemaDocument::Manifest => schemars::schema_for!(super::manifest::Published).to_value(),
     };
     session.report.document(&schema)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_internal_error() {
+        let code = guarded(|| {
+            let nothing: Option<ExitCode> = None;
+            nothing.unwrap()
+        });
+        let _ = std::panic::take_hook();
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(10)));
+    }
 }

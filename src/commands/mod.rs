@@ -19,4 +19,4 @@ pub mod session;
 pub mod summary;
 pub mod survey;
 
-pub use dispatch::run;
+pub use dispatch::{main, run};

@@ -1,13 +1,14 @@
 //! What every command begins with: the environment, the directories, the sink of output.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::ci::{self, CiContext, Env, Overrides};
 use crate::cli::Global;
+use crate::diagnostic::escape;
 use crate::error::{Error, Result};
 use crate::plan::{Mode, Plan};
 use crate::report::{Groups, Report};
+use crate::store::{read_left, read_named};
 
 /// Largest plan that is read, in bytes: some ten thousand images.
 const MAX_PLAN: u64 = 256 << 20;
@@ -37,7 +38,7 @@ impl Session {
             ci::Platform::Github => Groups::Github,
             ci::Platform::Local => Groups::None,
         };
-        let report = Report::new(global, set("NO_COLOR"), groups);
+        let report = Report::new(global, set("NO_COLOR"), groups).hide(ci::output::secrets(&env));
         let dir = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
         let dir = dir.canonicalize().map_err(|error| {
             Error::usage(format!("{} is no directory to work in", dir.display()))
@@ -53,7 +54,7 @@ impl Session {
     /// When environment or event file hold something that cannot be right.
     pub fn context(&self, overrides: &Overrides) -> Result<CiContext> {
         let event = match ci::event_path(&self.env) {
-            Some(path) => Some(read_limited(Path::new(path), ci::MAX_EVENT_BYTES as u64)?),
+            Some(path) => Some(event_file(Path::new(path))?),
             None => None,
         };
         let mut context = ci::context(&self.env, event.as_deref(), overrides)?;
@@ -69,6 +70,7 @@ impl Session {
     /// When it cannot be made.
     pub fn make_out(&self, root: &Path) -> Result<PathBuf> {
         let out = self.out_below(root);
+        check_out(root, &out)?;
         std::fs::create_dir_all(out.join("logs"))
             .map_err(|error| Error::io(format!("{} cannot be made", out.display()), error))?;
         Ok(out)
@@ -91,8 +93,11 @@ impl Session {
             Error::config(format!("there is no plan in {}", self.out_below(&self.dir).display()))
                 .hint("run hephy prepare first, and hand its artifacts on to this job")
         })?;
-        let bytes = read_limited(&file(root), MAX_PLAN)?;
-        Ok((root.to_owned(), Plan::parse(&bytes)?))
+        check_out(root, &self.out_below(root))?;
+        let bytes = read_left(&file(root), MAX_PLAN)?;
+        let plan = Plan::parse(&bytes.unwrap_or_default())?;
+        super::build::validate::plan(&plan)?;
+        Ok((root.to_owned(), plan))
     }
 }
 
@@ -111,13 +116,60 @@ impl Session {
     }
 }
 
-fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let failed = |error| Error::io(format!("{} cannot be read", path.display()), error);
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::usage(format!("{} has more than {limit} bytes", path.display())));
+fn event_file(path: &Path) -> Result<Vec<u8>> {
+    let absent = || {
+        Error::usage(format!("the event file {} does not exist", escape(&path.display().to_string())))
+            .hint("GITHUB_EVENT_PATH must name the file that the runner wrote")
+    };
+    read_named(path, ci::MAX_EVENT_BYTES as u64)?.ok_or_else(absent)
+}
+
+/// Directories that hephy makes below the output directory.
+const OWN_DIRECTORIES: [&str; 4] = ["logs", "bin", "work", "registry"];
+
+/// Makes sure that writing into the output directory writes nowhere else: it is no part of git's, it does not hold
+/// the checkout, and no link that the repository may have brought along leads away from it.
+fn check_out(root: &Path, out: &Path) -> Result<()> {
+    let shown = || escape(&out.display().to_string());
+    let refuse = |why: String| {
+        Err(Error::usage(format!("{} cannot be the output directory: {why}", shown()))
+            .hint("--out and HEPHY_OUT name a directory of hephy's own, .hephy by default"))
+    };
+    if out.components().any(|part| part.as_os_str() == ".git") {
+        return refuse("it is git's".to_owned());
     }
-    Ok(bytes)
+    let real = out.canonicalize().ok();
+    let lexical = normal(out);
+    if [real.as_deref(), Some(lexical.as_path())].into_iter().flatten().any(|out| root.starts_with(out)) {
+        return refuse("it holds the checkout".to_owned());
+    }
+    // Where somebody names a place outside, links on the way there are theirs; inside they are the repository's.
+    let mut places = Vec::new();
+    if let Ok(inside) = lexical.strip_prefix(root) {
+        let mut place = root.to_owned();
+        for part in inside.components() {
+            place.push(part);
+            places.push(place.clone());
+        }
+    }
+    places.extend(OWN_DIRECTORIES.iter().map(|name| out.join(name)));
+    places.extend(out.join("bin").read_dir().into_iter().flatten().flatten().map(|entry| entry.path()));
+    let link = places.into_iter().find(|place| place.symlink_metadata().is_ok_and(|found| found.is_symlink()));
+    match link {
+        Some(link) => refuse(format!("{} is a symbolic link", escape(&link.display().to_string()))),
+        None => Ok(()),
+    }
+}
+
+/// The path without `.` and `..`, as far as that can be told without looking.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(normal.pop()),
+            part => normal.push(part),
+        }
+    }
+    normal
 }

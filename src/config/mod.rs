@@ -30,6 +30,7 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::oci::Platform;
 
 pub use check::{CheckReport, CheckedFile};
+pub(crate) use findings::mask_credentials;
 pub use image::parse_image;
 pub use reference::reference_markdown;
 pub use root::parse_root;

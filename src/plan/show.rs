@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Plan, PlannedImage};
 use crate::diagnostic::escape;
-use crate::table::{columns, markdown_table};
+use crate::table::{columns, markdown_escape, markdown_table};
 
 /// What `hephy plan` prints.
 #[must_use]
@@ -108,16 +108,4 @@ pub fn summary(plan: &Plan) -> String {
 
 fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// Keeps text from being read as Markdown or HTML.
-fn markdown_escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|') {
-            out.push('\\');
-        }
-        out.push(character);
-    }
-    out
 }

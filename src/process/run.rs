@@ -54,7 +54,7 @@ impl Command {
         let pipe = || std::io::pipe().map_err(|error| Error::io("a pipe could not be made", error));
         let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
         let expression = own_group(self.expression().stdout_file(stdout_end).stderr_file(stderr_end));
-        let deadline = self.timeout.map(|limit| Instant::now() + limit);
+        let deadline = self.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let handle = expression.start().map_err(|error| self.could_not_start(error))?;
         // Its copies of the pipes' ends would keep them open.
         drop(expression);

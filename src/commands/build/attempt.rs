@@ -17,6 +17,9 @@ use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
 use crate::source;
 
+/// Largest report of a builder that is read, in bytes.
+const MAX_REPORT: u64 = 16 << 20;
+
 impl Job<'_> {
     /// Builds an image, as often as it takes and may take.
     pub(super) fn attempts(&mut self, image: &PlannedImage, result: &mut BuildResult) -> Result<()> {
@@ -162,7 +165,9 @@ impl Job<'_> {
         if result.attempts > 1 {
             log.note(&format!("hephy: attempt {}", result.attempts));
         }
-        let deadline = image.timeout_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let deadline = image.timeout_seconds;
+        // A limit beyond what a clock can hold is none.
+        let deadline = deadline.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
         let mut ended = Ok(());
         for invocation in builder.invocations(tool, step)? {
             ended = self.run_one(&invocation, &mut log, deadline);
@@ -184,7 +189,7 @@ impl Job<'_> {
             }
             return Err(self.explain(failed, &tail, said.as_ref(), files, &stem, result));
         }
-        let read = |name: &str| std::fs::read(step.work.join(name)).ok();
+        let read = |name: &str| crate::store::read_left(&step.work.join(name), MAX_REPORT).ok().flatten();
         Ok(builder.digest(step, &read, &stdout)?)
     }
 

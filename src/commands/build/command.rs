@@ -82,7 +82,7 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
 /// When the job cannot begin.
 pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<Outcome> {
     let settings = Settings::from_env(&session.env, job.registry)?;
-    let secrets = secrets(session);
+    let secrets = crate::ci::output::secrets(&session.env);
     let config = builder_config(&settings, job)?;
     let options = Options {
         checkout: job.root.to_owned(),
@@ -111,14 +111,6 @@ fn number(session: &Session, name: &str, most: u32) -> Result<Option<u32>> {
     let Some(text) = session.env.get(name).filter(|text| !text.is_empty()) else { return Ok(None) };
     let parsed = text.parse::<u32>().ok().filter(|value| *value <= most);
     parsed.map(Some).ok_or_else(|| Error::usage(format!("{name} is not a whole number from 0 to {most}")))
-}
-
-/// Values that no log may show: what the job's own credentials are called everywhere.
-fn secrets(session: &Session) -> Vec<String> {
-    const WORDS: [&str; 4] = ["PASSWORD", "TOKEN", "SECRET", "PRIVATE_KEY"];
-    let telling = |name: &str| WORDS.iter().any(|word| name.contains(word));
-    let long_enough = |value: &&String| value.len() >= 6;
-    session.env.iter().filter(|(name, _)| telling(name)).map(|(_, value)| value).filter(long_enough).cloned().collect()
 }
 
 /// Docker's own `config.json` is enough, or one is written for the builder, below the output directory: in Kaniko's

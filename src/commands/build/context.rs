@@ -133,14 +133,8 @@ fn work_is_context(work: &Path, context: &Path) -> bool {
 }
 
 fn read_dockerfile(path: &Path, shown: &str) -> Result<String> {
-    use std::io::Read as _;
-    let failed = |error| Error::io(format!("{shown} could not be read"), error);
-    let file = std::fs::File::open(path).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(Error::config(format!("{shown} is no file")).hint("correct dockerfile_path in build-config.yaml"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_DOCKERFILE).read_to_end(&mut bytes).map_err(failed)?;
+    let missing = || Error::config(format!("there is no {shown}")).hint("correct dockerfile_path in build-config.yaml");
+    let bytes = crate::store::read_left(path, MAX_DOCKERFILE)?.ok_or_else(missing)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

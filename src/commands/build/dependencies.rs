@@ -124,7 +124,7 @@ impl Job<'_> {
     }
 
     /// `<tag>@<digest>` of an image that another one is built on.
-    fn tag_of(&self, dependency: &PlannedDependency) -> Result<String> {
+    pub(super) fn tag_of(&self, dependency: &PlannedDependency) -> Result<String> {
         let pinned = |tag: &Tag, digest: &Digest| format!("{tag}@{digest}");
         let name = &dependency.name;
         match &dependency.from {
@@ -161,7 +161,8 @@ impl Job<'_> {
                 .hint(format!("its build job must run before this one and hand on {name}-{arch}.json"))
         };
         let path = self.options.out.join(format!("{name}-{arch}.tag"));
-        let text = std::fs::read_to_string(path).map_err(|_| missing())?;
+        let bytes = crate::store::read_left(&path, 1024)?.ok_or_else(missing)?;
+        let text = String::from_utf8(bytes).map_err(|invalid| missing().cause(invalid))?;
         let tag = Tag::parse(text.trim()).map_err(|invalid| missing().cause(invalid))?;
         let repository = self.plan.repository_of(self.registry, name);
         let found = self.view.manifest(&repository, tag.as_str())?;

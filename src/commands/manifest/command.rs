@@ -100,8 +100,8 @@ pub fn results(out: &Path, plan: &Plan) -> Vec<BuildResult> {
     for image in &plan.images {
         for platform in &image.platforms {
             let path = out.join(BuildResult::file_name(&image.name, platform));
-            let parsed =
-                std::fs::read(path).ok().and_then(|it| BuildResult::parse(&it, plan, &image.name, platform).ok());
+            let read = crate::store::read_left(&path, crate::result::MAX_BYTES as u64).ok().flatten();
+            let parsed = read.and_then(|it| BuildResult::parse(&it, plan, &image.name, platform).ok());
             results.extend(parsed);
         }
     }
