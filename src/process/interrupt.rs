@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// How long a command that leaves nothing half done may take to end by itself after a signal.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Whether the run was asked to end. Clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<State>);
@@ -40,18 +43,23 @@ impl Interrupt {
         Self::hear(|count| {
             // Somebody insists.
             if count > 2 {
-                std::process::exit(ErrorKind::Cancelled.exit_code().into());
+                end();
             }
         })
     }
 
-    /// Ends this process at the first signal, and what [`super::Command::capture`] has started before it: they are in
-    /// groups of their own, so a terminal's Ctrl-C does not reach them. For commands that leave nothing half done.
+    /// Ends this process soon after the first signal, and what [`super::Command::capture`] has started before it: that
+    /// runs in groups of its own, so a terminal's Ctrl-C does not reach it. For commands that leave nothing half done.
     ///
     /// # Errors
     /// When the system refuses the handlers.
     pub fn install_ending() -> Result<()> {
-        Self::hear(|_| std::process::exit(ErrorKind::Cancelled.exit_code().into())).map(drop)
+        let heard = |_| {
+            // Whoever waits for a process or a registry hears of it, and takes its temporary files away.
+            std::thread::sleep(FAREWELL);
+            end();
+        };
+        Self::hear(heard).map(drop)
     }
 
     fn hear(heard: impl Fn(usize) + Send + 'static) -> Result<Self> {
@@ -128,6 +136,12 @@ impl Interrupt {
         listeners.push((id, Box::new(listener)));
         Listening { interrupt: self.clone(), id }
     }
+}
+
+/// Ends the process where nobody returns to `main` any more.
+#[expect(clippy::disallowed_methods, reason = "main is busy with something that hears no signals")]
+fn end() {
+    std::process::exit(ErrorKind::Cancelled.exit_code().into());
 }
 
 /// The failure of a run that a signal ended.

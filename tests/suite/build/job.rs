@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use hephy::commands::build::RegistryView as _;
 use hephy::config::BackendName;
 
 use super::{BASE, Fixture, others};
 use crate::support::builders;
+use crate::support::repo::Repo;
 
 const SLOW: &str = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sleep\", \"2\"]\n";
 
@@ -34,7 +36,7 @@ fn two_jobs_of_one_architecture_do_not_share_a_directory() {
     let first = hephy.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let log = fixture.options.out.join("logs/base-amd64.log");
     while !log.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     let second = fixture.hephy(&["build", "--arch", "amd64"]).output().unwrap();
     assert_eq!(second.status.code(), Some(7), "{}", said(&second));
@@ -84,6 +86,57 @@ fn what_a_killed_run_left_is_taken_away() {
         "plan.json",
     ];
     assert_eq!(left, expected);
+}
+
+/// A server that takes connections and never answers; gives its address and waits for the first one.
+fn silent_server() -> (std::net::SocketAddr, std::sync::mpsc::Receiver<std::net::TcpStream>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || listener.incoming().flatten().try_for_each(|stream| send.send(stream)));
+    (address, receive)
+}
+
+/// Processes that were given this text as an argument.
+fn with_argument(text: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let command = |entry: std::fs::DirEntry| std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+    processes.map(command).filter(|line| line.windows(text.len()).any(|part| part == text.as_bytes())).count()
+}
+
+/// While the source is fetched (`prepare`), and while the ref is looked up (`plan`).
+#[test]
+fn a_signal_ends_git_with_its_helpers_and_leaves_nothing() {
+    for (command, reference) in [("prepare", "0123456789012345678901234567890123456789"), ("plan", "main")] {
+        let (address, connected) = silent_server();
+        let url = format!("http://{address}/silent.git");
+        let repo = Repo::new();
+        repo.write("app/build-config.yaml", format!("upstream_repo: {url}\nupstream_ref: {reference}\n"));
+        repo.commit("Describe an image");
+        let mut hephy = std::process::Command::new(env!("CARGO_BIN_EXE_hephy"))
+            .args([command, "--all", "--registry", "none", "--backend", "buildah"])
+            .current_dir(repo.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("GIT_ALLOW_PROTOCOL", "http")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _open = connected.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(with_argument(&url) > 1, "git and its helper are at work");
+        let started = Instant::now();
+        rustix::process::kill_process(rustix::process::Pid::from_child(&hephy), rustix::process::Signal::INT).unwrap();
+        let code = hephy.wait().unwrap().code();
+        assert_eq!(code, Some(130), "{command}");
+        assert!(started.elapsed() < Duration::from_secs(20));
+        assert!(!repo.path().join(".hephy").exists(), "{command} left its directory");
+        let until = Instant::now() + Duration::from_secs(5);
+        while with_argument(&url) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(with_argument(&url), 0, "{command} left git running");
+    }
 }
 
 /// `dev.hephy.input-key` and `dev.hephy.image` of what a fixture's only image was pushed as.

@@ -100,7 +100,10 @@ fn an_image_for_a_platform_that_what_it_is_built_on_lacks_is_refused() {
     project.repo.commit("images");
     prepare(&project, &["--all"]).fails(
         3,
-        &["app/Dockerfile:3:1: error: base is not built for linux/arm64, app is", "the platforms of base are linux/amd64"],
+        &[
+            "app/Dockerfile:3:1: error: base is not built for linux/arm64, app is",
+            "the platforms of base are linux/amd64",
+        ],
     );
     assert!(!project.path(".hephy").exists());
     // `depends_on` is only an order.

@@ -9,7 +9,12 @@ use crate::support::repo::Repo;
 
 /// prepare → build for amd64 → manifest, for whatever the machine can build.
 fn pipeline(project: &Project, registry: &str) {
-    project.push(BEFORE, ["prepare", "--all"]).env("ECR_REGISTRY", registry).env("GIT_ALLOW_PROTOCOL", "file").run().ok();
+    project
+        .push(BEFORE, ["prepare", "--all"])
+        .env("ECR_REGISTRY", registry)
+        .env("GIT_ALLOW_PROTOCOL", "file")
+        .run()
+        .ok();
     project.hephy(["build", "--arch", "amd64"]).run().ok();
     project.hephy(["manifest"]).run().ok();
 }
