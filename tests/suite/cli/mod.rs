@@ -93,11 +93,6 @@ pub(crate) struct Hephy {
 }
 
 impl Hephy {
-    pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
-        self.args.push(arg.into());
-        self
-    }
-
     pub(crate) fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.args.extend(args.into_iter().map(OsString::from));
         self
@@ -105,11 +100,6 @@ impl Hephy {
 
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.env.insert(name.to_owned(), value.into());
-        self
-    }
-
-    pub(crate) fn no_env(mut self, name: &str) -> Self {
-        self.env.remove(name);
         self
     }
 
@@ -158,9 +148,6 @@ pub(crate) struct Project {
     pub(crate) home: tempfile::TempDir,
     number: u32,
 }
-
-/// The time of every pipeline here.
-pub(crate) const CREATED: &str = "2025-10-15T23:59:30Z";
 
 impl Project {
     /// An empty repository.
