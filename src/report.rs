@@ -4,6 +4,7 @@
 //! Text from outside is escaped by those who put it into a message.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub struct Report {
     groups: Groups,
     secrets: Arc<[String]>,
     bar: Arc<Mutex<Option<ProgressBar>>>,
+    /// Whether stdout has its one document.
+    documented: Arc<AtomicBool>,
 }
 
 /// Bold.
@@ -60,9 +63,9 @@ impl Report {
             ColorChoice::Never => false,
             ColorChoice::Auto => !no_color && std::io::stderr().is_terminal() && std::io::stdout().is_terminal(),
         };
-        let bar = Arc::default();
-        let secrets = Arc::default();
-        Self { format: global.format, verbose: global.verbose, quiet: global.quiet, color, groups, secrets, bar }
+        let (bar, documented, secrets) = (Arc::default(), Arc::default(), Arc::default());
+        let Global { format, verbose, quiet, .. } = *global;
+        Self { format, verbose, quiet, color, groups, secrets, bar, documented }
     }
 
     /// Values that no output may show.
@@ -113,6 +116,7 @@ impl Report {
     pub fn document<T: Serialize>(&self, document: &T) -> Result<()> {
         let text = serde_json::to_string_pretty(document)
             .map_err(|error| Error::internal("the result could not be written as JSON").cause(error))?;
+        self.documented.store(true, Ordering::Relaxed);
         write_stdout(output::harmless_json(&format!("{}\n", output::masked(&text, &self.secrets))).as_bytes())
     }
 
@@ -198,6 +202,7 @@ impl Report {
     pub fn findings(&self, findings: &[Diagnostic]) {
         for finding in findings {
             self.talk(&self.finding(finding));
+            self.talk("");
         }
     }
 
@@ -210,7 +215,8 @@ impl Report {
         rendered.replacen(&word, &format!(": {}: ", self.paint(style, finding.severity.word())), 1)
     }
 
-    /// A failure with its findings, causes and hint, on stderr; in JSON mode also as the document on stdout.
+    /// A failure with its findings, causes and hint, on stderr; in JSON mode also as the document on stdout, unless
+    /// that was written already and tells of the failure itself.
     pub fn error(&self, error: &Error) {
         self.findings(error.findings());
         let heading = format!("{} {} ({})", self.paint(RED, "error:"), escape(error.message()), error.kind());
@@ -220,6 +226,9 @@ impl Report {
         }
         if let Some(hint) = error.hint_text() {
             self.talk(&format!("\n{} {}", self.paint(BOLD, "hint:"), hint.replace('\n', "\n      ")));
+        }
+        if self.documented.load(Ordering::Relaxed) {
+            return;
         }
         // A closed stdout must not hide the failure that was just shown.
         let _ = self.json(&serde_json::json!({ "error": error }));

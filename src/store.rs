@@ -3,12 +3,43 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
 use crate::diagnostic::escape;
 use crate::error::{Error, Result};
+
+/// A directory that was made if it was not there. What was made, parents included, goes away again with everything
+/// in it, unless it is kept: a failure leaves the work directory as it was.
+#[derive(Debug)]
+pub struct Made(Option<PathBuf>);
+
+impl Made {
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(dir: &Path) -> Result<Self> {
+        let first = dir.ancestors().take_while(|dir| !dir.exists()).last().map(Path::to_owned);
+        let made = Self(first);
+        std::fs::create_dir_all(dir).map_err(|error| Error::io(format!("{} cannot be made", dir.display()), error))?;
+        Ok(made)
+    }
+
+    /// Leaves it there.
+    pub fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Some(first) = self.0.take() {
+            let _ = std::fs::remove_dir_all(first);
+        }
+    }
+}
 
 /// Writes a file that everybody may read: a temporary file beside it, then a rename.
 ///
@@ -76,6 +107,27 @@ fn read(path: &Path, limit: u64, flags: OFlags) -> Result<Option<Vec<u8>>> {
         return Err(Error::config(format!("{} has more than {limit} bytes", shown())).hint("it is no file of hephy's"));
     }
     Ok(Some(bytes))
+}
+
+/// Removes a file or a directory with everything in it, as far as that can be done.
+pub fn remove_tree(path: &Path) {
+    let is_dir = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    if !is_dir {
+        let _ = std::fs::remove_file(path);
+    } else if std::fs::remove_dir_all(path).is_err() {
+        // A source may hold directories without write permission; root does not mind, others get a second try.
+        make_writable(path);
+        let _ = std::fs::remove_dir_all(path);
+    }
+}
+
+fn make_writable(dir: &Path) {
+    let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_writable(&entry.path());
+        }
+    }
 }
 
 #[cfg(test)]

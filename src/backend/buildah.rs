@@ -46,6 +46,10 @@ fn build(tool: &Tool, step: &Step) -> Invocation {
     let mut invocation = Invocation::new(tool);
     invocation.arg("build").option("--file", &step.dockerfile);
     invocation.option("--platform", step.platform.to_string()).option("--tag", step.destination());
+    if let Some(path) = &step.ignore_file {
+        // Older versions know no ignore file but the context's own.
+        invocation.option("--ignorefile", path);
+    }
     // What the registry has, never a namesake that an earlier build left in the local storage.
     invocation.arg("--pull=always");
     if let Some(target) = &step.target {
@@ -111,6 +115,7 @@ mod tests {
                 "--file=/src/-a, b/-Dockerfile",
                 "--platform=linux/arm/v7",
                 "--tag=127.0.0.1:5000/acme:app-20251015-armv7",
+                "--ignorefile=/src/-a, b/-Dockerfile.dockerignore",
                 "--pull=always",
                 "--target=--target",
                 "--build-arg=A=--b c=d,e\"f",

@@ -14,7 +14,6 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::fields::config_fields;
 use super::form::{Form, hex};
 use super::ignore::Globs;
 use super::located::Located;
@@ -177,7 +176,7 @@ impl<'t> Keys<'t> {
                 SourceInput::Reference { repository: repository.clone(), reference: reference.clone() }
             }
         };
-        let fields = config_fields(inputs.config);
+        let fields = inputs.config.key_fields().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let mut dependencies = dependencies.to_vec();
         dependencies.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
         dependencies.dedup();

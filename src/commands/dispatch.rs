@@ -83,6 +83,11 @@ pub fn run(cli: &Cli) -> ExitCode {
 
 fn command(session: &Session, cli: &Cli) -> Result<()> {
     match &cli.command {
+        // These have something to finish or to take back.
+        Command::Prepare(_) | Command::Build(_) | Command::Run(_) => drop(Interrupt::install()?),
+        _ => Interrupt::install_ending()?,
+    }
+    match &cli.command {
         Command::Plan(args) => super::plan::run(session, args),
         Command::Graph(args) => super::graph::run(session, args),
         Command::Schema(args) => schema(session, args.document),
@@ -99,9 +104,9 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
             session.report.text(&String::from_utf8_lossy(&page))
         }
         Command::Prepare(args) => super::prepare::run(session, args),
-        Command::Build(args) => super::build::command::command(session, args, &Interrupt::install()?),
+        Command::Build(args) => super::build::command::command(session, args, &Interrupt::installed()),
         Command::Manifest(args) => super::manifest::command::command(session, args),
-        Command::Run(args) => super::run::run(session, args, &Interrupt::install()?),
+        Command::Run(args) => super::run::run(session, args, &Interrupt::installed()),
         Command::Check(args) => check(session, &args.paths),
     }
 }
@@ -110,7 +115,7 @@ fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
     let root = crate::git::Repository::open(&session.dir).ok().and_then(|it| it.root().map(std::path::Path::to_owned));
     let root = root.unwrap_or_else(|| session.dir.clone());
     let paths: Vec<std::path::PathBuf> = paths.iter().map(|path| session.dir.join(path)).collect();
-    let transports = crate::config::extra_transports(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str));
+    let transports = crate::config::Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str));
     let report = super::check::run(&root, &paths, &transports)?;
     session.report.text(&report.render())?;
     match super::check::failure(&report) {
@@ -139,10 +144,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_internal_error() {
-        let code = guarded(|| {
-            let nothing: Option<ExitCode> = None;
-            nothing.unwrap()
-        });
+        let code = guarded(|| std::panic::resume_unwind(Box::new("a bug")));
         let _ = std::panic::take_hook();
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(10)));
     }

@@ -127,10 +127,10 @@ fn dependents(candidates: &[Candidate], index: usize) -> Vec<String> {
         for edge in candidate.edges.iter().filter(|edge| edge.to == index) {
             found.push(match &edge.via {
                 DependencyVia::Variable { name, line } => {
-                    format!("{} (ARG {name}, {}:{line})", candidate.name, candidate.config.dockerfile_path)
+                    format!("{} (ARG {name}, {}:{line})", candidate.name, escape(&candidate.dockerfile()))
                 }
                 DependencyVia::Reference { text, line } => {
-                    format!("{} ({}, {}:{line})", candidate.name, escape(text), candidate.config.dockerfile_path)
+                    format!("{} ({}, {}:{line})", candidate.name, escape(text), escape(&candidate.dockerfile()))
                 }
                 DependencyVia::DependsOn => format!("{} (depends_on)", candidate.name),
             });

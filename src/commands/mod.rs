@@ -8,6 +8,7 @@ pub mod explain;
 pub mod graph;
 pub mod local_registry;
 pub mod manifest;
+pub mod out_dir;
 pub mod plan;
 pub mod planning;
 pub mod prepare;

@@ -30,8 +30,8 @@ pub struct Rules<'a> {
     pub backend: Option<BackendName>,
     /// The builder of images for which nobody named one.
     pub default_backend: BackendName,
-    /// What `GIT_ALLOW_PROTOCOL` adds to https and ssh.
-    pub extra_transports: &'a [String],
+    /// How other repositories may be reached.
+    pub transports: &'a config::Transports,
     /// Name of an image in the repository's root.
     pub repository_name: &'a str,
 }
@@ -93,9 +93,14 @@ pub struct Survey {
 /// What was parsed already, by object.
 #[derive(Debug, Default)]
 pub struct Cache {
-    configs: HashMap<(Oid, String), (RootConfig, Rc<Parsed<ImageConfig>>)>,
-    dockerfiles: HashMap<(Oid, String), Rc<std::result::Result<Rc<Dockerfile>, Box<Diagnostic>>>>,
+    configs: HashMap<Blob, (RootConfig, Rc<Parsed<ImageConfig>>)>,
+    dockerfiles: HashMap<Blob, ParsedDockerfile>,
 }
+
+/// An object and the path that findings in it name.
+type Blob = (Oid, String);
+
+type ParsedDockerfile = std::result::Result<Rc<Dockerfile>, Box<Diagnostic>>;
 
 /// Reads and understands all images of a tree.
 ///
@@ -107,8 +112,7 @@ pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, cache: 
     read_dockerfiles(objects, &mut images, cache)?;
     let layout = rules.layout.or(root.layout).unwrap_or_default();
     let registry = rules.registry.or(root.registry.as_deref()).or(rules.platform_registry);
-    let empty = Vec::new();
-    let nodes: Vec<Node<'_>> = images.iter().map(|image| node(image, &empty)).collect();
+    let nodes: Vec<Node<'_>> = images.iter().map(node).collect();
     let names = Names::new(&nodes, registry, layout);
     let uses: Vec<Uses> = nodes.iter().map(|node| names.uses_of(node)).collect();
     let edges: Vec<Vec<usize>> = uses
@@ -140,7 +144,7 @@ fn root_config(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>) -> Res
         }
     }
     root.backend = rules.backend.or(root.backend);
-    root.extra_transports = rules.extra_transports.to_vec();
+    root.transports = rules.transports.clone();
     Ok((root, findings))
 }
 
@@ -265,11 +269,11 @@ fn read_dockerfiles(objects: &mut Objects<'_>, images: &mut [Image], cache: &mut
             }
             Content::Missing => Err(Box::new(Diagnostic::error(&path, Span::START, "the Dockerfile cannot be read"))),
         };
-        cache.dockerfiles.insert((oid, path), Rc::new(parsed));
+        cache.dockerfiles.insert((oid, path), parsed);
     }
     for (image, place) in images.iter_mut().zip(places) {
         let Some((path, oid)) = place else { continue };
-        match cache.dockerfiles.get(&(oid, path.clone())).map(Rc::as_ref) {
+        match cache.dockerfiles.get(&(oid, path.clone())) {
             Some(Ok(dockerfile)) => {
                 check_target(image, &path, dockerfile);
                 image.dockerfile = Some((path, Rc::clone(dockerfile)));
@@ -301,15 +305,15 @@ fn check_target(image: &mut Image, path: &str, dockerfile: &Dockerfile) {
     image.problems.push(finding);
 }
 
-fn node<'a>(image: &'a Image, empty: &'a Vec<String>) -> Node<'a> {
+fn node(image: &Image) -> Node<'_> {
     let config = image.config();
     Node {
         name: &image.name,
         dir: &image.dir,
         config_file: &image.file,
         spans: &image.parsed.spans,
-        depends_on: config.map_or(empty, |config| &config.depends_on),
-        additional_tags: config.map_or(empty, |config| &config.additional_tags),
+        depends_on: config.map_or(&[], |config| &config.depends_on),
+        additional_tags: config.map_or(&[], |config| &config.additional_tags),
         dockerfile: image.dockerfile.as_ref().map(|(path, dockerfile)| (path.as_str(), dockerfile.as_ref())),
         target: config.and_then(|config| config.target.as_deref()),
         build_args: literal_args(config),

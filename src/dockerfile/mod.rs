@@ -4,6 +4,7 @@
 //! byte ranges. Pure, and it never decides which images are ours: `plan` does.
 
 mod expand;
+mod pin;
 mod reference;
 
 use std::ops::Range;
@@ -13,6 +14,7 @@ use parse_dockerfile::{Command, Instruction, UnescapedString};
 use crate::diagnostic::{Diagnostic, Span};
 
 pub use expand::{Part, Scope, parts};
+pub use pin::{Pin, pin};
 pub use reference::{ImageUse, UseKind};
 
 /// Largest Dockerfile that is read, in bytes. The largest ones in public repositories have some hundred KiB.

@@ -157,7 +157,7 @@ fn describe(target: &Target, found: Option<&str>) -> String {
         Target::Branch(name) => format!("`{}`", escape_cut(name, 80)),
         Target::Revision(text) => format!("`{}`", escape_cut(text, 80)),
         Target::DefaultBranch => match found {
-            Some(name) => format!("the default branch (`{}`)", escape_cut(name, 80)),
+            Some(name) => format!("`{}`", escape_cut(name, 80)),
             None => "the default branch".to_owned(),
         },
     }

@@ -17,6 +17,14 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// How long the output of a builder that has ended is waited for: a process that it left behind may hold it open.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// The process leads a group of its own: whatever it starts can be ended with it.
+pub(super) fn own_group(expression: duct::Expression) -> duct::Expression {
+    expression.before_spawn(|command| {
+        command.process_group(0);
+        Ok(())
+    })
+}
+
 /// How a builder ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -30,6 +38,11 @@ enum Event {
     Signals(usize),
 }
 
+/// The group of a process that was started as its leader.
+pub(super) fn group_of(handle: &duct::Handle) -> Option<Pid> {
+    handle.pids().first().and_then(|pid| Pid::from_raw(i32::try_from(*pid).ok()?))
+}
+
 impl Command {
     /// Runs the process in a group of its own, with its output going to `log` as it comes. An exit status other
     /// than 0 is no error here. Whatever the process left in its group is killed when it has ended.
@@ -40,16 +53,14 @@ impl Command {
     pub fn stream(&self, log: &mut Log<'_>, interrupt: &Interrupt) -> Result<Ended> {
         let pipe = || std::io::pipe().map_err(|error| Error::io("a pipe could not be made", error));
         let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
-        let expression = self.expression().stdout_file(stdout_end).stderr_file(stderr_end).before_spawn(|command| {
-            command.process_group(0);
-            Ok(())
-        });
+        let expression = own_group(self.expression().stdout_file(stdout_end).stderr_file(stderr_end));
         let deadline = self.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let handle = expression.start().map_err(|error| self.could_not_start(error))?;
         // Its copies of the pipes' ends would keep them open.
         drop(expression);
-        let group = handle.pids().first().and_then(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
-        let Some(group) = group else { return Err(Error::internal("a builder was started and has no process id")) };
+        let Some(group) = group_of(&handle) else {
+            return Err(Error::internal("a builder was started and has no process id"));
+        };
 
         let (events, received) = mpsc::channel();
         let signals = events.clone();
@@ -91,11 +102,16 @@ impl Command {
     }
 
     fn timed_out(&self) -> Error {
-        let limit = self.timeout.unwrap_or_default().as_secs_f64();
+        let limit = seconds(self.timeout.unwrap_or_default());
         let name = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy();
         Error::new(ErrorKind::TimeoutError, format!("{name} did not end within {limit} s"))
             .hint("set `timeout` in build-config.yaml higher, or find in the log what it was waiting for")
     }
+}
+
+/// A limit for people: what is left of a deadline is hardly ever a round number.
+pub(super) fn seconds(limit: Duration) -> f64 {
+    (limit.as_secs_f64() * 10.0).round() / 10.0
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -146,7 +162,7 @@ fn supervise(group: Pid, events: &mpsc::Receiver<Event>, deadline: Option<Instan
     verdict
 }
 
-fn send(group: Pid, signal: Signal) {
+pub(super) fn send(group: Pid, signal: Signal) {
     // The group may be gone already.
     let _ = kill_process_group(group, signal);
 }

@@ -52,6 +52,23 @@ impl Refusal {
         self.words.iter().any(|(word, _)| word == code)
     }
 
+    /// Whether a push under a tag was refused because of the tag, and not because of what was pushed: registries have
+    /// no common code for the former (ECR says `TAG_INVALID`, Harbor answers 412), but they have for the latter
+    /// (OCI distribution-spec, "Error Codes").
+    pub(super) fn is_about_the_tag(&self) -> bool {
+        const CONTENT: [&str; 8] = [
+            "MANIFEST_BLOB_UNKNOWN",
+            "MANIFEST_INVALID",
+            "MANIFEST_UNKNOWN",
+            "MANIFEST_UNVERIFIED",
+            "BLOB_UNKNOWN",
+            "DIGEST_INVALID",
+            "NAME_INVALID",
+            "SIZE_INVALID",
+        ];
+        matches!(self.status.as_u16(), 400 | 405 | 409 | 412) && !CONTENT.iter().any(|code| self.says(code))
+    }
+
     /// The failure: `what` completes "the registry refused …", `credential` tells where a credential came from.
     pub(super) fn into_error(self, what: &str, credential: &str) -> Error {
         let (kind, verb) = match self.status.as_u16() {

@@ -139,13 +139,13 @@ impl Client {
     }
 
     /// Whether a failed push of a tag says that the tag itself may not be written, as registries with immutable
-    /// tags do. The manifest must have been accepted by digest before: then a 400, 405, 409 or 412 is about the tag.
+    /// tags do: a 400, 405, 409 or 412 that is not about the manifest's own content.
     #[must_use]
     pub fn is_tag_refusal(error: &Error) -> bool {
         let mut cause = std::error::Error::source(error);
         while let Some(error) = cause {
             if let Some(refusal) = error.downcast_ref::<super::failure::Refusal>() {
-                return matches!(refusal.status.as_u16(), 400 | 405 | 409 | 412);
+                return refusal.is_about_the_tag();
             }
             cause = error.source();
         }

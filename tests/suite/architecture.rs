@@ -24,7 +24,9 @@ const EFFECTS: &[&str] = &[
     "std::fs",
     "std::process",
     "std::env::var",
-    "std::net",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "ToSocketAddrs",
     "SystemTime",
     "Instant::now",
     "tokio::",
@@ -76,7 +78,11 @@ fn sources(below: &str) -> Vec<(PathBuf, String)> {
 /// The code before the unit tests, without comments.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let production = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-    production.lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    production
+        .lines()
+        .enumerate()
+        .map(|(at, line)| (at + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 #[test]

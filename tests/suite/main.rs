@@ -1,11 +1,14 @@
 //! The integration suite: one module a stage, real parts only.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+mod architecture;
 mod attack;
 mod build;
 mod change;
 mod check;
+mod cli;
 mod config;
+mod examples;
 mod manifest;
 mod registry;
 mod source;

@@ -10,6 +10,7 @@ use crate::backend::{
     Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::index;
 use crate::oci::Digest;
 use crate::plan::PlannedImage;
 use crate::process::{Command, Log};
@@ -55,7 +56,12 @@ impl Job<'_> {
         let tool =
             self.tools.get(&image.backend).cloned().ok_or_else(|| Error::internal("a builder was not looked for"))?;
         let work = WorkDir::new(&self.options.out)?;
-        let (step, files) = self.step(image, result, &work.0)?;
+        let (mut step, files) = self.step(image, result, &work.0)?;
+        if builder.annotates(&tool) {
+            // The manifest stage compares them with its plan: children of another input or image make no index.
+            step.annotations.insert(index::INPUT_KEY.to_owned(), image.input_key.clone());
+            step.annotations.insert(index::IMAGE.to_owned(), image.name.to_string());
+        }
         let digest = self.run_builder(builder, &tool, &step, &files, image, result)?;
         // The tag first: one request that confirms both. Another run may have moved it in between.
         let by_tag = self.view.manifest(&step.repository, step.tag.as_str()).ok();
@@ -96,9 +102,14 @@ impl Job<'_> {
     }
 
     fn step(&self, image: &PlannedImage, result: &BuildResult, work: &Path) -> Result<(Step, Files)> {
-        let files = context::prepare(self.options, image, work)?;
+        let mut files = context::prepare(self.options, image, work)?;
         if image.backend.reads_dockerfile() {
             dependencies::check_dockerfile(&files.text, &files.shown)?;
+        }
+        let tags = self.tags_of(image)?;
+        let build_args = self.arguments(image, &tags, &files.text)?;
+        if image.backend.reads_dockerfile() {
+            files.pin(&self.pins(image, &tags, &build_args, &files.text), work)?;
         }
         let repository = self.plan.repository_of(self.registry, &image.name);
         let mut insecure_hosts = self.options.insecure_hosts.clone();
@@ -119,7 +130,8 @@ impl Job<'_> {
             context: files.context.clone(),
             dockerfile: files.dockerfile.clone(),
             target: image.target.clone().filter(|target| !target.is_empty()),
-            build_args: self.arguments(image, &files.text)?,
+            ignore_file: files.ignore_file.clone(),
+            build_args,
             labels: image.labels.clone(),
             annotations: image.annotations.clone(),
             ko,
@@ -209,9 +221,8 @@ impl Job<'_> {
         let ended = command.stream(log, self.interrupt).inspect_err(|error| {
             if let (Some(stop), ErrorKind::TimeoutError | ErrorKind::Cancelled) = (&invocation.stop, error.kind()) {
                 // Best effort: usually the client has passed the signal on and the container is gone.
-                let stop =
-                    Command::new(&invocation.program).args(stop.iter().cloned()).timeout(Duration::from_secs(10));
-                let _ = stop.capture();
+                let stop = Command::new(&invocation.program).args(stop.iter().cloned());
+                let _ = stop.timeout(Duration::from_secs(10)).even_after_a_signal().capture();
             }
         })?;
         if ended.code == Some(0) {
@@ -244,7 +255,11 @@ impl Job<'_> {
         result: &mut BuildResult,
     ) -> Failed {
         let known = instructions(&files.text);
-        let instruction = said.and_then(|said| locate(said, &known)).map(|found| FailedInstruction {
+        let built = files.pinned.as_deref().map(instructions);
+        let found = said.and_then(|said| locate(said, built.as_ref().unwrap_or(&known)));
+        // The builder's lines are the original's; its words need not be.
+        let found = found.and_then(|found| known.iter().find(|written| written.line == found.line));
+        let instruction = found.map(|found| FailedInstruction {
             file: files.shown.clone(),
             line: found.line,
             stage: found.stage.clone(),
@@ -309,24 +324,10 @@ impl WorkDir {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
-        // A source may hold directories without write permission; root does not mind, others get a second try.
-        if std::fs::remove_dir_all(&self.0).is_err() {
-            make_writable(&self.0);
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
+        crate::store::remove_tree(&self.0);
         if let Some(parent) = self.0.parent() {
             // Only when it is empty.
             let _ = std::fs::remove_dir(parent);
-        }
-    }
-}
-
-fn make_writable(dir: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            make_writable(&entry.path());
         }
     }
 }

@@ -7,6 +7,7 @@ use super::view::ClientView;
 use super::{Event, FIRST_WAIT, Options, Outcome, RETRIES};
 use crate::cli::BuildArgs;
 use crate::commands::local_registry::LocalRegistry;
+use crate::commands::out_dir::OutDir;
 use crate::commands::published::client;
 use crate::commands::session::Session;
 use crate::commands::summary;
@@ -18,6 +19,10 @@ use crate::process::Interrupt;
 use crate::registry::{Client, Settings, for_builders};
 use crate::report::Report;
 use crate::result::{BuildResult, Status};
+
+/// What lies beside Docker's `config.json` and must be found beside ours as well: plugins such as buildx, the builders
+/// that it knows, and the engines.
+const KEPT: [&str; 3] = ["cli-plugins", "buildx", "contexts"];
 
 /// How one build job differs from the next.
 pub struct Job<'a> {
@@ -50,9 +55,13 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
         return session.report.json(&serde_json::json!({ "needed": false, "results": [] }));
     }
     let out = session.out_below(&root);
+    let arch = platform.arch();
+    let _in_use = OutDir::of_build(&out, &arch, image.is_some())?;
     // What a check run pushes stays in the job; what was published before is copied in.
     let inside = match plan.mode {
-        Mode::Check => Some(LocalRegistry::start(&out.join("registry"), session.env.keys().map(String::as_str))?),
+        Mode::Check => {
+            Some(LocalRegistry::start(&out.join(format!("registry-{arch}")), session.env.keys().map(String::as_str))?)
+        }
         Mode::Publish => None,
     };
     let address = inside.as_ref().map(LocalRegistry::address);
@@ -115,6 +124,12 @@ fn builder_config(settings: &Settings, job: &Job<'_>) -> Result<Option<tempfile:
     let failed = |error| Error::io("the builder's credentials could not be written", error);
     let dir = tempfile::Builder::new().prefix(".credentials-").tempdir_in(&job.out).map_err(failed)?;
     crate::store::write_with_mode(&dir.path().join("config.json"), content.as_bytes(), 0o600)?;
+    for name in KEPT {
+        let theirs = settings.docker_config.as_ref().and_then(|dir| dir.join(name).canonicalize().ok());
+        if let Some(theirs) = theirs.filter(|path| path.is_dir()) {
+            std::os::unix::fs::symlink(theirs, dir.path().join(name)).map_err(failed)?;
+        }
+    }
     Ok(Some(dir))
 }
 

@@ -15,21 +15,26 @@ use crate::registry::{By, Client};
 /// nothing, so an existing tag is put to the digest that it has: one request a tag that exists, none otherwise.
 ///
 /// # Errors
-/// When a tag collides; when the registry refuses to be read or written.
+/// When a tag collides; when the registry refuses to be read. That this job may not write is no error.
 pub async fn check_immutable_tags(client: &Client, plan: &Plan, registry: &str) -> Result<()> {
     if plan.mode == Mode::Check {
         return Ok(());
     }
-    let mut tags: Vec<(Repository, &Tag)> = Vec::new();
+    let mut images: Vec<(Repository, Vec<&Tag>)> = Vec::new();
     for image in &plan.images {
         let repository = Repository::parse(&plan.repository_of(registry, &image.name))
             .map_err(|error| Error::config(format!("{} cannot be published", image.name)).cause(error))?;
         client.will_push(&repository);
-        let named = image.tags.first().into_iter().chain(image.arch_tags.values());
-        tags.extend(named.map(|tag| (repository.clone(), tag)));
+        images.push((repository, image.arch_tags.values().chain(image.tags.first()).collect()));
     }
-    stream::iter(tags)
-        .map(|(repository, tag)| async move { check(client, &repository, tag).await })
+    stream::iter(images)
+        .map(|(repository, tags)| async move {
+            // One after the other: while a child is put, a registry may not find it for the index that names it.
+            for tag in tags {
+                check(client, &repository, tag).await?;
+            }
+            Ok(())
+        })
         .buffered(CONCURRENT_IMAGES)
         .try_collect()
         .await
@@ -39,6 +44,7 @@ async fn check(client: &Client, repository: &Repository, tag: &Tag) -> Result<()
     let Some(manifest) = client.manifest(repository, By::Tag(tag)).await? else { return Ok(()) };
     match client.put_manifest(repository, By::Tag(tag), &manifest).await {
         Err(error) if Client::is_tag_refusal(&error) => Err(immutable(repository, tag, None).cause(error)),
-        other => other,
+        // Whatever else keeps this job from writing is for those to say who have to write.
+        Err(_) | Ok(()) => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Options, Outcome, Results, publish, write};
 use crate::cli::ManifestArgs;
+use crate::commands::out_dir::OutDir;
 use crate::commands::published::{block_on, client};
 use crate::commands::session::Session;
 use crate::commands::summary;
@@ -30,6 +31,7 @@ pub fn command(session: &Session, args: &ManifestArgs) -> Result<()> {
         session.report.say(&format!("Nothing to publish: {why}."));
         return session.report.json(&serde_json::json!({ "published": [], "failures": [] }));
     }
+    let _in_use = OutDir::shared(&out)?;
     let outcome = manifest(session, &root, &plan, image.as_ref(), args.allow_partial)?;
     let results = results(&out, &plan);
     session.append_to("GITHUB_STEP_SUMMARY", &summary::markdown(&plan, &results, &outcome.published))?;

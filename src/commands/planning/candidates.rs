@@ -6,7 +6,7 @@ use crate::change::Keyed;
 use crate::commands::session::Session;
 use crate::commands::survey::{Rules, Survey, UpstreamCommits};
 use crate::config::{ContextFrom, ImageConfig, Source};
-use crate::diagnostic::{Diagnostic, escape};
+use crate::diagnostic::{Diagnostic, Severity, escape};
 use crate::error::{Error, Result};
 use crate::oci::ImageName;
 use crate::plan::args::{Variables, expand};
@@ -163,16 +163,20 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
         let planned = !parts.decided[index].is_empty();
         let dependencies: Vec<&ImageName> =
             parts.survey.edges[index].iter().map(|to| &parts.survey.images[*to].name).collect();
+        let mut problems: Vec<Diagnostic> = errors(image.problems.iter().chain(&uses.problems));
         let args = match expand(&config.build_args, parts.facts, &known, &dependencies) {
             Ok(args) => args,
-            Err(problems) => {
+            Err(unexpanded) => {
+                let unexpanded = unexpanded.into_iter().map(|problem| {
+                    let span = image.parsed.spans.of(&problem.field);
+                    let mut finding = Diagnostic::error(&image.file, span, problem.message);
+                    finding.notes.extend(problem.note);
+                    finding
+                });
                 if planned {
-                    findings.extend(problems.into_iter().map(|problem| {
-                        let span = image.parsed.spans.of(&problem.field);
-                        let mut finding = Diagnostic::error(&image.file, span, problem.message);
-                        finding.notes.extend(problem.note);
-                        finding
-                    }));
+                    findings.extend(unexpanded)
+                } else {
+                    problems.extend(unexpanded)
                 }
                 Vec::new()
             }
@@ -197,6 +201,7 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
             backend: image.backend(parts.rules),
             edges,
             bases: bases(config, &uses.bases),
+            problems,
         });
     }
     if findings.is_empty() {
@@ -204,6 +209,10 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
     } else {
         Err(Error::config("these build arguments have no value").diagnostics(findings))
     }
+}
+
+fn errors<'a>(findings: impl Iterator<Item = &'a Diagnostic>) -> Vec<Diagnostic> {
+    findings.filter(|finding| finding.severity == Severity::Error).cloned().collect()
 }
 
 /// Index among the candidates by index among the images.
@@ -249,14 +258,14 @@ fn bases(config: &ImageConfig, found: &[ExternalBase]) -> Vec<ExternalBase> {
 ///
 /// # Errors
 /// For an image that none of them can build.
-pub(super) fn check_offers(session: &Session, candidates: &[Candidate]) -> Result<()> {
+pub(in crate::commands) fn check_offers(session: &Session, candidates: &[Candidate]) -> Result<()> {
     let list = |name: &str| -> Option<Vec<String>> {
         let value = session.env.get(name).filter(|value| !value.trim().is_empty())?;
         Some(value.split(',').map(|word| word.trim().to_lowercase()).collect())
     };
     let backends = list("HEPHY_BACKENDS");
     let arches = list("HEPHY_ARCHES");
-    for candidate in candidates.iter().filter(|it| !it.reasons.is_empty() && it.config.manual_images.is_none()) {
+    for candidate in candidates.iter().filter(|it| it.is_built()) {
         let word = candidate.backend.word();
         let offered = |offers: &Vec<String>| offers.iter().any(|offer| offer.split('@').next() == Some(word));
         if let Some(offers) = backends.as_ref().filter(|offers| !offered(offers)) {

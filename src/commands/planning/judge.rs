@@ -144,14 +144,24 @@ pub(super) fn refuse_invalid(
     warnings: &mut Vec<String>,
 ) -> Result<()> {
     let mut findings = duplicate_names(survey);
+    let needed: BTreeSet<usize> = survey
+        .edges
+        .iter()
+        .zip(decided)
+        .filter(|(_, reasons)| !reasons.is_empty())
+        .flat_map(|(edges, _)| edges.iter().copied())
+        .collect();
     for (index, image) in survey.images.iter().enumerate() {
         let state = changes.iter().find(|change| change.dir == image.path).map(|change| &change.state);
         let invalid_and_changed = matches!(state, Some(State::Invalid { changed: true }));
-        let wanted = match selection {
-            Selection::Changed => !decided[index].is_empty() || invalid_and_changed,
-            Selection::All => true,
-            Selection::Named(named) | Selection::Scheduled(named, _) => named.contains(&index),
-        };
+        // Nobody can tell what an image is built on when that one's configuration says nothing.
+        let mute = image.config().is_none() && needed.contains(&index);
+        let wanted = mute
+            || match selection {
+                Selection::Changed => !decided[index].is_empty() || invalid_and_changed,
+                Selection::All => true,
+                Selection::Named(named) | Selection::Scheduled(named, _) => named.contains(&index),
+            };
         let own: Vec<&Diagnostic> = image
             .parsed
             .findings

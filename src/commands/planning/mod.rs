@@ -19,6 +19,7 @@ use crate::git::{Base, Request};
 use crate::plan::assemble::{Candidate, Facts};
 use crate::plan::decide::Selection;
 
+pub(super) use candidates::check_offers;
 use ground::Ground;
 
 /// Everything that is known before the registry is asked.

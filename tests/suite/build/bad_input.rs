@@ -130,11 +130,11 @@ fn no_registry() {
 fn a_full_disk() {
     // A tiny file system for hephy's own files, in a mount namespace; the test runs itself in there.
     if std::env::var_os("HEPHY_SUITE_FULL").is_none() {
-        let ran = std::process::Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "--"])
+        let mut command = crate::support::builders::as_root();
+        let ran = command
+            .args(["HEPHY_SUITE_FULL=1", "unshare", "--mount", "--propagation", "private", "--"])
             .arg(std::env::current_exe().unwrap())
             .args(["build::bad_input::a_full_disk", "--exact", "--nocapture"])
-            .env("HEPHY_SUITE_FULL", "1")
             .output()
             .unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));

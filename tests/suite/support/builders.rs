@@ -1,7 +1,8 @@
 //! Real builders and a real registry, each started once a test process and on demand, with roots of their own.
 //!
-//! They end with the test process: each is started by a thread that never ends, and `setpriv --pdeathsig` has the
-//! kernel end it when that thread does.
+//! They end with the test process, however that ends: each is started below a shell that waits for the end of its
+//! standard input, a pipe whose other end this process holds. Engines need root: an ordinary user's tests start them
+//! through `sudo`, and reach them over a socket of the user's group.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -48,17 +49,47 @@ fn scratch() -> &'static Path {
     })
 }
 
+/// Runs its arguments until its standard input ends, then asks them to end too, and removes what only root can.
+const SUPERVISE: &str = r#"dir=$1; shift; "$@" </dev/null & child=$!
+cat >/dev/null; kill "$child"; wait "$child"; [ -z "$dir" ] || rm -rf "$dir""#;
+
 /// Starts a server that ends with this process.
 fn serve(name: &str, program: &Path, args: &[String]) {
+    supervise(name, Command::new("sh"), "", program, args);
+}
+
+/// The same for an engine, which needs root and leaves files in `dir` that only root can remove.
+fn serve_as_root(name: &str, dir: &Path, program: &Path, args: &[String]) {
+    let mut shell = as_root();
+    shell.arg("sh");
+    supervise(name, shell, &dir.display().to_string(), program, args);
+}
+
+/// `env` as root, with this process's `PATH` and places: more variables and a command follow.
+pub(crate) fn as_root() -> Command {
+    let mut command = Command::new(if is_root() { "env" } else { "sudo" });
+    if !is_root() {
+        command.args(["-n", "env"]);
+    }
+    command.arg(format!("PATH={}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
+    for name in ["HOME", "XDG_CACHE_HOME", "HEPHY_TOOLS"] {
+        command.args(std::env::var(name).map(|value| format!("{name}={value}")));
+    }
+    command
+}
+
+fn supervise(name: &str, mut shell: Command, dir: &str, program: &Path, args: &[String]) {
     let log = std::fs::File::create(scratch().join(format!("{name}.log"))).unwrap();
-    let mut command = Command::new("setpriv");
-    command.arg("--pdeathsig=TERM").arg("--").arg(program).args(args).stdin(Stdio::null());
-    command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
-    command.stdout(log.try_clone().unwrap()).stderr(log);
-    std::thread::spawn(move || {
-        let mut child = command.spawn().expect("setpriv (util-linux) starts servers");
-        let _ = child.wait();
-    });
+    shell.args(["-c", SUPERVISE, "sh", dir]).arg(program).args(args).stdin(Stdio::piped());
+    let mut child = shell.stdout(log.try_clone().unwrap()).stderr(log).spawn().expect("a shell, and sudo for users");
+    // Held until this process ends: the kernel closes it then.
+    std::mem::forget(child.stdin.take());
+    std::thread::spawn(move || child.wait());
+}
+
+/// Whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 fn wait_for(name: &str, ready: impl Fn() -> bool) {
@@ -98,15 +129,16 @@ pub(crate) fn buildkit() -> &'static str {
         std::fs::create_dir_all(&dir).unwrap();
         let (socket, config) = (dir.join("socket"), dir.join("config.toml"));
         let text = format!(
-            "root = \"{0}/root\"\n[grpc]\naddress = [\"unix://{0}/socket\"]\n[worker.oci]\nenabled = true\n\
+            "root = \"{0}/root\"\n[grpc]\naddress = [\"unix://{0}/socket\"]\ngid = {2}\n[worker.oci]\nenabled = true\n\
              snapshotter = \"native\"\nbinary = \"runc\"\n[worker.containerd]\nenabled = false\n\
              [registry.\"{1}\"]\nhttp = true\n",
             dir.display(),
-            registry()
+            registry(),
+            rustix::process::getegid().as_raw()
         );
         std::fs::write(&config, text).unwrap();
         tool("runc");
-        serve("buildkit", &tool("buildkitd"), &["--config".into(), config.display().to_string()]);
+        serve_as_root("buildkit", &dir, &tool("buildkitd"), &["--config".into(), config.display().to_string()]);
         wait_for("buildkit", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
         format!("unix://{}", socket.display())
     })
@@ -131,8 +163,10 @@ pub(crate) fn docker() -> &'static str {
             "--iptables=false".into(),
             "--ip6tables=false".into(),
             "--bridge=none".into(),
+            "--group".into(),
+            rustix::process::getegid().as_raw().to_string(),
         ];
-        serve("docker", &tool("dockerd"), &args);
+        serve_as_root("docker", &dir, &tool("dockerd"), &args);
         wait_for("docker", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
         format!("unix://{}", socket.display())
     })
