@@ -9,9 +9,7 @@ mod twins;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::change::{
-    Dependency, ImageInputs, InputKey, Keyed, Keys, Located, RepoPath, Side, SideImage, Tree,
-};
+use crate::change::{Dependency, ImageInputs, InputKey, Keyed, Keys, Located, RepoPath, Side, SideImage, Tree};
 use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig};
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::Dockerfile;
@@ -106,12 +104,7 @@ pub struct Survey {
 ///
 /// # Errors
 /// When git fails. What is wrong in the files is in the findings.
-pub fn survey(
-    tree: &Tree,
-    objects: &mut Objects<'_>,
-    rules: &Rules<'_>,
-    other: Option<&Other<'_>>,
-) -> Result<Survey> {
+pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: Option<&Other<'_>>) -> Result<Survey> {
     let (root, root_findings) = root_config(tree, objects, rules)?;
     let dirs = tree.image_dirs();
     let twins = twins::find(other, &root, &dirs);
@@ -128,7 +121,8 @@ pub fn survey(
     let registry = rules.registry.or(root.registry.as_deref()).or(rules.platform_registry);
     let nodes: Vec<Node<'_>> = images.iter().map(|image| node(image)).collect();
     let names = Names::new(&nodes, registry, layout);
-    let known_uses = other.filter(|other| twins::same_names(&other.survey.images, &images)).map(|other| &other.survey.uses);
+    let known_uses =
+        other.filter(|other| twins::same_names(&other.survey.images, &images)).map(|other| &other.survey.uses);
     let uses: Vec<Rc<Uses>> = nodes
         .iter()
         .zip(&twins)
@@ -223,7 +217,8 @@ impl Survey {
                 .collect();
             dependencies.sort_by(|a, b| a.name.cmp(&b.name));
             let commit = commits.get(index).map(String::as_str);
-            if let Some(same) = known.key(self, *index).filter(|it| commit.is_none() && it.dependencies == dependencies) {
+            if let Some(same) = known.key(self, *index).filter(|it| commit.is_none() && it.dependencies == dependencies)
+            {
                 found[*index] = Some(Rc::clone(same));
                 continue;
             }

@@ -106,7 +106,8 @@ fn a_registry_that_refuses_credentials() {
     let address = format!("{}/acme", registry.address);
     let project = dependent();
     refused(&project, &ask(&project, &address)).fails(5, &["(auth_error)"]);
-    let wrong = ask(&project, &address).env("HEPHY_REGISTRY_USERNAME", USER.0).env("HEPHY_REGISTRY_PASSWORD", "wr0ng-one");
+    let wrong =
+        ask(&project, &address).env("HEPHY_REGISTRY_USERNAME", USER.0).env("HEPHY_REGISTRY_PASSWORD", "wr0ng-one");
     let outcome = refused(&project, &wrong).fails(5, &["HEPHY_REGISTRY_USERNAME"]);
     assert!(!outcome.stderr.contains("wr0ng-one"), "{outcome}");
 
@@ -200,10 +201,13 @@ fn files_of_a_build_job_that_are_missing_or_forged() {
     assert!(manifest_stage.run().ok().stdout.contains("a-head"), "twice is once");
     // A digest that the registry does not have.
     let digest = serde_json::from_str::<serde_json::Value>(&result).unwrap()["digest"].as_str().unwrap().to_owned();
-    std::fs::write(project.out("a-amd64.json"), result.replace(&digest, &format!("sha256:{}", "0".repeat(64)))).unwrap();
+    std::fs::write(project.out("a-amd64.json"), result.replace(&digest, &format!("sha256:{}", "0".repeat(64))))
+        .unwrap();
     std::fs::remove_file(project.out("summary.md")).unwrap();
     let was = tags(&registry);
-    manifest_stage.run().fails(9, &["the image of a for linux/amd64 is not in the registry", "run the build job again"]);
+    manifest_stage
+        .run()
+        .fails(9, &["the image of a for linux/amd64 is not in the registry", "run the build job again"]);
     assert_eq!(tags(&registry), was);
     refused(&project, &manifest_stage);
 }
@@ -215,7 +219,8 @@ fn a_full_disk() {
     let hephy = prepare(&project);
     let inner = hephy.command();
     let mut command = Command::new("unshare");
-    let script = "mkdir .hephy && mount -t tmpfs -o size=256k none .hephy && \"$@\"; code=$?; ls -A .hephy >&2; exit $code";
+    let script =
+        "mkdir .hephy && mount -t tmpfs -o size=256k none .hephy && \"$@\"; code=$?; ls -A .hephy >&2; exit $code";
     command.args(["--mount", "--map-root-user", "--user", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_hephy")]);
     command.args(inner.get_args()).current_dir(project.repo.path()).env_clear();
     command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));

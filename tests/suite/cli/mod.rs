@@ -347,7 +347,8 @@ pub(crate) fn snapshot(dir: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
                 found.insert(path, (meta.permissions().mode(), Vec::new()));
             } else {
                 let large = meta.len() > 16 << 20;
-                let content = if large { meta.len().to_be_bytes().to_vec() } else { std::fs::read(&path).unwrap_or_default() };
+                let content =
+                    if large { meta.len().to_be_bytes().to_vec() } else { std::fs::read(&path).unwrap_or_default() };
                 found.insert(path, (meta.permissions().mode(), content));
             }
         }

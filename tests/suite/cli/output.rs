@@ -59,7 +59,8 @@ fn quiet_and_verbose_change_stderr_only() {
 #[test]
 fn colour_is_for_terminals_or_on_request() {
     let project = Project::with(&["a"]);
-    let fail = |args: &[&str]| project.hephy(["plan", "--dir", "zzz"].into_iter().chain(args.iter().copied())).run().stderr;
+    let fail =
+        |args: &[&str]| project.hephy(["plan", "--dir", "zzz"].into_iter().chain(args.iter().copied())).run().stderr;
     assert!(!fail(&[]).contains('\u{1b}'));
     assert!(!fail(&["--color", "never"]).contains('\u{1b}'));
     assert!(fail(&["--color", "always"]).contains("\u{1b}["));
@@ -71,7 +72,8 @@ fn colour_is_for_terminals_or_on_request() {
         let line = format!("{} plan --dir zzz", env!("CARGO_BIN_EXE_hephy"));
         command.args(["-qec", &line, "/dev/null"]).current_dir(project.repo.path()).env_clear();
         command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        String::from_utf8(command.stdin(Stdio::null()).output().expect("script (bsdutils) gives a terminal").stdout).unwrap()
+        String::from_utf8(command.stdin(Stdio::null()).output().expect("script (bsdutils) gives a terminal").stdout)
+            .unwrap()
     };
     assert!(on_terminal("").contains("\u{1b}["));
     assert!(!on_terminal("1").contains('\u{1b}'));

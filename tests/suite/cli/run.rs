@@ -44,7 +44,10 @@ fn its_own_registry_is_started_and_stopped_and_keeps_its_data() {
     assert!(second.stderr.contains("build mid") && second.stderr.contains("build top"), "{second}");
     assert!(!second.stderr.contains("build base"), "{second}");
     let files = snapshot(&project.out(""));
-    assert!(!files.keys().any(|path| path.file_name().unwrap().to_string_lossy().starts_with('.')), "no temporary file");
+    assert!(
+        !files.keys().any(|path| path.file_name().unwrap().to_string_lossy().starts_with('.')),
+        "no temporary file"
+    );
     assert!(!project.out("work").exists(), "{files:?}", files = files.keys());
 }
 
@@ -90,7 +93,10 @@ fn platforms_are_the_hosts_unless_named() {
     project.repo.commit("a");
     let registry = project.registry();
     let outcome = project.hephy(["run", "--all", "--registry", &registry]).run().ok();
-    assert!(outcome.stderr.contains("Not built on this machine: linux/arm64 (--platform all builds them)."), "{outcome}");
+    assert!(
+        outcome.stderr.contains("Not built on this machine: linux/arm64 (--platform all builds them)."),
+        "{outcome}"
+    );
     let outcome = project.hephy(["run", "--all", "--registry", &registry, "--platform", "all"]).run().ok();
     let arm64 = image_of(&registry, "a-head", "arm64");
     assert_eq!(layers(&arm64).len(), 1, "{outcome}");
@@ -98,7 +104,10 @@ fn platforms_are_the_hosts_unless_named() {
     let outcome = project.hephy(["run", "--all", "--platform", "nonsense"]).run();
     assert_eq!(outcome.code, 2, "{outcome}");
     let outcome = project.hephy(["run", "--all", "--registry", &registry, "--platform", "arm64"]).run().ok();
-    assert!(outcome.stderr.contains("build a linux/arm64") && !outcome.stderr.contains("build a linux/amd64"), "{outcome}");
+    assert!(
+        outcome.stderr.contains("build a linux/arm64") && !outcome.stderr.contains("build a linux/amd64"),
+        "{outcome}"
+    );
 }
 
 #[test]
