@@ -1,6 +1,7 @@
 //! Two sides, image by image: what is new, changed, unchanged or gone, and why.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ pub struct Side<'t> {
 #[derive(Clone, Debug)]
 pub enum SideImage {
     /// It has a key.
-    Keyed(Box<Keyed>),
+    Keyed(Rc<Keyed>),
     /// Its configuration is invalid.
     Invalid,
 }

@@ -1,5 +1,7 @@
 //! `hephy plan --explain DIR`: why this image is built, or why it is not.
 
+use std::rc::Rc;
+
 use serde::Serialize;
 
 use super::planning::{Planning, Sides};
@@ -72,6 +74,7 @@ fn explain(planning: &Planning, change: &ImageChange, dir: &str) -> Explanation 
     let candidate = planning.candidates.iter().position(|candidate| candidate.dir == dir);
     let decided = candidate.and_then(|index| planning.candidates.get(index));
     let (now, was) = (sides.head_keys.get(&change.dir), sides.base_keys.get(&change.dir));
+    let (now, was) = (now.map(Rc::as_ref), was.map(Rc::as_ref));
     let (mut fields, mut dependencies) = (Vec::new(), Vec::new());
     if let State::Changed(differences) = &change.state {
         for difference in differences {

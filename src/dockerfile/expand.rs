@@ -59,6 +59,9 @@ impl Scope {
         if depth > MAX_DEPTH {
             return None;
         }
+        if !text.contains(['$', '\\']) {
+            return Some(text.to_owned());
+        }
         let mut out = String::new();
         for part in parts(text) {
             match part {

@@ -143,6 +143,15 @@ impl Platform {
         }
     }
 
+    /// Whether a word of a tag is an architecture's: what [`Platform::from_arch`] would find.
+    #[must_use]
+    pub fn is_arch(word: &str) -> bool {
+        let known = |(name, variants): &(&str, &[&str])| {
+            word.strip_prefix(name).is_some_and(|variant| variant.is_empty() || variants.contains(&variant))
+        };
+        word == "wasm" || LINUX.iter().any(known)
+    }
+
     /// Whether a machine of this platform runs binaries of `other`. Emulation does not count.
     #[must_use]
     pub fn runs(&self, other: &Self) -> bool {
@@ -217,6 +226,9 @@ mod tests {
             let platform = Platform::parse(text).unwrap();
             assert_eq!((platform.to_string().as_str(), platform.arch().as_str()), (printed, arch));
             assert_eq!(Platform::from_arch(arch).unwrap(), platform);
+        }
+        for word in ["amd64", "amd64v3", "armv7", "armv9", "wasm", "arm64v8", "", "v7", "arm64v", "x86_64", "latest"] {
+            assert_eq!(Platform::is_arch(word), Platform::from_arch(word).is_ok(), "{word}");
         }
     }
 

@@ -4,7 +4,9 @@
 //! that names such an image outright, or from `depends_on`. A reference that pins a date, a version or a digest
 //! is none: it means that very image, whatever this repository holds now.
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::config::{Layout, Spans};
 use crate::diagnostic::{Diagnostic, Span, nearest};
@@ -86,7 +88,8 @@ pub struct Names<'a> {
     nodes: &'a [Node<'a>],
     by_variable: BTreeMap<String, Vec<usize>>,
     by_dir: BTreeMap<&'a str, usize>,
-    by_moving_tag: BTreeMap<String, usize>,
+    /// Made when a reference names an image of the own registry outright, which few do.
+    by_moving_tag: OnceCell<HashMap<String, usize>>,
 }
 
 impl<'a> Names<'a> {
@@ -99,17 +102,26 @@ impl<'a> Names<'a> {
             nodes,
             by_variable: BTreeMap::new(),
             by_dir: BTreeMap::new(),
-            by_moving_tag: BTreeMap::new(),
+            by_moving_tag: OnceCell::new(),
         };
         for (index, node) in nodes.iter().enumerate() {
             names.by_variable.entry(node.name.tag_variable()).or_default().push(index);
             names.by_dir.insert(node.dir, index);
-            let literal = node.additional_tags.iter().map(String::as_str).filter(|tag| !tag.contains('$'));
-            for tag in literal.chain(["latest", "head"]) {
-                names.by_moving_tag.insert(moving(layout, node.name, tag), index);
-            }
         }
         names
+    }
+
+    fn by_moving_tag(&self) -> &HashMap<String, usize> {
+        self.by_moving_tag.get_or_init(|| {
+            let mut found = HashMap::new();
+            for (index, node) in self.nodes.iter().enumerate() {
+                let literal = node.additional_tags.iter().map(String::as_str).filter(|tag| !tag.contains('$'));
+                for tag in literal.chain(["latest", "head"]) {
+                    found.insert(moving(self.layout, node.name, tag), index);
+                }
+            }
+            found
+        })
     }
 
     /// Everything that the node's Dockerfile and configuration refer to.
@@ -117,8 +129,12 @@ impl<'a> Names<'a> {
     pub fn uses_of(&self, node: &Node<'_>) -> Uses {
         let mut uses = Uses::default();
         if let Some((file, dockerfile)) = node.dockerfile {
-            for platform in node.platforms {
-                self.collect(node, file, dockerfile, platform, &mut uses);
+            if names_a_platform(dockerfile) {
+                for platform in node.platforms {
+                    self.collect(node, (file, dockerfile), std::slice::from_ref(platform), &mut uses);
+                }
+            } else {
+                self.collect(node, (file, dockerfile), node.platforms, &mut uses);
             }
         }
         for (at, dir) in node.depends_on.iter().enumerate() {
@@ -140,14 +156,24 @@ impl<'a> Names<'a> {
         uses
     }
 
-    /// Adds what the Dockerfile refers to when it is built for `platform`.
-    fn collect(&self, node: &Node<'_>, file: &str, dockerfile: &Dockerfile, platform: &Platform, uses: &mut Uses) {
-        let plain = self.scope(node, dockerfile, platform, false);
-        let marked = self.scope(node, dockerfile, platform, true);
+    /// Adds what the Dockerfile refers to when it is built for `platforms`, to all of which it means the same.
+    fn collect(
+        &self,
+        node: &Node<'_>,
+        (file, dockerfile): (&str, &Dockerfile),
+        platforms: &[Platform],
+        uses: &mut Uses,
+    ) {
+        let Some(platform) = platforms.first() else { return };
+        let (plain, marked) = if texts(dockerfile).any(|text| text.contains('$')) {
+            (self.scope(node, dockerfile, platform, false), self.scope(node, dockerfile, platform, true))
+        } else {
+            (Scope::default(), Scope::default())
+        };
         for image in dockerfile.external_uses(node.target, &plain) {
             match self.classify(dockerfile, image, &plain, &marked) {
                 Ok(Found::Image(edge)) => push_once(&mut uses.edges, edge),
-                Ok(Found::Base(reference)) => push_base(&mut uses.bases, reference, image, platform),
+                Ok(Found::Base(reference)) => push_base(&mut uses.bases, reference, image, platforms),
                 Err(problem) => {
                     let mut finding = Diagnostic::error(file, image.span, problem.message);
                     finding.suggestion = problem.suggestion;
@@ -245,7 +271,7 @@ impl<'a> Names<'a> {
 
     fn named_outright(&self, text: &str) -> Option<usize> {
         let own = self.strip_registry(text)?;
-        self.by_moving_tag.get(own).copied()
+        self.by_moving_tag().get(own).copied()
     }
 
     fn unexpandable(&self, image: &ImageUse, scope: &Scope, dockerfile: &Dockerfile) -> Problem {
@@ -308,18 +334,31 @@ fn push_once(edges: &mut Vec<Edge>, edge: Edge) {
     }
 }
 
-fn push_base(bases: &mut Vec<ExternalBase>, reference: String, image: &ImageUse, platform: &Platform) {
+fn push_base(bases: &mut Vec<ExternalBase>, reference: String, image: &ImageUse, platforms: &[Platform]) {
     let known = bases.iter_mut().find(|base| base.reference == reference && base.platform == image.platform);
-    match known {
-        Some(base) if base.wanted_for.contains(platform) => {}
-        Some(base) => base.wanted_for.push(platform.clone()),
-        None => bases.push(ExternalBase {
-            reference,
-            platform: image.platform.clone(),
-            line: image.span.line,
-            wanted_for: vec![platform.clone()],
-        }),
+    let Some(base) = known else {
+        let (platform, line) = (image.platform.clone(), image.span.line);
+        return bases.push(ExternalBase { reference, platform, line, wanted_for: platforms.to_vec() });
+    };
+    for platform in platforms {
+        if !base.wanted_for.contains(platform) {
+            base.wanted_for.push(platform.clone());
+        }
     }
+}
+
+/// Every text that variables of a reference may stand in.
+fn texts(dockerfile: &Dockerfile) -> impl Iterator<Item = &str> {
+    let stages = &dockerfile.stages;
+    let named = stages.iter().flat_map(|stage| std::iter::once(&stage.from).chain(&stage.uses));
+    let args = dockerfile.global_args.iter().chain(stages.iter().flat_map(|stage| &stage.args));
+    named.map(|image| image.text.as_str()).chain(args.filter_map(|arg| arg.default.as_deref()))
+}
+
+/// Whether a reference may mean another image for another platform: only then one of the platform's variables,
+/// `TARGETARCH` and its like, stands in a text that is expanded.
+fn names_a_platform(dockerfile: &Dockerfile) -> bool {
+    texts(dockerfile).any(|text| text.contains("TARGET") || text.contains("BUILD"))
 }
 
 fn source_line(dockerfile: &Dockerfile, image: &ImageUse) -> String {
@@ -384,7 +423,7 @@ pub fn waves(edges: &[Vec<usize>], order: &[usize]) -> Vec<u32> {
 
 /// The finding for a cycle: one line an edge.
 #[must_use]
-pub fn cycle_finding(nodes: &[Node<'_>], uses: &[Uses], cycle: &[usize]) -> Diagnostic {
+pub fn cycle_finding(nodes: &[Node<'_>], uses: &[impl Borrow<Uses>], cycle: &[usize]) -> Diagnostic {
     let first = &nodes[cycle[0]];
     let names: Vec<String> = cycle.iter().chain(cycle.first()).map(|index| nodes[*index].name.to_string()).collect();
     let mut finding = Diagnostic::error(
@@ -395,7 +434,7 @@ pub fn cycle_finding(nodes: &[Node<'_>], uses: &[Uses], cycle: &[usize]) -> Diag
     for (at, index) in cycle.iter().enumerate() {
         let next = cycle[(at + 1) % cycle.len()];
         let node = &nodes[*index];
-        let edge = uses[*index].edges.iter().find(|edge| edge.to == next);
+        let edge = uses[*index].borrow().edges.iter().find(|edge| edge.to == next);
         let place = match edge.map(|edge| &edge.via) {
             Some(DependencyVia::Variable { name, line }) => {
                 format!("{}:{line} uses {name}", node.dockerfile.map_or(node.dir, |(file, _)| file))

@@ -62,9 +62,9 @@ pub const PIPELINE_VARIABLES: [&str; 3] = ["BRANCH_NAME", "BUILD_NUMBER", "SHORT
 /// Length of `{short_sha}`: what both platforms show.
 const SHORT_SHA: usize = 8;
 
-/// Words of architectures that make a tag look like one of a build job.
+/// Whether the last word of a tag is an architecture's, as in the tags of build jobs.
 fn looks_like_arch_tag(tag: &str) -> bool {
-    tag.rsplit_once('-').is_some_and(|(_, word)| Platform::from_arch(word).is_ok())
+    tag.rsplit('-').next().is_some_and(Platform::is_arch)
 }
 
 impl TagFacts {
@@ -178,7 +178,7 @@ impl TagFacts {
             Layout::PerImage => text,
         };
         let tag = Tag::parse(&prefixed).map_err(|Invalid(why)| why)?;
-        if looks_like_arch_tag(&format!("-{prefixed}")) {
+        if looks_like_arch_tag(&prefixed) {
             return Err(format!("`{tag}` looks like the tag of one architecture; those are hephy's own"));
         }
         Ok(tag)

@@ -7,6 +7,7 @@ mod paths;
 mod working_tree;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use hephy::change::{
     Dependency, ImageChange, ImageInputs, Keyed, Keys, Located, RepoPath, Side, SideImage, State, Tree, compare,
@@ -82,7 +83,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
                 located: located.as_ref(),
                 upstream_commit: None,
             };
-            SideImage::Keyed(Box::new(keys.key_of(&inputs, &dependencies).unwrap()))
+            SideImage::Keyed(Rc::new(keys.key_of(&inputs, &dependencies).unwrap()))
         });
         images.insert(dir, image);
     }
@@ -161,7 +162,7 @@ fn keyed(repo: &Repo) -> BTreeMap<String, Keyed> {
     side.images
         .into_iter()
         .filter_map(|(dir, image)| match image {
-            SideImage::Keyed(keyed) => Some((dir.to_string(), *keyed)),
+            SideImage::Keyed(keyed) => Some((dir.to_string(), (*keyed).clone())),
             SideImage::Invalid => None,
         })
         .collect()

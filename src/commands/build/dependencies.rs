@@ -124,7 +124,7 @@ impl Job<'_> {
     }
 
     /// `<tag>@<digest>` of an image that another one is built on.
-    fn tag_of(&self, dependency: &PlannedDependency) -> Result<String> {
+    pub(super) fn tag_of(&self, dependency: &PlannedDependency) -> Result<String> {
         let pinned = |tag: &Tag, digest: &Digest| format!("{tag}@{digest}");
         let name = &dependency.name;
         match &dependency.from {

@@ -1,12 +1,13 @@
 //! From surveyed images to the plan's candidates: tags, build arguments, upstream commits, offers of the runners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use crate::change::Keyed;
 use crate::commands::session::Session;
 use crate::commands::survey::{Rules, Survey, UpstreamCommits};
 use crate::config::{ContextFrom, ImageConfig, Source};
-use crate::diagnostic::{Diagnostic, Severity, escape};
+use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
 use crate::oci::ImageName;
 use crate::plan::args::{Variables, expand};
@@ -76,16 +77,16 @@ pub(super) fn all_tags(
 
 /// Two images that would write the same tag (specification §3): `a` with `b-latest`, and `a-b` with `latest`.
 fn collisions(survey: &Survey, facts: &TagFacts, tags: &BTreeMap<usize, ImageTags>) -> Vec<Diagnostic> {
-    let mut owners: BTreeMap<String, usize> = BTreeMap::new();
     let mut findings = Vec::new();
+    // In layout `per-image` a repository is the image's own; names that differ in case only are refused elsewhere.
+    if facts.layout == crate::config::Layout::PerImage {
+        return findings;
+    }
+    let mut owners: HashMap<&str, usize> = HashMap::new();
     for (index, found) in tags {
         let image = &survey.images[*index];
-        let place = match facts.layout {
-            crate::config::Layout::Single => String::new(),
-            crate::config::Layout::PerImage => image.name.as_str().to_lowercase(),
-        };
         for tag in found.index.iter().chain(found.by_arch.values()) {
-            let owner = *owners.entry(format!("{place}:{tag}")).or_insert(*index);
+            let owner = *owners.entry(tag.as_str()).or_insert(*index);
             if owner != *index {
                 let other = &survey.images[owner];
                 findings.push(Diagnostic::error(
@@ -139,7 +140,7 @@ pub(super) struct Parts<'a> {
     pub(super) rules: &'a Rules<'a>,
     pub(super) facts: &'a TagFacts,
     pub(super) registry: Option<&'a str>,
-    pub(super) keyed: &'a [Option<Keyed>],
+    pub(super) keyed: &'a [Option<Rc<Keyed>>],
     pub(super) decided: Vec<Vec<Reason>>,
     pub(super) tags: BTreeMap<usize, ImageTags>,
     pub(super) commits: &'a UpstreamCommits,
@@ -168,7 +169,7 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
             Ok(args) => args,
             Err(unexpanded) => {
                 let unexpanded = unexpanded.into_iter().map(|problem| {
-                    let span = image.parsed.spans.of(&problem.field);
+                    let span = argument_span(image, &problem.field);
                     let mut finding = Diagnostic::error(&image.file, span, problem.message);
                     finding.notes.extend(problem.note);
                     finding
@@ -209,6 +210,15 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
     } else {
         Err(Error::config("these build arguments have no value").diagnostics(findings))
     }
+}
+
+/// Where a build argument stands: `build_args[N]` in a list, under its name in a mapping.
+fn argument_span(image: &crate::commands::survey::Image, field: &str) -> Span {
+    let spans = &image.parsed.spans;
+    let at = field.strip_prefix("build_args[").and_then(|rest| rest.strip_suffix(']')?.parse::<usize>().ok());
+    let argument = at.and_then(|at| image.config()?.build_args.get(at));
+    let named = argument.map_or(Span::START, |argument| spans.of(&format!("build_args.{}", argument.name)));
+    if named == Span::START { spans.of(field) } else { named }
 }
 
 fn errors<'a>(findings: impl Iterator<Item = &'a Diagnostic>) -> Vec<Diagnostic> {

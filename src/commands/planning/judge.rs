@@ -114,15 +114,11 @@ pub(super) fn decided(
     select: &SelectArgs,
     base: &Base,
 ) -> Vec<Vec<Reason>> {
-    let state = |path: &RepoPath| {
-        let at = changes.binary_search_by(|change| change.dir.cmp(path));
-        at.map_or(&State::NoBase, |at| &changes[at].state)
-    };
     let judged: Vec<Judged<'_>> = survey
         .images
         .iter()
         .zip(&survey.edges)
-        .map(|(image, built_on)| Judged { state: state(&image.path), built_on })
+        .map(|(image, built_on)| Judged { state: state_of(changes, &image.path), built_on })
         .collect();
     let dependents = select.dependents.or(survey.root.dependents).unwrap_or_default();
     let no_base = match base {
@@ -130,6 +126,11 @@ pub(super) fn decided(
         Base::Commit { .. } => "nothing to compare with",
     };
     decide(&judged, selection, dependents, no_base)
+}
+
+/// What became of a directory; `changes` are sorted by directory.
+fn state_of<'c>(changes: &'c [ImageChange], dir: &RepoPath) -> &'c State {
+    changes.binary_search_by(|change| change.dir.cmp(dir)).map_or(&State::NoBase, |at| &changes[at].state)
 }
 
 /// Refuses what is to be built and cannot be; what is wrong elsewhere becomes a warning.
@@ -152,8 +153,7 @@ pub(super) fn refuse_invalid(
         .flat_map(|(edges, _)| edges.iter().copied())
         .collect();
     for (index, image) in survey.images.iter().enumerate() {
-        let state = changes.iter().find(|change| change.dir == image.path).map(|change| &change.state);
-        let invalid_and_changed = matches!(state, Some(State::Invalid { changed: true }));
+        let invalid_and_changed = matches!(state_of(changes, &image.path), State::Invalid { changed: true });
         // Nobody can tell what an image is built on when that one's configuration says nothing.
         let mute = image.config().is_none() && needed.contains(&index);
         let wanted = mute

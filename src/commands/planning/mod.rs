@@ -7,12 +7,13 @@ mod judge;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use crate::change::{ImageChange, Keyed, Keys, RepoPath, State, Tree, TreeChange, compare};
 use crate::ci::{BaseSpec, CiContext};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
-use crate::commands::survey::{Cache, Survey, UpstreamCommits, survey};
+use crate::commands::survey::{Known, Other, Survey, UpstreamCommits, survey};
 use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
 use crate::git::{Base, Request};
@@ -53,9 +54,9 @@ pub struct Sides {
     /// What leads from the one to the other, sorted by path.
     pub changes: Vec<TreeChange>,
     /// Keys now, by directory.
-    pub head_keys: BTreeMap<RepoPath, Keyed>,
+    pub head_keys: BTreeMap<RepoPath, Rc<Keyed>>,
     /// Keys at the base, by directory.
-    pub base_keys: BTreeMap<RepoPath, Keyed>,
+    pub base_keys: BTreeMap<RepoPath, Rc<Keyed>>,
     /// The commit compared with.
     pub base_commit: Base,
 }
@@ -73,17 +74,18 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         exclude: &ground.exclude,
     })?;
     let rules = ground.rules(select);
-    let mut cache = Cache::default();
-    let now = survey(&loaded.head, &mut loaded.objects, &rules, &mut cache)?;
+    let now = survey(&loaded.head, &mut loaded.objects, &rules, None)?;
     refuse_broken(&now)?;
     let destination = ground::destination(rules.registry, &now.root, rules.platform_registry, rules.layout)?;
-    let was = loaded.base.as_ref().map(|tree| survey(tree, &mut loaded.objects, &rules, &mut cache)).transpose()?;
+    let other = Other { survey: &now, changes: &loaded.changes };
+    let was = loaded.base.as_ref().map(|tree| survey(tree, &mut loaded.objects, &rules, Some(&other))).transpose()?;
 
     let keys = Keys::new(&loaded.head);
-    let compared = now.keys(&keys, &rules, &UpstreamCommits::new())?;
+    let compared = now.keys(&keys, &rules, &UpstreamCommits::new(), &Known::Nothing)?;
     let before = match (&was, &loaded.base) {
         (Some(was), Some(tree)) => {
-            was.keys(&Keys::of_base(tree, &keys, &loaded.changes), &rules, &UpstreamCommits::new())?
+            let keys = Keys::of_base(tree, &keys, &loaded.changes);
+            was.keys(&keys, &rules, &UpstreamCommits::new(), &Known::Other(&compared))?
         }
         _ => Vec::new(),
     };
@@ -99,7 +101,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let tags = candidates::all_tags(&now, &decided, &facts)?;
     let (commits, unresolved) = candidates::upstream_commits(&now, &decided)?;
     warnings.extend(unresolved);
-    let keyed = if commits.is_empty() { compared.clone() } else { now.keys(&keys, &rules, &commits)? };
+    let keyed = now.keys(&keys, &rules, &commits, &Known::Same(&compared))?;
     let registry = destination.registry.as_deref();
     let parts = candidates::Parts {
         survey: &now,
@@ -153,7 +155,7 @@ pub fn graph_of(session: &Session, select: &SelectArgs) -> Result<Survey> {
         commits_only: ground.context.commits_only,
         exclude: &ground.exclude,
     })?;
-    let survey = survey(&loaded.head, &mut loaded.objects, &ground.rules(select), &mut Cache::default())?;
+    let survey = survey(&loaded.head, &mut loaded.objects, &ground.rules(select), None)?;
     refuse_broken(&survey)?;
     Ok(survey)
 }
@@ -171,7 +173,7 @@ fn refuse_broken(survey: &Survey) -> Result<()> {
     }
 }
 
-fn by_dir(survey: &Survey, keyed: &[Option<Keyed>]) -> BTreeMap<RepoPath, Keyed> {
+fn by_dir(survey: &Survey, keyed: &[Option<Rc<Keyed>>]) -> BTreeMap<RepoPath, Rc<Keyed>> {
     let images = survey.images.iter().zip(keyed);
     images.filter_map(|(image, keyed)| Some((image.path.clone(), keyed.clone()?))).collect()
 }

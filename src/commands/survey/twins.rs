@@ -1,0 +1,74 @@
+//! What two trees have in common: an image that no change reaches is read, understood and hashed once.
+//!
+//! An image of one tree is the twin of one of the other when both have the same rules and defaults, everything that
+//! it is read from lies in its directory (no link, no context elsewhere), and nothing in that directory differs.
+
+use std::rc::Rc;
+
+use super::{Image, Survey};
+use crate::change::{Keyed, RepoPath, Resolved, TreeChange, touched};
+use crate::config::RootConfig;
+
+/// A tree that was surveyed before, by the same rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Other<'a> {
+    /// Its images.
+    pub survey: &'a Survey,
+    /// What differs between the two trees, sorted by path.
+    pub changes: &'a [TreeChange],
+}
+
+/// Keys that were made before.
+#[derive(Clone, Copy, Debug)]
+pub enum Known<'a> {
+    /// None.
+    Nothing,
+    /// Those of the same images, while the commits of upstream repositories were not known.
+    Same(&'a [Option<Rc<Keyed>>]),
+    /// Those of the other tree's images.
+    Other(&'a [Option<Rc<Keyed>>]),
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn key(&self, survey: &Survey, index: usize) -> Option<&'a Rc<Keyed>> {
+        match self {
+            Self::Nothing => None,
+            Self::Same(keys) => keys.get(index)?.as_ref(),
+            Self::Other(keys) => keys.get(survey.twins[index]?)?.as_ref(),
+        }
+    }
+}
+
+/// For each of `dirs`, sorted, the index of its twin.
+pub(super) fn find(other: Option<&Other<'_>>, root: &RootConfig, dirs: &[RepoPath]) -> Vec<Option<usize>> {
+    let Some(other) = other.filter(|other| other.survey.root == *root) else { return vec![None; dirs.len()] };
+    let images = &other.survey.images;
+    let twin = |dir: &RepoPath| {
+        let at = images.binary_search_by(|image| image.path.cmp(dir)).ok()?;
+        (is_self_contained(&images[at]) && !touched(other.changes, dir)).then_some(at)
+    };
+    dirs.iter().map(twin).collect()
+}
+
+/// Whether everything that an image is read from lies in its directory.
+fn is_self_contained(image: &Image) -> bool {
+    let inside = |found: &Resolved| match found {
+        Resolved::File { path, links, .. } | Resolved::Directory { path, links } => {
+            links.is_empty() && image.path.holds(path.as_bytes())
+        }
+        _ => false,
+    };
+    // Names that stand in for illegal ones depend on the number of images.
+    image.direct
+        && image.illegal.is_none()
+        && image.located.as_ref().is_none_or(|it| inside(&it.context) && it.dockerfile.as_ref().is_none_or(inside))
+}
+
+/// Whether references mean the same images by the same indexes.
+pub(super) fn same_names(one: &[Rc<Image>], other: &[Rc<Image>]) -> bool {
+    let tags = |image: &Image| image.config().map(|config| config.additional_tags.clone()).unwrap_or_default();
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| {
+            Rc::ptr_eq(one, other) || one.path == other.path && one.name == other.name && tags(one) == tags(other)
+        })
+}
