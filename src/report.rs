@@ -64,16 +64,8 @@ impl Report {
             ColorChoice::Auto => !no_color && std::io::stderr().is_terminal() && std::io::stdout().is_terminal(),
         };
         let (bar, documented, secrets) = (Arc::default(), Arc::default(), Arc::default());
-        Self {
-            format: global.format,
-            verbose: global.verbose,
-            quiet: global.quiet,
-            color,
-            groups,
-            secrets,
-            bar,
-            documented,
-        }
+        let Global { format, verbose, quiet, .. } = *global;
+        Self { format, verbose, quiet, color, groups, secrets, bar, documented }
     }
 
     /// Values that no output may show.

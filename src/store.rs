@@ -67,27 +67,6 @@ pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)
 }
 
-/// Removes a file or a directory with everything in it, as far as that can be done.
-pub fn remove_tree(path: &Path) {
-    let is_dir = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-    if !is_dir {
-        let _ = std::fs::remove_file(path);
-    } else if std::fs::remove_dir_all(path).is_err() {
-        // A source may hold directories without write permission; root does not mind, others get a second try.
-        make_writable(path);
-        let _ = std::fs::remove_dir_all(path);
-    }
-}
-
-fn make_writable(dir: &Path) {
-    let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            make_writable(&entry.path());
-        }
-    }
-}
-
 /// The content of a file that another job, or a builder that does not isolate, may have left: a regular file of at
 /// most `limit` bytes, or none. No link is followed, and no pipe is waited for.
 ///
@@ -128,6 +107,27 @@ fn read(path: &Path, limit: u64, flags: OFlags) -> Result<Option<Vec<u8>>> {
         return Err(Error::config(format!("{} has more than {limit} bytes", shown())).hint("it is no file of hephy's"));
     }
     Ok(Some(bytes))
+}
+
+/// Removes a file or a directory with everything in it, as far as that can be done.
+pub fn remove_tree(path: &Path) {
+    let is_dir = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    if !is_dir {
+        let _ = std::fs::remove_file(path);
+    } else if std::fs::remove_dir_all(path).is_err() {
+        // A source may hold directories without write permission; root does not mind, others get a second try.
+        make_writable(path);
+        let _ = std::fs::remove_dir_all(path);
+    }
+}
+
+fn make_writable(dir: &Path) {
+    let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_writable(&entry.path());
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 //! file system without locks is used as it is.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use crate::diagnostic::escape;
 use crate::error::{Error, Result};
 use crate::store::remove_tree;
 
@@ -67,7 +68,7 @@ impl OutDir {
     pub fn of_build(path: &Path, arch: &str, one_image: bool) -> Result<Self> {
         let mut dir = Self::shared(path)?;
         // A file that prepare made and that nobody writes: again, nothing is left behind.
-        if let Ok(file) = File::open(path.join(format!("need_{arch}.txt"))) {
+        if let Some(file) = regular(&path.join(format!("need_{arch}.txt"))) {
             let operation = if one_image {
                 FlockOperation::NonBlockingLockShared
             } else {
@@ -84,6 +85,12 @@ impl OutDir {
 
 fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|error| Error::io(format!("{} cannot be read", path.display()), error))
+}
+
+/// A file to lock, if it is one: opening a pipe that somebody planted would wait.
+fn regular(path: &Path) -> Option<File> {
+    path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
+    File::open(path).ok()
 }
 
 /// Whether the lock was taken. Where there are no locks, everything is.
@@ -104,11 +111,98 @@ fn in_use(path: &Path, who: &str) -> Error {
 
 /// Takes away what a killed run left. Best effort: what stays is in nobody's way.
 fn clean(path: &Path) {
+    // Without a plan nothing was built: a `work` there is somebody else's, in a directory that was named by mistake.
+    let planned = path.join("plan.json").is_file();
     for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name == WORK || TEMPORARY.iter().any(|beginning| name.starts_with(beginning)) {
+        if (planned && name == WORK) || TEMPORARY.iter().any(|beginning| name.starts_with(beginning)) {
             remove_tree(&entry.path());
         }
+    }
+}
+
+/// Directories that hephy makes below the output directory.
+const OWN_DIRECTORIES: [&str; 4] = ["logs", "bin", "work", "registry"];
+
+/// Makes sure that writing into the output directory writes nowhere else: it is no part of git's, it does not hold
+/// the checkout, and no link that the repository may have brought along leads away from it.
+///
+/// # Errors
+/// Says which of these it is.
+pub fn check(root: &Path, out: &Path) -> Result<()> {
+    let shown = || escape(&out.display().to_string());
+    let refuse = |why: String| {
+        Err(Error::usage(format!("{} cannot be the output directory: {why}", shown()))
+            .hint("--out and HEPHY_OUT name a directory of hephy's own, .hephy by default"))
+    };
+    if out.components().any(|part| part.as_os_str() == ".git") {
+        return refuse("it is git's".to_owned());
+    }
+    let real = out.canonicalize().ok();
+    let lexical = normal(out);
+    if [real.as_deref(), Some(lexical.as_path())].into_iter().flatten().any(|out| root.starts_with(out)) {
+        return refuse("it holds the checkout".to_owned());
+    }
+    // Where somebody names a place outside, links on the way there are theirs; inside they are the repository's.
+    let mut places = Vec::new();
+    if let Ok(inside) = lexical.strip_prefix(root) {
+        let mut place = root.to_owned();
+        for part in inside.components() {
+            place.push(part);
+            places.push(place.clone());
+        }
+    }
+    places.extend(OWN_DIRECTORIES.iter().map(|name| out.join(name)));
+    places.extend(out.join("bin").read_dir().into_iter().flatten().flatten().map(|entry| entry.path()));
+    let link = places.into_iter().find(|place| place.symlink_metadata().is_ok_and(|found| found.is_symlink()));
+    match link {
+        Some(link) => refuse(format!("{} is a symbolic link", escape(&link.display().to_string()))),
+        None => Ok(()),
+    }
+}
+
+/// The path without `.` and `..`, as far as that can be told without looking.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(normal.pop()),
+            part => normal.push(part),
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checkout_and_what_holds_it_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for wrong in ["/", ".", "..", "x/..", "./x/../..", "../../..", ".git", ".git/hooks", "x/../.git/y"] {
+            assert!(check(&root, &root.join(wrong)).is_err(), "{wrong}");
+        }
+        assert!(check(&root, &root).is_err() && check(&root, root.parent().unwrap()).is_err());
+        for right in [".hephy", "a/b", "../x", "/nowhere/x", ".github", "-x"] {
+            assert!(check(&root, &root.join(right)).is_ok(), "{right}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_hephys_is_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let has = |name: &str| dir.path().join(name).exists();
+        for name in ["work", "other", ".prepare-x"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        drop(OutDir::alone(dir.path()).unwrap());
+        assert!(has("work") && has("other") && !has(".prepare-x"), "a directory of somebody's that was named");
+        std::fs::write(dir.path().join("plan.json"), "{}").unwrap();
+        drop(OutDir::alone(dir.path()).unwrap());
+        assert!(!has("work") && has("other"));
     }
 }

@@ -23,7 +23,7 @@ use crate::store::{Made, write_whole, write_with_mode};
 pub fn run(session: &Session, args: &PrepareArgs) -> Result<()> {
     let planning = planning(session, &args.select)?;
     let root = planning.root.clone();
-    let out = session.out_below(&root);
+    let out = session.safe_out(&root)?;
     let made = Made::new(&out)?;
     let _in_use = OutDir::alone(&out)?;
     let plan = prepare(session, planning)?;
@@ -40,7 +40,7 @@ pub fn run(session: &Session, args: &PrepareArgs) -> Result<()> {
 /// See [`run`].
 pub fn prepare(session: &Session, mut planning: Planning) -> Result<Plan> {
     let network = Network::new(session, planning.facts.registry.as_deref())?;
-    let out = session.out_below(&planning.root);
+    let out = session.safe_out(&planning.root)?;
     let made = Made::new(&out)?;
     let staging = tempfile::Builder::new().prefix(".prepare-").tempdir_in(&out);
     let staging = staging.map_err(|error| Error::io(format!("{} cannot be written", out.display()), error))?;

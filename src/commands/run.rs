@@ -67,8 +67,9 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
         return nothing(session, planned);
     }
     // Dropped after the registry: a failure before anything is built leaves no data behind.
-    let made = Made::new(&session.out_below(&planned.root))?;
-    let _in_use = OutDir::alone(&session.out_below(&planned.root))?;
+    let out = session.safe_out(&planned.root)?;
+    let made = Made::new(&out)?;
+    let _in_use = OutDir::alone(&out)?;
     let mut own = None;
     if planned.facts.registry.is_none() {
         let data = session.out_below(&planned.root).join("registry");

@@ -1,7 +1,8 @@
 //! What every command begins with: the environment, the directories, the sink of output.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use super::out_dir;
 use crate::ci::{self, CiContext, Env, Overrides};
 use crate::cli::Global;
 use crate::diagnostic::escape;
@@ -64,15 +65,13 @@ impl Session {
         Ok(context)
     }
 
-    /// The output directory below `root`, made if it is not there.
+    /// The output directory below `root`, which may be written.
     ///
     /// # Errors
-    /// When it cannot be made.
-    pub fn make_out(&self, root: &Path) -> Result<PathBuf> {
+    /// When writing there would write elsewhere; see [`out_dir::check`].
+    pub fn safe_out(&self, root: &Path) -> Result<PathBuf> {
         let out = self.out_below(root);
-        check_out(root, &out)?;
-        std::fs::create_dir_all(out.join("logs"))
-            .map_err(|error| Error::io(format!("{} cannot be made", out.display()), error))?;
+        out_dir::check(root, &out)?;
         Ok(out)
     }
 
@@ -93,7 +92,7 @@ impl Session {
             Error::config(format!("there is no plan in {}", self.out_below(&self.dir).display()))
                 .hint("run hephy prepare first, and hand its artifacts on to this job")
         })?;
-        check_out(root, &self.out_below(root))?;
+        self.safe_out(root)?;
         let bytes = read_left(&file(root), MAX_PLAN)?;
         let plan = Plan::parse(&bytes.unwrap_or_default())?;
         super::build::validate::plan(&plan)?;
@@ -122,54 +121,4 @@ fn event_file(path: &Path) -> Result<Vec<u8>> {
             .hint("GITHUB_EVENT_PATH must name the file that the runner wrote")
     };
     read_named(path, ci::MAX_EVENT_BYTES as u64)?.ok_or_else(absent)
-}
-
-/// Directories that hephy makes below the output directory.
-const OWN_DIRECTORIES: [&str; 4] = ["logs", "bin", "work", "registry"];
-
-/// Makes sure that writing into the output directory writes nowhere else: it is no part of git's, it does not hold
-/// the checkout, and no link that the repository may have brought along leads away from it.
-fn check_out(root: &Path, out: &Path) -> Result<()> {
-    let shown = || escape(&out.display().to_string());
-    let refuse = |why: String| {
-        Err(Error::usage(format!("{} cannot be the output directory: {why}", shown()))
-            .hint("--out and HEPHY_OUT name a directory of hephy's own, .hephy by default"))
-    };
-    if out.components().any(|part| part.as_os_str() == ".git") {
-        return refuse("it is git's".to_owned());
-    }
-    let real = out.canonicalize().ok();
-    let lexical = normal(out);
-    if [real.as_deref(), Some(lexical.as_path())].into_iter().flatten().any(|out| root.starts_with(out)) {
-        return refuse("it holds the checkout".to_owned());
-    }
-    // Where somebody names a place outside, links on the way there are theirs; inside they are the repository's.
-    let mut places = Vec::new();
-    if let Ok(inside) = lexical.strip_prefix(root) {
-        let mut place = root.to_owned();
-        for part in inside.components() {
-            place.push(part);
-            places.push(place.clone());
-        }
-    }
-    places.extend(OWN_DIRECTORIES.iter().map(|name| out.join(name)));
-    places.extend(out.join("bin").read_dir().into_iter().flatten().flatten().map(|entry| entry.path()));
-    let link = places.into_iter().find(|place| place.symlink_metadata().is_ok_and(|found| found.is_symlink()));
-    match link {
-        Some(link) => refuse(format!("{} is a symbolic link", escape(&link.display().to_string()))),
-        None => Ok(()),
-    }
-}
-
-/// The path without `.` and `..`, as far as that can be told without looking.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(normal.pop()),
-            part => normal.push(part),
-        }
-    }
-    normal
 }

