@@ -22,14 +22,6 @@ impl Times {
         sorted.sort_unstable();
         sorted[sorted.len() / 2]
     }
-
-    pub(crate) fn least(&self) -> Duration {
-        self.0.iter().min().copied().unwrap_or_default()
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
-    }
 }
 
 /// How many times as long `ours` took as `theirs`: medians.
@@ -53,7 +45,8 @@ pub(crate) fn alternately(
     mut theirs: impl FnMut() -> Duration,
 ) -> (Times, Times) {
     let (mut our_times, mut their_times) = (Times::default(), Times::default());
-    (ours(), theirs());
+    ours();
+    theirs();
     for round in 0..rounds {
         // Whoever goes second finds the machine as the first one left it: take turns in that too.
         if round % 2 == 0 {
@@ -65,12 +58,6 @@ pub(crate) fn alternately(
         }
     }
     (our_times, their_times)
-}
-
-pub(crate) fn timed(work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
 }
 
 /// The binary that is measured.
