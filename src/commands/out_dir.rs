@@ -141,7 +141,7 @@ fn remove_named(dir: &Path, beginnings: &[&str]) {
             let rest = name.strip_prefix(beginning).unwrap_or_default();
             rest.len() == RANDOM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
         };
-        if beginnings.iter().any(|beginning| random(beginning)) {
+        if beginnings.iter().any(random) {
             remove_tree(&entry.path());
         }
     }

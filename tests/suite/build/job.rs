@@ -157,7 +157,7 @@ fn manifests_say_what_they_are_built_from() {
     {
         fixture.image("base", BASE);
         let result = fixture.build().remove(0);
-        let expected = annotates.then(|| ["0".repeat(64), "base".to_owned()].map(Some)).unwrap_or_default();
+        let expected = if annotates { [Some("0".repeat(64)), Some("base".to_owned())] } else { Default::default() };
         assert_eq!(own_annotations(&fixture, &result), expected);
     }
 }
