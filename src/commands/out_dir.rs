@@ -19,9 +19,15 @@ use crate::store::remove_tree;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Beginnings of the names of what lies in the directory only while somebody works.
-const TEMPORARY: [&str; 6] = [".prepare-", ".source-", ".unpack-", ".peek-", ".credentials-", ".hephy-"];
+const TEMPORARY: [&str; 5] = [".source-", ".unpack-", ".peek-", ".credentials-", ".hephy-"];
+/// The same while a plan is made.
+pub(crate) const STAGING: &str = ".prepare-";
 /// Where builds keep their files while they run.
 const WORK: &str = "work";
+/// Beginning of the name of one build's directory there.
+pub(crate) const BUILD: &str = "build-";
+/// How many characters `tempfile` adds to a beginning.
+const RANDOM: usize = 6;
 
 /// The directory, in use: locks that are held until this is dropped.
 #[derive(Debug)]
@@ -109,21 +115,37 @@ fn in_use(path: &Path, who: &str) -> Error {
         .hint("wait until it has ended, or give this one a directory of its own: --out DIR")
 }
 
-/// Takes away what a killed run left. Best effort: what stays is in nobody's way.
+/// Takes away what a killed run left, and nothing else, even in a directory that was named by mistake: only entries
+/// whose whole names are hephy's. Best effort: what stays is in nobody's way.
 fn clean(path: &Path) {
-    // Without a plan nothing was built: a `work` there is somebody else's, in a directory that was named by mistake.
-    let planned = path.join("plan.json").is_file();
-    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+    remove_named(path, &[STAGING]);
+    // Nothing else of ours is there before a plan is.
+    if !path.join("plan.json").is_file() {
+        return;
+    }
+    remove_named(path, &TEMPORARY);
+    let work = path.join(WORK);
+    if work.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        remove_named(&work, &[BUILD]);
+        // Only when it is empty.
+        let _ = std::fs::remove_dir(&work);
+    }
+}
+
+/// Removes what `tempfile` made below `dir`: one of the beginnings, then [`RANDOM`] letters and digits.
+fn remove_named(dir: &Path, beginnings: &[&str]) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if (planned && name == WORK) || TEMPORARY.iter().any(|beginning| name.starts_with(beginning)) {
+        let random = |beginning: &&str| {
+            let rest = name.strip_prefix(beginning).unwrap_or_default();
+            rest.len() == RANDOM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        if beginnings.iter().any(random) {
             remove_tree(&entry.path());
         }
     }
 }
-
-/// Directories that hephy makes below the output directory.
-const OWN_DIRECTORIES: [&str; 4] = ["logs", "bin", "work", "registry"];
 
 /// Makes sure that writing into the output directory writes nowhere else: it is no part of git's, it does not hold
 /// the checkout, and no link that the repository may have brought along leads away from it.
@@ -153,8 +175,10 @@ pub fn check(root: &Path, out: &Path) -> Result<()> {
             places.push(place.clone());
         }
     }
-    places.extend(OWN_DIRECTORIES.iter().map(|name| out.join(name)));
-    places.extend(out.join("bin").read_dir().into_iter().flatten().flatten().map(|entry| entry.path()));
+    // hephy makes no links there.
+    let directories = |dir: &Path| dir.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    places.extend(directories(out).filter(|place| place.is_dir()));
+    places.extend(directories(&out.join("bin")));
     let link = places.into_iter().find(|place| place.symlink_metadata().is_ok_and(|found| found.is_symlink()));
     match link {
         Some(link) => refuse(format!("{} is a symbolic link", escape(&link.display().to_string()))),
@@ -196,13 +220,21 @@ mod tests {
     fn only_what_is_hephys_is_taken_away() {
         let dir = tempfile::tempdir().unwrap();
         let has = |name: &str| dir.path().join(name).exists();
-        for name in ["work", "other", ".prepare-x"] {
-            std::fs::create_dir(dir.path().join(name)).unwrap();
+        let theirs = ["work/mine", "work/build-mine", "other", ".source-code", ".prepare-notes", ".hephy-notes"];
+        let ours = ["work/build-a1B2c3/source/deep", ".source-a1B2c3", ".credentials-a1B2c3"];
+        for name in theirs.iter().chain(&ours).chain(&[".prepare-a1B2c3"]) {
+            std::fs::create_dir_all(dir.path().join(name)).unwrap();
         }
+        std::os::unix::fs::symlink(dir.path().join("other"), dir.path().join(".unpack-a1B2c3")).unwrap();
         drop(OutDir::alone(dir.path()).unwrap());
-        assert!(has("work") && has("other") && !has(".prepare-x"), "a directory of somebody's that was named");
+        let kept = |names: &[&str]| names.iter().all(|name| has(name));
+        assert!(kept(&theirs) && kept(&ours) && !has(".prepare-a1B2c3"), "a directory without a plan may be anybody's");
         std::fs::write(dir.path().join("plan.json"), "{}").unwrap();
         drop(OutDir::alone(dir.path()).unwrap());
-        assert!(!has("work") && has("other"));
+        assert!(kept(&theirs) && !ours.iter().any(|name| has(name)) && !has(".unpack-a1B2c3"));
+        std::fs::remove_dir_all(dir.path().join("work")).unwrap();
+        std::fs::create_dir_all(dir.path().join("work/build-a1B2c3")).unwrap();
+        drop(OutDir::shared(dir.path()).unwrap());
+        assert!(!has("work"));
     }
 }

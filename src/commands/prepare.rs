@@ -42,7 +42,7 @@ pub fn prepare(session: &Session, mut planning: Planning) -> Result<Plan> {
     let network = Network::new(session, planning.facts.registry.as_deref())?;
     let out = session.safe_out(&planning.root)?;
     let made = Made::new(&out)?;
-    let staging = tempfile::Builder::new().prefix(".prepare-").tempdir_in(&out);
+    let staging = tempfile::Builder::new().prefix(super::out_dir::STAGING).tempdir_in(&out);
     let staging = staging.map_err(|error| Error::io(format!("{} cannot be written", out.display()), error))?;
     let resolved = settle(session, &network, &mut planning, staging.path())?;
     for warning in &planning.warnings {

@@ -317,7 +317,8 @@ impl WorkDir {
         let parent = out.join("work");
         context::make_dir(&parent)?;
         let failed = |error| Error::io(format!("{} could not be made", parent.display()), error);
-        let dir = tempfile::Builder::new().prefix("build-").tempdir_in(&parent).map_err(failed)?;
+        let dir =
+            tempfile::Builder::new().prefix(crate::commands::out_dir::BUILD).tempdir_in(&parent).map_err(failed)?;
         Ok(Self(dir.keep()))
     }
 }

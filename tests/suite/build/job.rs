@@ -66,11 +66,13 @@ fn whoever_prepares_is_alone() {
 fn what_a_killed_run_left_is_taken_away() {
     let fixture = prepared(BASE);
     let out = &fixture.options.out;
-    for dir in ["work/build-x/source/deep", ".source-x", ".peek-x", ".credentials-x", ".unpack-x"] {
+    for dir in
+        ["work/build-Ab12cd/source/deep", ".source-Ab12cd", ".peek-Ab12cd", ".credentials-Ab12cd", ".unpack-Ab12cd"]
+    {
         std::fs::create_dir_all(out.join(dir)).unwrap();
         std::fs::write(out.join(dir).join("config.json"), "{}").unwrap();
     }
-    std::fs::write(out.join(".hephy-half"), "x").unwrap();
+    std::fs::write(out.join(".hephy-Ab12cd"), "x").unwrap();
     std::fs::write(out.join("another-source.tar.gz"), "x").unwrap();
     let built = fixture.hephy(&["build", "--arch", "amd64"]).output().unwrap();
     assert!(built.status.success(), "{}", said(&built));
