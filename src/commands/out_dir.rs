@@ -44,6 +44,7 @@ impl OutDir {
             return Err(in_use(path, "another hephy works in it"));
         }
         clean(path);
+        ignore(path)?;
         Ok(Self(vec![lock]))
     }
 
@@ -113,6 +114,17 @@ fn take(file: &File, operation: FlockOperation) -> bool {
 fn in_use(path: &Path, who: &str) -> Error {
     Error::resource(format!("{} is in use: {who}", path.display()))
         .hint("wait until it has ended, or give this one a directory of its own: --out DIR")
+}
+
+/// Keeps `git add` and `git status` away from a directory that was just made: it holds a registry's data and a binary.
+/// One that somebody else made, and that has something in it, is theirs.
+fn ignore(path: &Path) -> Result<()> {
+    let empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    if empty {
+        crate::store::write_whole(&path.join(".gitignore"), b"# hephy made this directory.\n*\n")
+    } else {
+        Ok(())
+    }
 }
 
 /// Takes away what a killed run left, and nothing else, even in a directory that was named by mistake: only entries
