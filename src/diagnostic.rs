@@ -213,6 +213,17 @@ pub(crate) fn is_unseen(character: char) -> bool {
     character.is_control() || is_invisible(character)
 }
 
+/// The same for what has its point at its end, as the messages of builders do: the middle goes.
+pub fn escape_cut_middle(text: &str, limit: usize) -> String {
+    let count = text.chars().count();
+    if count <= limit {
+        return escape(text);
+    }
+    let head: String = text.chars().take(limit / 3).collect();
+    let tail: String = text.chars().skip(count - (limit - limit / 3)).collect();
+    format!("{} … {}", escape(&head), escape(&tail))
+}
+
 /// Characters that take no room or reorder what stands beside them (Unicode: default ignorable, bidi controls,
 /// line and paragraph separators).
 fn is_invisible(character: char) -> bool {

@@ -28,12 +28,15 @@ impl Backend for Buildah {
         parse_report(self.name(), &String::from_utf8_lossy(&report))
     }
 
-    /// `STEP 3/5: RUN make`, with `[1/2] ` in front when there are several stages.
+    /// `STEP 3/5: RUN make`, with `[1/2] ` in front when there are several stages; after `COMMIT` none is executed.
     fn said(&self, line: &str) -> Option<Said> {
         let rest = match line.strip_prefix('[') {
             Some(rest) => rest.split_once("] ")?.1,
             None => line,
         };
+        if rest == "COMMIT" || rest.starts_with("COMMIT ") {
+            return Some(Said::Nothing);
+        }
         Said::instruction(rest.strip_prefix("STEP ")?.split_once(": ")?.1)
     }
 
@@ -163,6 +166,7 @@ mod tests {
     fn instructions_are_recognised_in_the_log() {
         assert_eq!(Buildah.said("STEP 3/5: RUN make"), Said::instruction("RUN make"));
         assert_eq!(Buildah.said("[1/2] STEP 2/3: COPY a b"), Said::instruction("COPY a b"));
-        assert_eq!(Buildah.said("COMMIT x"), None);
+        assert_eq!(Buildah.said("COMMIT x"), Some(Said::Nothing));
+        assert_eq!(Buildah.said("Storing signatures"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! What people read of results: one line a build, the account of a failure, the tables at the end.
 
 use crate::commands::manifest::{Published, TagState};
-use crate::diagnostic::{escape, escape_cut};
+use crate::diagnostic::{escape, escape_cut, escape_cut_middle};
 use crate::error::{Error, ErrorKind};
 use crate::plan::Plan;
 use crate::result::{BuildResult, Status};
@@ -46,14 +46,17 @@ pub fn failure(result: &BuildResult, out: &str) -> String {
         text.push_str(&format!("     {} │ {}\n", at.line, escape_cut(&at.text, 200)));
     }
     text.push_str(&format!("  {}\n", escape(&error.message)));
-    for cause in &error.causes {
+    // The builder's last line is shown below, with those before it.
+    let last = error.last_lines.iter().rev().find(|line| !line.trim().is_empty());
+    let last = last.map(|line| escape_cut_middle(line.trim(), 400));
+    for cause in error.causes.iter().filter(|cause| last.as_ref() != Some(cause)) {
         text.push_str(&format!("    {}\n", escape_cut(cause, 400)));
     }
     if !error.last_lines.is_empty() {
         let stem = BuildResult::stem(&result.image, &result.platform);
         text.push_str(&format!("\n  last lines of {out}/logs/{stem}.log\n"));
         for line in &error.last_lines {
-            text.push_str(&format!("     {}\n", escape_cut(line, 300)));
+            text.push_str(&format!("     {}\n", escape_cut_middle(line, 600)));
         }
     }
     if let Some(hint) = &error.hint {

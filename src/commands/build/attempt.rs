@@ -9,6 +9,7 @@ use super::{Event, Job, LONGEST_WAIT, confirm, dependencies};
 use crate::backend::{
     Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
 };
+use crate::diagnostic::{escape, escape_cut_middle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index;
 use crate::oci::Digest;
@@ -169,7 +170,9 @@ impl Job<'_> {
         // A limit beyond what a clock can hold is none.
         let deadline = deadline.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
         let mut ended = Ok(());
-        for invocation in builder.invocations(tool, step)? {
+        let mut pushing = false;
+        for (index, invocation) in builder.invocations(tool, step)?.into_iter().enumerate() {
+            pushing = index > 0;
             ended = self.run_one(&invocation, &mut log, deadline);
             if let Some(error) = log.failure() {
                 // A disk that takes no log takes no result either: nothing more is pushed.
@@ -187,7 +190,9 @@ impl Job<'_> {
             {
                 self.soiled = Some(image.name.clone());
             }
-            return Err(self.explain(failed, &tail, said.as_ref(), files, &stem, result));
+            // No instruction is to blame for what comes after the build.
+            let said = said.as_ref().filter(|_| !pushing);
+            return Err(self.explain(failed, &tail, said, files, &stem, result));
         }
         let read = |name: &str| crate::store::read_left(&step.work.join(name), MAX_REPORT).ok().flatten();
         Ok(builder.digest(step, &read, &stdout)?)
@@ -267,7 +272,8 @@ impl Job<'_> {
         });
         let mut kept = ResultError::of(&failed.error);
         kept.last_lines = tail.to_vec();
-        let log = format!("logs/{stem}.log");
+        let out = self.options.out.strip_prefix(&self.options.checkout).unwrap_or(&self.options.out);
+        let log = format!("{}/logs/{stem}.log", escape(&out.to_string_lossy()));
         let place = instruction.as_ref().map(|found| format!("{}:{}", found.file, found.line));
         kept.instruction = instruction;
         result.error = Some(kept);
@@ -276,7 +282,12 @@ impl Job<'_> {
             Some(place) => format!("{}: {}", place, failed.error.message()),
             None => failed.error.message().to_owned(),
         };
-        let error = Error::new(failed.error.kind(), message).hint(format!("{hint} ({log})"));
+        let mut error = Error::new(failed.error.kind(), message).hint(format!("{hint} ({log})"));
+        if error.kind() != ErrorKind::Cancelled
+            && let Some(last) = tail.iter().rev().find(|line| !line.trim().is_empty())
+        {
+            error = error.cause(anyhow::anyhow!(escape_cut_middle(last.trim(), 400)));
+        }
         Failed { error, temporary: failed.temporary }
     }
 }

@@ -171,11 +171,11 @@ fn show(report: &Report, out: &str, platform: &Platform, event: &Event<'_>) {
             );
         }
         Event::Line { text, .. } => report.line(&escape(text)),
-        Event::Retry { attempt, error, wait, .. } => report.say(&format!(
-            "  attempt {attempt} failed ({}): {error}; trying again in {:.0} s",
-            error.kind(),
-            wait.as_secs_f64()
-        )),
+        Event::Retry { attempt, error, wait, .. } => {
+            let why = error.causes().first().map(|cause| format!(": {}", escape(cause))).unwrap_or_default();
+            let (kind, seconds) = (error.kind(), wait.as_secs_f64());
+            report.say(&format!("  attempt {attempt} failed ({kind}): {error}{why}; trying again in {seconds:.0} s"));
+        }
         Event::Note { image, text } => report.say(&format!("  {image}: {}", escape(text))),
         Event::Finished(result) => finished(report, out, result),
     }
