@@ -227,7 +227,10 @@ fn read(root: &Path, path: &Path) -> std::result::Result<Vec<u8>, Box<Diagnostic
 #[must_use]
 pub fn failure(report: &CheckReport) -> Option<Error> {
     let first = report.findings().find(|finding| finding.severity == Severity::Error)?;
-    let hint =
-        format!("docs/configuration.md has the rules; the first is at {}:{}", escape(&first.file), first.span.line);
-    Some(Error::config(report.summary().trim_end_matches('.')).hint(hint))
+    let hint = format!(
+        "begin at {}:{}; hephy's docs/configuration.md has the rules, `hephy schema config` gives them to editors",
+        escape(&first.file),
+        first.span.line
+    );
+    Some(Error::config("not everything could be built like this").hint(hint))
 }

@@ -124,7 +124,11 @@ fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
     let root = root.unwrap_or_else(|| session.dir.clone());
     let paths: Vec<std::path::PathBuf> = paths.iter().map(|path| session.dir.join(path)).collect();
     let transports = crate::config::Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str));
-    let report = super::check::run(&root, &paths, &transports)?;
+    let mut report = super::check::run(&root, &paths, &transports)?;
+    // Without git there is no graph.
+    if let Ok(problems) = super::planning::problems(session) {
+        report = report.also(problems);
+    }
     session.report.text(&report.render())?;
     match super::check::failure(&report) {
         None => session.report.json(&report),

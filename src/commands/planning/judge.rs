@@ -202,7 +202,7 @@ pub(super) fn refuse_invalid(
 }
 
 /// Two directories with the same image name (specification §3).
-fn duplicate_names(survey: &Survey) -> Vec<Diagnostic> {
+pub(super) fn duplicate_names(survey: &Survey) -> Vec<Diagnostic> {
     let mut by_name: std::collections::BTreeMap<String, &str> = std::collections::BTreeMap::new();
     let mut findings = Vec::new();
     for image in survey.images.iter().filter(|image| image.illegal.is_none()) {
