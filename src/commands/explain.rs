@@ -151,7 +151,8 @@ fn text(it: &Explanation, state: &State) -> String {
         (Some(was), Some(now)) if it.key_was != it.key_now => {
             out.push_str(&format!("  was  {was}  at {}\n  now  {now}\n", base.unwrap_or("the base")));
         }
-        (_, Some(now)) => out.push_str(&format!("  key  {now}  {}\n", escape(&it.compared_with))),
+        (Some(_), Some(now)) => out.push_str(&format!("  key  {now}  here and at {}\n", escape(&it.compared_with))),
+        (None, Some(now)) => out.push_str(&format!("  key  {now}  {}\n", escape(&it.compared_with))),
         (Some(was), None) => out.push_str(&format!("  was  {was}  at {}\n", base.unwrap_or("the base"))),
         (None, None) => {}
     }

@@ -43,6 +43,23 @@ impl Platforms {
         })
     }
 
+    /// Refuses a platform that was asked for and that no image has, built now or not.
+    fn known(&self, planned: &Planning, args: &RunArgs) -> Result<()> {
+        let (Self::Some(asked), false) = (self, args.platforms.is_empty()) else { return Ok(()) };
+        let all: std::collections::BTreeSet<&Platform> =
+            planned.candidates.iter().flat_map(|candidate| &candidate.config.platforms).collect();
+        match asked.iter().find(|platform| !all.contains(platform)) {
+            Some(unknown) if !all.is_empty() => {
+                let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+                Err(Error::usage(format!("no image here is built for {unknown}")).hint(format!(
+                    "images are built for {}; `platforms` in a build-config.yaml says so",
+                    all.join(", ")
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Those of them that the plan wants, in a fixed order.
     fn wanted(&self, plan: &Plan) -> Vec<Platform> {
         let all: std::collections::BTreeSet<&Platform> =
@@ -63,6 +80,7 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     let platforms = Platforms::of(args)?;
     let mut select = args.select.clone();
     let mut planned = planning(session, &select)?;
+    platforms.known(&planned, args)?;
     if planned.candidates.iter().all(|candidate| candidate.reasons.is_empty()) {
         return nothing(session, planned);
     }

@@ -75,6 +75,7 @@ pub fn markdown(plan: &Plan) -> String {
 
 fn heading(plan: &Plan) -> String {
     let commit = plan.source.commit.get(..7).unwrap_or(&plan.source.commit);
+    let commit = if commit == "0000000" { "without a commit" } else { commit };
     let dirty = if plan.source.commit.ends_with("-dirty") { " with changes" } else { "" };
     format!("{} · {} {commit}{dirty} · {}", plan.mode.word(), escape(&plan.source.reference), escape(&plan.comparison))
 }
@@ -94,6 +95,9 @@ fn reasons(image: &PlannedImage) -> String {
 /// One line: how much is built where.
 #[must_use]
 pub fn summary(plan: &Plan) -> String {
+    if plan.images.is_empty() && plan.unchanged.is_empty() && plan.warnings.is_empty() {
+        return "Nothing to build: no directory here has a build-config.yaml.".to_owned();
+    }
     if plan.images.is_empty() {
         return format!("Nothing to build: {} unchanged.", count(plan.unchanged.len(), "image"));
     }

@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod dependencies;
 mod failures;
+mod first_steps;
 mod graph;
 mod manifest;
 mod output;
