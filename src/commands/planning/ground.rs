@@ -165,10 +165,13 @@ pub(super) fn destination(
             .cause(error)
             .hint("a registry is host[:port]/repository, such as ghcr.io/acme/images")
     })?;
-    if !text.contains('/') {
+    if layout == Layout::Single && !text.contains('/') {
         // Docker Hub's short name of an official image; whoever writes a host alone does not mean that.
         return Err(Error::usage(format!("`{}` names no repository", crate::diagnostic::escape_cut(text, 160)))
-            .hint(format!("add one below it: {}/images, say", crate::diagnostic::escape_cut(text, 160))));
+            .hint(format!(
+                "add one, {}/images say; with `layout: per-image` each image has one of its own",
+                crate::diagnostic::escape_cut(text, 160)
+            )));
     }
     Ok(Destination { registry: Some(text.to_owned()), layout })
 }
