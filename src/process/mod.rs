@@ -13,6 +13,7 @@ mod run;
 mod capture;
 pub mod daemon;
 mod dialogue;
+mod family;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;

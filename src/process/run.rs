@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use super::family::Family;
 use super::interrupt::cancelled;
 use super::log::{Line, Stream};
 use super::{Command, Interrupt, Log};
@@ -49,7 +50,8 @@ impl Command {
     ///
     /// # Errors
     /// When it cannot be started, its time is over ([`ErrorKind::TimeoutError`]), or a signal came
-    /// ([`ErrorKind::Cancelled`]): then the group got SIGTERM, and SIGKILL after [`GRACE`] or at a second signal.
+    /// ([`ErrorKind::Cancelled`]): then the group, and what left it, got SIGTERM, and SIGKILL after [`GRACE`] or at a
+    /// second signal.
     pub fn stream(&self, log: &mut Log<'_>, interrupt: &Interrupt) -> Result<Ended> {
         let pipe = || std::io::pipe().map_err(|error| Error::io("a pipe could not be made", error));
         let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
@@ -124,6 +126,7 @@ enum Verdict {
 /// Waits for the end of the process, ending its group when time is over or a signal comes.
 fn supervise(group: Pid, events: &mpsc::Receiver<Event>, deadline: Option<Instant>) -> Verdict {
     let (mut verdict, mut next, mut open) = (Verdict::Ended, deadline, 2);
+    let mut family = Family::of(group);
     loop {
         let event = match next {
             Some(at) => events.recv_timeout(at.saturating_duration_since(Instant::now())),
@@ -134,23 +137,26 @@ fn supervise(group: Pid, events: &mpsc::Receiver<Event>, deadline: Option<Instan
             Ok(Event::OutputEnded) => open -= 1,
             Ok(Event::Signals(count)) => {
                 verdict = Verdict::Interrupted;
-                send(group, if count > 1 { Signal::KILL } else { Signal::TERM });
+                family.look();
+                family.send(if count > 1 { Signal::KILL } else { Signal::TERM });
                 next = Some(Instant::now() + GRACE);
             }
             Err(mpsc::RecvTimeoutError::Timeout) if verdict == Verdict::Ended => {
                 verdict = Verdict::TimedOut;
-                send(group, Signal::TERM);
+                family.look();
+                family.send(Signal::TERM);
                 next = Some(Instant::now() + GRACE);
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                send(group, Signal::KILL);
+                family.look();
+                family.send(Signal::KILL);
                 next = None;
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
     }
-    // What the process left behind in its group may still write: it ends now, and its last words are waited for.
-    send(group, Signal::KILL);
+    // What the process left behind may still write: it ends now, and its last words are waited for.
+    family.kill();
     let until = Instant::now() + LINGER;
     while open > 0 {
         match events.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -236,6 +242,15 @@ mod tests {
     fn a_time_limit_ends_the_whole_group() {
         let (ended, tail, took) =
             run("sleep 600 & echo $!; wait", Some(Duration::from_millis(200)), &Interrupt::default());
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::TimeoutError);
+        assert!(took < Duration::from_secs(8), "{took:?}");
+        assert!(!alive(&tail[0]));
+    }
+
+    #[test]
+    fn a_time_limit_ends_those_too_who_left_the_group() {
+        let script = "setsid sh -c 'trap \"\" TERM; sleep 600 & echo $!; wait; sleep 600' & wait";
+        let (ended, tail, took) = run(script, Some(Duration::from_millis(300)), &Interrupt::default());
         assert_eq!(ended.unwrap_err().kind(), ErrorKind::TimeoutError);
         assert!(took < Duration::from_secs(8), "{took:?}");
         assert!(!alive(&tail[0]));
