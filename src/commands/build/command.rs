@@ -90,7 +90,7 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
         platform: job.platform.clone(),
         image: job.image.clone(),
         registry: job.registry.map(str::to_owned),
-        insecure_hosts: insecure_hosts(&settings, job),
+        insecure_hosts: insecure_hosts(&settings),
         cross: job.cross,
         docker_config: config.as_ref().map(|dir| dir.path().to_owned()),
         secrets,
@@ -117,11 +117,10 @@ fn number(session: &Session, name: &str, most: u32) -> Result<Option<u32>> {
 /// Docker's own `config.json` is enough, or one is written for the builder, below the output directory: in Kaniko's
 /// container nothing else survives.
 fn builder_config(settings: &Settings, job: &Job<'_>) -> Result<Option<tempfile::TempDir>> {
-    let Some(registry) = job.registry else { return Ok(None) };
-    let repository = repository(registry)?;
+    let Some(host) = &settings.registry_host else { return Ok(None) };
     let existing = settings.docker_config.as_ref().map(|dir| dir.join("config.json"));
     let existing = existing.and_then(|path| std::fs::read_to_string(path).ok());
-    let Some(content) = for_builders(settings, repository.host(), existing.as_deref())? else { return Ok(None) };
+    let Some(content) = for_builders(settings, host, existing.as_deref())? else { return Ok(None) };
     let failed = |error| Error::io("the builder's credentials could not be written", error);
     let dir = tempfile::Builder::new().prefix(".credentials-").tempdir_in(&job.out).map_err(failed)?;
     crate::store::write_with_mode(&dir.path().join("config.json"), content.as_bytes(), 0o600)?;
@@ -138,14 +137,9 @@ fn repository(registry: &str) -> Result<Repository> {
     Repository::parse(registry).map_err(|error| Error::usage("the registry is none").cause(error))
 }
 
-fn insecure_hosts(settings: &Settings, job: &Job<'_>) -> Vec<String> {
-    let mut hosts = settings.insecure.clone();
-    if settings.insecure_all
-        && let Some(host) = job.registry.and_then(|registry| repository(registry).ok())
-    {
-        hosts.push(host.host().to_owned());
-    }
-    hosts
+fn insecure_hosts(settings: &Settings) -> Vec<String> {
+    let all = settings.registry_host.iter().filter(|_| settings.insecure_all);
+    settings.insecure.iter().chain(all).cloned().collect()
 }
 
 /// Copies what images of this run are built on, and what is not built in it, into the registry inside the job.

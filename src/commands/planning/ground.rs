@@ -149,7 +149,7 @@ pub(super) struct Destination {
 /// Settles the registry out of everything that may name one; `none` names none.
 ///
 /// # Errors
-/// When it is not `host[:port]/repository`.
+/// When it is not `host[:port]/repository`, or for layout `per-image` what that begins with.
 pub(super) fn destination(
     explicit: Option<&str>,
     root: &crate::config::RootConfig,
@@ -160,18 +160,23 @@ pub(super) fn destination(
     let chosen = explicit.or(root.registry.as_deref()).or(platform).filter(|text| *text != "none");
     let Some(text) = chosen else { return Ok(Destination { registry: None, layout }) };
     let text = text.trim_end_matches('/');
-    oci::Repository::parse(text).map_err(|error| {
+    let repository = match layout {
+        Layout::Single => text.to_owned(),
+        Layout::PerImage => format!("{text}/image"),
+    };
+    oci::Repository::parse(&repository).map_err(|error| {
         Error::usage(format!("`{}` is no registry to publish to", crate::diagnostic::escape_cut(text, 160)))
             .cause(error)
             .hint("a registry is host[:port]/repository, such as ghcr.io/acme/images")
     })?;
     if layout == Layout::Single && !text.contains('/') {
         // Docker Hub's short name of an official image; whoever writes a host alone does not mean that.
-        return Err(Error::usage(format!("`{}` names no repository", crate::diagnostic::escape_cut(text, 160)))
-            .hint(format!(
+        return Err(Error::usage(format!("`{}` names no repository", crate::diagnostic::escape_cut(text, 160))).hint(
+            format!(
                 "add one, {}/images say; with `layout: per-image` each image has one of its own",
                 crate::diagnostic::escape_cut(text, 160)
-            )));
+            ),
+        ));
     }
     Ok(Destination { registry: Some(text.to_owned()), layout })
 }

@@ -160,6 +160,11 @@ fn layout_per_image() {
     assert_eq!(app[..1], base);
     let all = tags(&format!("{registry}/base"));
     assert!(all.contains(&"latest".to_owned()) && all.contains(&"head".to_owned()), "{all:?}");
+
+    // The registry is a prefix then, and a host alone is one.
+    let host = registry.split('/').next().unwrap();
+    project.hephy(["run", "--all", "--registry", host]).run().ok();
+    assert_eq!(layers(&image_of(&format!("{host}/app"), "head", "amd64"))[..1], base);
 }
 
 #[test]
