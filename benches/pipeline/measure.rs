@@ -27,8 +27,9 @@ impl Times {
         self.0.iter().min().copied().unwrap_or_default()
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
+    pub(crate) fn without_first(mut self) -> Self {
+        self.0.remove(0);
+        self
     }
 }
 
@@ -65,12 +66,6 @@ pub(crate) fn alternately(
         }
     }
     (our_times, their_times)
-}
-
-pub(crate) fn timed(work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
 }
 
 /// The binary that is measured.

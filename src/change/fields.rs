@@ -2,27 +2,69 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::ImageConfig;
+use crate::config::{BuildArg, ImageConfig, KoConfig};
+use crate::oci::Platform;
 
-/// What cannot reach a build: tags, what decides which files count (the files do), what enters the key in another
-/// form (source, builder, dependencies), and the limits of a build.
-const LEFT_OUT: [&str; 9] = [
-    "source",
-    "build_backend",
-    "additional_tags",
-    "tag_template",
-    "depends_on",
-    "watch",
-    "ignore",
-    "timeout",
-    "retries",
-];
+/// The fields that count, under their names in the file.
+#[derive(Serialize)]
+struct Counted<'a> {
+    dockerfile_path: &'a str,
+    context_path: &'a str,
+    target: &'a Option<String>,
+    build_args: &'a [BuildArg],
+    platforms: &'a [Platform],
+    ko_config: &'a Option<KoConfig>,
+    manual_images: &'a Option<BTreeMap<String, String>>,
+    labels: &'a BTreeMap<String, String>,
+    annotations: &'a BTreeMap<String, String>,
+    keep_git: bool,
+    submodules: bool,
+}
 
-/// The normalised configuration by field, defaults applied, without tags.
+/// The normalised configuration by field, defaults applied, without what cannot reach a build: tags, what decides
+/// which files count (the files do), what enters the key in another form (source, builder, dependencies), and the
+/// limits of a build.
 #[must_use]
 pub fn config_fields(config: &ImageConfig) -> BTreeMap<String, Value> {
-    let Ok(Value::Object(fields)) = serde_json::to_value(config) else { return BTreeMap::new() };
-    fields.into_iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str())).collect()
+    // Every field is named, so that a new one is decided about.
+    let ImageConfig {
+        source: _,
+        dockerfile_path,
+        context_path,
+        target,
+        build_args,
+        platforms,
+        additional_tags: _,
+        build_backend: _,
+        ko_config,
+        manual_images,
+        depends_on: _,
+        watch: _,
+        ignore: _,
+        tag_template: _,
+        labels,
+        annotations,
+        keep_git,
+        submodules,
+        timeout: _,
+        retries: _,
+    } = config;
+    let counted = Counted {
+        dockerfile_path,
+        context_path,
+        target,
+        build_args,
+        platforms,
+        ko_config,
+        manual_images,
+        labels,
+        annotations,
+        keep_git: *keep_git,
+        submodules: *submodules,
+    };
+    let Ok(Value::Object(fields)) = serde_json::to_value(&counted) else { return BTreeMap::new() };
+    fields.into_iter().collect()
 }

@@ -57,7 +57,7 @@ pub struct Image {
     /// The configuration file, for findings.
     pub file: String,
     /// Its configuration and the findings in it.
-    pub parsed: Rc<Parsed<ImageConfig>>,
+    pub parsed: Parsed<Rc<ImageConfig>>,
     /// Whether the configuration is a file, and no link to one.
     pub direct: bool,
     /// Where its files are, for a local source.
@@ -71,7 +71,7 @@ pub struct Image {
 impl Image {
     /// The configuration, if it is valid.
     #[must_use]
-    pub fn config(&self) -> Option<&ImageConfig> {
+    pub fn config(&self) -> Option<&Rc<ImageConfig>> {
         self.parsed.value.as_ref()
     }
 
@@ -187,7 +187,7 @@ fn node(image: &Image) -> Node<'_> {
 }
 
 /// Build arguments without variables: the only ones whose values a reference may need before anything is built.
-fn literal_args(config: Option<&ImageConfig>) -> BTreeMap<String, String> {
+fn literal_args(config: Option<&Rc<ImageConfig>>) -> BTreeMap<String, String> {
     let args = config.into_iter().flat_map(|config| &config.build_args);
     args.filter(|arg| !arg.value.contains("${")).map(|arg| (arg.name.clone(), arg.value.clone())).collect()
 }

@@ -1,6 +1,7 @@
 //! From candidates with their keys, reasons and references to the [`Plan`].
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -38,7 +39,7 @@ pub struct Candidate {
     /// Its directory.
     pub dir: String,
     /// Its configuration.
-    pub config: ImageConfig,
+    pub config: Rc<ImageConfig>,
     /// Its input key, 64 hexadecimal digits.
     pub input_key: String,
     /// Why it is built; empty when it is left alone.

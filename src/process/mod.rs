@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use duct::{Expression, IntoExecutablePath as _, cmd};
+pub use duct::ReaderHandle;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -134,7 +135,11 @@ impl Command {
     }
 
     fn expression(&self) -> Expression {
-        self.surroundings(cmd(self.program.as_path().to_executable(), &self.args).stdin_bytes(self.stdin.clone()))
+        let expression = cmd(self.program.as_path().to_executable(), &self.args);
+        self.surroundings(match self.stdin.as_slice() {
+            [] => expression.stdin_null(),
+            bytes => expression.stdin_bytes(bytes),
+        })
     }
 
     fn surroundings(&self, expression: Expression) -> Expression {
@@ -168,13 +173,12 @@ impl Command {
         let handle =
             self.expression().stdout_capture().stderr_capture().start().map_err(|error| self.could_not_start(error))?;
         let finished = match self.timeout {
-            None => handle.wait().map(Some),
-            Some(limit) => handle.wait_timeout(limit.saturating_sub(started.elapsed())),
+            None => Ok(true),
+            Some(limit) => handle.wait_timeout(limit.saturating_sub(started.elapsed())).map(|it| it.is_some()),
         };
-        let output = finished.map_err(|error| {
-            Error::internal(format!("{} could not be waited for", self.program.display())).cause(error)
-        })?;
-        let Some(output) = output else {
+        let lost =
+            |error| Error::internal(format!("{} could not be waited for", self.program.display())).cause(error);
+        if !finished.map_err(lost)? {
             let _ = handle.kill();
             let limit = self.timeout.unwrap_or_default();
             return Err(Error::new(
@@ -182,7 +186,8 @@ impl Command {
                 format!("{} did not end within {} s", self.program.display(), limit.as_secs()),
             ));
         };
-        Ok(Output { code: output.status.code(), stdout: output.stdout.clone(), stderr: output.stderr.clone() })
+        let output = handle.into_output().map_err(lost)?;
+        Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
     }
 
     /// Starts the process and gives its stdout as a stream; at the end of the stream an exit status other than 0

@@ -151,15 +151,14 @@ pub(super) struct Parts<'a> {
 ///
 /// # Errors
 /// For every build argument that cannot be expanded.
-pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Candidate>> {
+pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<Candidate>> {
     let known = Known { session, survey: parts.survey, registry: parts.registry };
     let position = positions(&parts);
     let mut candidates = Vec::with_capacity(position.len());
     let mut findings = Vec::new();
     for (index, image) in parts.survey.images.iter().enumerate() {
-        let (Some(config), Some(keyed), Some(_)) = (image.config(), &parts.keyed[index], position.get(&index)) else {
-            continue;
-        };
+        let (Some(config), Some(keyed)) = (image.config(), &parts.keyed[index]) else { continue };
+        let Some(tags) = parts.tags.remove(&index).filter(|_| position.contains_key(&index)) else { continue };
         let uses = &parts.survey.uses[index];
         let planned = !parts.decided[index].is_empty();
         let dependencies: Vec<&ImageName> =
@@ -189,10 +188,10 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
         candidates.push(Candidate {
             name: image.name.clone(),
             dir: image.dir.clone(),
-            config: config.clone(),
+            config: Rc::clone(config),
             input_key: keyed.key.to_string(),
-            reasons: parts.decided[index].clone(),
-            tags: parts.tags[&index].clone(),
+            reasons: std::mem::take(&mut parts.decided[index]),
+            tags,
             args,
             source: planned_source(image, config, parts.commits.get(&index)),
             backend: image.backend(parts.rules),
