@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -67,7 +68,7 @@ impl fmt::Debug for InputKey {
 #[derive(Clone, Copy, Debug)]
 pub struct ImageInputs<'a> {
     /// Its configuration, defaults applied.
-    pub config: &'a ImageConfig,
+    pub config: &'a Arc<ImageConfig>,
     /// The builder that was chosen.
     pub backend: BackendName,
     /// Places of a local source; none in remote mode.
@@ -116,8 +117,8 @@ pub struct Keyed {
     pub key: InputKey,
     /// The source.
     pub source: SourceInput,
-    /// The configuration's fields that count, as JSON.
-    pub fields: BTreeMap<String, Value>,
+    /// The configuration.
+    pub config: Arc<ImageConfig>,
     /// The builder.
     pub backend: BackendName,
     /// By name, each once.
@@ -126,7 +127,14 @@ pub struct Keyed {
     pub located: Option<Located>,
     /// What does not count.
     pub(crate) ignore: Rc<Globs>,
-    pub(crate) ignore_list: Vec<String>,
+}
+
+impl Keyed {
+    /// The configuration's fields that count, as JSON.
+    #[must_use]
+    pub fn fields(&self) -> BTreeMap<String, Value> {
+        config_fields(&self.config)
+    }
 }
 
 /// Makes the keys of all images of one tree. Images that share build context and `ignore` share the work; so do
@@ -183,8 +191,8 @@ impl<'t> Keys<'t> {
         dependencies.dedup();
         let key = combine(&source, &fields, inputs.backend, &dependencies);
         let located = inputs.located.cloned();
-        let ignore_list = inputs.config.ignore.clone();
-        Ok(Keyed { key, source, fields, backend: inputs.backend, dependencies, located, ignore, ignore_list })
+        let config = Arc::clone(inputs.config);
+        Ok(Keyed { key, source, config, backend: inputs.backend, dependencies, located, ignore })
     }
 
     fn globs(&self, patterns: &[String]) -> Result<Rc<Globs>> {

@@ -123,6 +123,9 @@ impl Mode {
     /// Reads the octal digits that git prints; none for directories, absent sides and nonsense.
     #[must_use]
     pub fn from_octal(digits: &[u8]) -> Option<Self> {
+        if digits == b"100644" {
+            return Some(Self::Regular);
+        }
         let value = std::str::from_utf8(digits).ok().and_then(|text| u32::from_str_radix(text, 8).ok())?;
         match value & 0o170_000 {
             0o100_000 if value & 0o100 != 0 => Some(Self::Executable),

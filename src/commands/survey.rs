@@ -3,15 +3,15 @@
 //! Contents come through one [`Objects`]; both sides of a comparison share what they parsed, so that the base costs
 //! only what differs.
 
+mod crew;
 mod images;
 mod twins;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::change::{
-    Dependency, ImageInputs, InputKey, Keyed, Keys, Located, RepoPath, Side, SideImage, Tree,
-};
+use crate::change::{Dependency, ImageInputs, InputKey, Keyed, Keys, Located, RepoPath, Side, SideImage, Tree};
 use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig};
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::Dockerfile;
@@ -57,13 +57,13 @@ pub struct Image {
     /// The configuration file, for findings.
     pub file: String,
     /// Its configuration and the findings in it.
-    pub parsed: Parsed<Rc<ImageConfig>>,
+    pub parsed: Parsed<Arc<ImageConfig>>,
     /// Whether the configuration is a file, and no link to one.
     pub direct: bool,
     /// Where its files are, for a local source.
     pub located: Option<Located>,
     /// Its Dockerfile and that one's path, where it is in this repository.
-    pub dockerfile: Option<(String, Rc<Dockerfile>)>,
+    pub dockerfile: Option<(String, Arc<Dockerfile>)>,
     /// What makes a build impossible, apart from the configuration itself.
     pub problems: Vec<Diagnostic>,
 }
@@ -71,7 +71,7 @@ pub struct Image {
 impl Image {
     /// The configuration, if it is valid.
     #[must_use]
-    pub fn config(&self) -> Option<&Rc<ImageConfig>> {
+    pub fn config(&self) -> Option<&Arc<ImageConfig>> {
         self.parsed.value.as_ref()
     }
 
@@ -106,12 +106,7 @@ pub struct Survey {
 ///
 /// # Errors
 /// When git fails. What is wrong in the files is in the findings.
-pub fn survey(
-    tree: &Tree,
-    objects: &mut Objects<'_>,
-    rules: &Rules<'_>,
-    other: Option<&Other<'_>>,
-) -> Result<Survey> {
+pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: Option<&Other<'_>>) -> Result<Survey> {
     let (root, root_findings) = root_config(tree, objects, rules)?;
     let dirs = tree.image_dirs();
     let twins = twins::find(other, &root, &dirs);
@@ -128,7 +123,8 @@ pub fn survey(
     let registry = rules.registry.or(root.registry.as_deref()).or(rules.platform_registry);
     let nodes: Vec<Node<'_>> = images.iter().map(|image| node(image)).collect();
     let names = Names::new(&nodes, registry, layout);
-    let known_uses = other.filter(|other| twins::same_names(&other.survey.images, &images)).map(|other| &other.survey.uses);
+    let known_uses =
+        other.filter(|other| twins::same_names(&other.survey.images, &images)).map(|other| &other.survey.uses);
     let uses: Vec<Rc<Uses>> = nodes
         .iter()
         .zip(&twins)
@@ -187,7 +183,7 @@ fn node(image: &Image) -> Node<'_> {
 }
 
 /// Build arguments without variables: the only ones whose values a reference may need before anything is built.
-fn literal_args(config: Option<&Rc<ImageConfig>>) -> BTreeMap<String, String> {
+fn literal_args(config: Option<&Arc<ImageConfig>>) -> BTreeMap<String, String> {
     let args = config.into_iter().flat_map(|config| &config.build_args);
     args.filter(|arg| !arg.value.contains("${")).map(|arg| (arg.name.clone(), arg.value.clone())).collect()
 }
@@ -223,7 +219,8 @@ impl Survey {
                 .collect();
             dependencies.sort_by(|a, b| a.name.cmp(&b.name));
             let commit = commits.get(index).map(String::as_str);
-            if let Some(same) = known.key(self, *index).filter(|it| commit.is_none() && it.dependencies == dependencies) {
+            if let Some(same) = known.key(self, *index).filter(|it| commit.is_none() && it.dependencies == dependencies)
+            {
                 found[*index] = Some(Rc::clone(same));
                 continue;
             }

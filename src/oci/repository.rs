@@ -110,7 +110,8 @@ mod tests {
             assert_eq!(Repository::parse(text).map(|it| it.to_string()).as_deref(), Ok(printed));
         }
         let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        for wrong in ["h:5000", "h:5000/a:tag", &format!("h:5000/a@{digest}"), "h:5000/A", "h:5000/../x", "", "h/a b", "h/a?x=1"]
+        for wrong in
+            ["h:5000", "h:5000/a:tag", &format!("h:5000/a@{digest}"), "h:5000/A", "h:5000/../x", "", "h/a b", "h/a?x=1"]
         {
             assert!(Repository::parse(wrong).is_err(), "{wrong}");
         }
@@ -118,7 +119,8 @@ mod tests {
     #[test]
     fn names_are_those_that_references_have() {
         let hosts = ["", "localhost/", "a.b/", "a.B-c:80/", "a_b.c/", "-a.b/", "a.b:/", "a.b:x/", "docker.io/", "x/"];
-        let paths = ["a", "a/b", "a.b", "a..b", "a__b", "a___b", "a---b", "a-_b", "-a", "a-", "A", "é", "a//b", "a/", "0"];
+        let paths =
+            ["a", "a/b", "a.b", "a..b", "a__b", "a___b", "a---b", "a-_b", "-a", "a-", "A", "é", "a//b", "a/", "0"];
         let long = "x".repeat(256);
         for host in hosts {
             for path in paths.iter().chain([&long.as_str()]) {

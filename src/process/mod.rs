@@ -18,8 +18,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use duct::{Expression, IntoExecutablePath as _, cmd};
 pub use duct::ReaderHandle;
+use duct::{Expression, IntoExecutablePath as _, cmd};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -176,8 +176,7 @@ impl Command {
             None => Ok(true),
             Some(limit) => handle.wait_timeout(limit.saturating_sub(started.elapsed())).map(|it| it.is_some()),
         };
-        let lost =
-            |error| Error::internal(format!("{} could not be waited for", self.program.display())).cause(error);
+        let lost = |error| Error::internal(format!("{} could not be waited for", self.program.display())).cause(error);
         if !finished.map_err(lost)? {
             let _ = handle.kill();
             let limit = self.timeout.unwrap_or_default();

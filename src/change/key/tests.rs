@@ -39,6 +39,7 @@ fn key_with(
 ) -> InputKey {
     let tree = tree(files);
     let located = Located::find(&tree, &RepoPath::from("a"), config, true, &mut |_| None);
+    let config = &Arc::new(config.clone());
     let inputs = ImageInputs { config, backend: BackendName::Kaniko, located: located.as_ref(), upstream_commit };
     Keys::new(&tree).key_of(&inputs, dependencies).unwrap().key
 }
@@ -141,7 +142,7 @@ fn ten_thousand_images_of_the_whole_repository_share_one_walk() {
         let config = ImageConfig { dockerfile_path: file.clone(), ..config.clone() };
         let located = Located::find(&tree, &RepoPath::from("x"), &config, true, &mut |_| None);
         let inputs = ImageInputs {
-            config: &config,
+            config: &Arc::new(config),
             backend: BackendName::Kaniko,
             located: located.as_ref(),
             upstream_commit: None,

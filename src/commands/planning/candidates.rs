@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::change::Keyed;
 use crate::commands::session::Session;
@@ -82,7 +83,7 @@ fn collisions(survey: &Survey, facts: &TagFacts, tags: &BTreeMap<usize, ImageTag
     if facts.layout == crate::config::Layout::PerImage {
         return findings;
     }
-    let mut owners: HashMap<&str, usize> = HashMap::new();
+    let mut owners: HashMap<&str, usize> = HashMap::with_capacity(8 * tags.len());
     for (index, found) in tags {
         let image = &survey.images[*index];
         for tag in found.index.iter().chain(found.by_arch.values()) {
@@ -188,7 +189,7 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
         candidates.push(Candidate {
             name: image.name.clone(),
             dir: image.dir.clone(),
-            config: Rc::clone(config),
+            config: Arc::clone(config),
             input_key: keyed.key.to_string(),
             reasons: std::mem::take(&mut parts.decided[index]),
             tags,

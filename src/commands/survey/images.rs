@@ -1,8 +1,8 @@
 //! From image directories to [`Image`]s: configurations and Dockerfiles, each read with all others in one go.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
-use super::{Image, Rules};
+use super::{Image, Rules, crew};
 use crate::change::{Located, Oid, RepoPath, Resolved, Tree};
 use crate::config::{self, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
 use crate::diagnostic::{Diagnostic, Span};
@@ -30,18 +30,33 @@ struct Draft {
     file: String,
     /// Whether the configuration is a file, and no link to one.
     direct: bool,
-    parsed: Parsed<Rc<ImageConfig>>,
+    understood: Understood,
+}
+
+/// What the files of a draft say.
+struct Understood {
+    parsed: Parsed<Arc<ImageConfig>>,
     /// The Dockerfile with the usual name, if there is one and the configuration asks for it.
     usual: Option<(RepoPath, ParsedDockerfile)>,
 }
 
 type ParsedDockerfile = std::result::Result<Dockerfile, Box<Diagnostic>>;
 
-/// What an object is read for: the configuration of a draft, or its Dockerfile.
+/// What an object is read for, and for which draft.
 #[derive(Clone, Copy)]
 enum Purpose {
     Configuration(usize),
     Dockerfile(usize),
+}
+
+/// The contents of a draft's files.
+struct Contents {
+    /// The draft's place in the list.
+    at: usize,
+    dir: RepoPath,
+    file: String,
+    configuration: Content,
+    dockerfile: Option<Content>,
 }
 
 pub(super) fn unreadable(file: &str, content: Option<&Content>) -> Diagnostic {
@@ -80,48 +95,63 @@ impl Reading<'_, '_> {
         Ok(images)
     }
 
-    /// Reads the configurations, and in the same go the Dockerfiles that most images have beside them. Each is
-    /// understood while git reads the next one.
+    /// Reads the configurations, and in the same go the Dockerfiles that most images have beside them. They are
+    /// understood while git reads the next ones.
     fn drafts(&mut self, dirs: impl Iterator<Item = (usize, RepoPath)>) -> Result<Vec<Draft>> {
         let mut drafts = Vec::new();
         let (mut oids, mut purposes) = (Vec::new(), Vec::new());
         for (index, dir) in dirs {
-            let file = dir.join(config::IMAGE_FILE);
+            let path = dir.join(config::IMAGE_FILE);
             let objects = &mut *self.objects;
-            let found = self.tree.resolve(&RepoPath::ROOT, file.as_bytes(), &mut |oid| objects.read_link(oid));
-            let file = file.to_string();
-            let mut draft = Draft { index, file, direct: false, parsed: refused(Vec::new()), usual: None, dir };
+            let found = self.tree.resolve(&RepoPath::ROOT, path.as_bytes(), &mut |oid| objects.read_link(oid));
+            let file = path.to_string();
+            let understood = Understood { parsed: refused(Vec::new()), usual: None };
+            let mut draft = Draft { index, file, direct: false, understood, dir };
             if let Resolved::File { oid, links, .. } = found {
                 draft.direct = links.is_empty();
                 oids.push(oid);
                 purposes.push(Purpose::Configuration(drafts.len()));
-                let usual = self.tree.get(draft.dir.join(USUAL_DOCKERFILE).as_bytes()).filter(|entry| entry.mode.is_file());
-                if let Some(entry) = usual {
+                let usual = self.tree.get(draft.dir.join(USUAL_DOCKERFILE).as_bytes());
+                if let Some(entry) = usual.filter(|entry| entry.mode.is_file()) {
                     oids.push(entry.oid);
                     purposes.push(Purpose::Dockerfile(drafts.len()));
                 }
             } else {
-                draft.parsed = refused(vec![unreadable(&draft.file, None)]);
+                draft.understood.parsed = refused(vec![unreadable(&draft.file, None)]);
             }
             drafts.push(draft);
         }
-        let root = self.root;
-        self.objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |at, content| match purposes[at] {
-            Purpose::Configuration(at) => drafts[at].parsed = configuration(&drafts[at].file, &content, root),
-            Purpose::Dockerfile(at) => {
-                let draft = &mut drafts[at];
-                if draft.parsed.value.as_ref().is_some_and(|config| asks_for_usual(config)) {
-                    let path = draft.dir.join(USUAL_DOCKERFILE);
-                    let parsed = parse_dockerfile(&path.to_string(), &content);
-                    draft.usual = Some((path, parsed));
-                }
-            }
-        })?;
+        let (root, objects) = (self.root, &mut *self.objects);
+        let understood = crew::work_through(
+            |contents: Contents| (contents.at, understand(&contents, root)),
+            |feed| {
+                let mut waiting: Option<Contents> = None;
+                objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |number, content| match purposes[number] {
+                    Purpose::Configuration(at) => {
+                        let Draft { dir, file, .. } = &drafts[at];
+                        let (dir, file) = (dir.clone(), file.clone());
+                        let contents = Contents { at, dir, file, configuration: content, dockerfile: None };
+                        waiting.replace(contents).into_iter().for_each(|contents| feed.push(contents));
+                    }
+                    // One that comes out of turn, after a fetch, is read again with the unusual ones.
+                    Purpose::Dockerfile(at) => {
+                        if let Some(contents) = waiting.as_mut().filter(|contents| contents.at == at) {
+                            contents.dockerfile = Some(content);
+                        }
+                    }
+                })?;
+                waiting.into_iter().for_each(|contents| feed.push(contents));
+                Ok(())
+            },
+        )?;
+        for (at, understood) in understood {
+            drafts[at].understood = understood;
+        }
         Ok(drafts)
     }
 
     fn image(&mut self, draft: Draft) -> Result<(Image, Option<(RepoPath, ParsedDockerfile)>)> {
-        let Draft { index, dir: path, file, direct, parsed, usual } = draft;
+        let Draft { index, dir: path, file, direct, understood: Understood { parsed, usual } } = draft;
         let dir = if path.is_root() { ".".to_owned() } else { path.to_string() };
         let named = match path.to_utf8() {
             Some(text) => ImageName::of_directory(text, self.rules.repository_name),
@@ -149,20 +179,30 @@ impl Reading<'_, '_> {
         image.problems = problems.map(|problem| located_problem(&image, problem)).collect();
         Ok((image, usual))
     }
-
 }
 
-fn configuration(file: &str, content: &Content, root: &RootConfig) -> Parsed<Rc<ImageConfig>> {
+fn understand(contents: &Contents, root: &RootConfig) -> Understood {
+    let parsed = configuration(&contents.file, &contents.configuration, root);
+    let wanted = parsed.value.as_ref().is_some_and(|config| asks_for_usual(config));
+    let usual = contents.dockerfile.as_ref().filter(|_| wanted).map(|content| {
+        let path = contents.dir.join(USUAL_DOCKERFILE);
+        let parsed = parse_dockerfile(&path.to_string(), content);
+        (path, parsed)
+    });
+    Understood { parsed, usual }
+}
+
+fn configuration(file: &str, content: &Content, root: &RootConfig) -> Parsed<Arc<ImageConfig>> {
     match content {
         Content::Bytes(bytes) if bytes.len() <= config::MAX_BYTES => {
-            config::parse_image(file, bytes, root).map(Rc::new)
+            config::parse_image(file, bytes, root).map(Arc::new)
         }
         Content::Bytes(bytes) => refused(vec![unreadable(file, Some(&Content::TooLarge(bytes.len() as u64)))]),
         content => refused(vec![unreadable(file, Some(content))]),
     }
 }
 
-fn refused(findings: Vec<Diagnostic>) -> Parsed<Rc<ImageConfig>> {
+fn refused(findings: Vec<Diagnostic>) -> Parsed<Arc<ImageConfig>> {
     Parsed { value: None, findings, spans: Spans::default() }
 }
 
@@ -177,7 +217,7 @@ fn accept(image: &mut Image, path: &str, parsed: ParsedDockerfile) {
     match parsed {
         Ok(dockerfile) => {
             check_target(image, path, &dockerfile);
-            image.dockerfile = Some((path.to_owned(), Rc::new(dockerfile)));
+            image.dockerfile = Some((path.to_owned(), Arc::new(dockerfile)));
         }
         Err(finding) => image.problems.push(*finding),
     }
