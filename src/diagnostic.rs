@@ -190,7 +190,7 @@ pub fn escape(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\t' => out.push(' '),
-            character if character.is_control() || is_invisible(character) => {
+            character if is_unseen(character) => {
                 let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
             }
             character => out.push(character),
@@ -206,6 +206,22 @@ pub fn escape_cut(text: &str, limit: usize) -> String {
     let head: String = characters.by_ref().take(limit).collect();
     let tail = if characters.next().is_some() { "…" } else { "" };
     escape(&head) + tail
+}
+
+/// Whether a character must not reach a terminal as it is.
+pub(crate) fn is_unseen(character: char) -> bool {
+    character.is_control() || is_invisible(character)
+}
+
+/// The same for what has its point at its end, as the messages of builders do: the middle goes.
+pub fn escape_cut_middle(text: &str, limit: usize) -> String {
+    let count = text.chars().count();
+    if count <= limit {
+        return escape(text);
+    }
+    let head: String = text.chars().take(limit / 3).collect();
+    let tail: String = text.chars().skip(count - (limit - limit / 3)).collect();
+    format!("{} … {}", escape(&head), escape(&tail))
 }
 
 /// Characters that take no room or reorder what stands beside them (Unicode: default ignorable, bidi controls,

@@ -53,5 +53,5 @@ pub mod table;
 
 pub mod commands;
 
-pub use commands::run;
+pub use commands::{main, run};
 pub use error::{Error, ErrorKind, Result};

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    hephy::run(&hephy::cli::Cli::parse())
+    hephy::main()
 }

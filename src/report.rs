@@ -4,6 +4,7 @@
 //! Text from outside is escaped by those who put it into a message.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::ci::output;
 use crate::cli::{ColorChoice, Format, Global};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, escape};
 use crate::error::{Error, Result};
 
 /// Where groups of log lines are folded.
@@ -35,7 +37,10 @@ pub struct Report {
     quiet: bool,
     color: bool,
     groups: Groups,
+    secrets: Arc<[String]>,
     bar: Arc<Mutex<Option<ProgressBar>>>,
+    /// Whether stdout has its one document.
+    documented: Arc<AtomicBool>,
 }
 
 /// Bold.
@@ -58,8 +63,16 @@ impl Report {
             ColorChoice::Never => false,
             ColorChoice::Auto => !no_color && std::io::stderr().is_terminal() && std::io::stdout().is_terminal(),
         };
-        let bar = Arc::default();
-        Self { format: global.format, verbose: global.verbose, quiet: global.quiet, color, groups, bar }
+        let (bar, documented, secrets) = (Arc::default(), Arc::default(), Arc::default());
+        let Global { format, verbose, quiet, .. } = *global;
+        Self { format, verbose, quiet, color, groups, secrets, bar, documented }
+    }
+
+    /// Values that no output may show.
+    #[must_use]
+    pub fn hide(mut self, secrets: Vec<String>) -> Self {
+        self.secrets = secrets.into();
+        self
     }
 
     /// Whether stdout is one JSON document.
@@ -85,7 +98,7 @@ impl Report {
     /// # Errors
     /// When stdout cannot be written.
     pub fn text(&self, text: &str) -> Result<()> {
-        if self.is_json() { Ok(()) } else { write_stdout(text.as_bytes()) }
+        if self.is_json() { Ok(()) } else { write_stdout(self.harmless(text).as_bytes()) }
     }
 
     /// The one document of JSON mode: nothing in text mode.
@@ -101,10 +114,10 @@ impl Report {
     /// # Errors
     /// When stdout cannot be written.
     pub fn document<T: Serialize>(&self, document: &T) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(document)
+        let text = serde_json::to_string_pretty(document)
             .map_err(|error| Error::internal("the result could not be written as JSON").cause(error))?;
-        text.push(b'\n');
-        write_stdout(&text)
+        self.documented.store(true, Ordering::Relaxed);
+        write_stdout(output::harmless_json(&format!("{}\n", output::masked(&text, &self.secrets))).as_bytes())
     }
 
     /// A line of talk.
@@ -139,11 +152,9 @@ impl Report {
     /// A line of what long work says: shown in CI and to those who asked for more, moving past on a terminal.
     pub fn line(&self, line: &str) {
         if self.verbose || (self.groups != Groups::None && !self.quiet) {
-            // A line that begins so would be a command to the platform.
-            let command = line.trim_start().starts_with("::") || line.contains("##[");
-            self.talk(&if command { format!("| {line}") } else { line.to_owned() });
+            self.talk(line);
         } else if let Some(bar) = self.bar().as_ref() {
-            bar.set_message(line.to_owned());
+            bar.set_message(self.harmless(line));
         }
     }
 
@@ -168,23 +179,30 @@ impl Report {
 
     /// Writes a line above whatever moves. stderr may be closed; there is nobody left to tell.
     fn talk(&self, line: &str) {
+        let line = self.harmless(line);
         match self.bar().as_ref() {
-            Some(bar) => bar.suspend(|| talk(line)),
-            None => talk(line),
+            Some(bar) => bar.suspend(|| talk(&line)),
+            None => talk(&line),
         }
+    }
+
+    /// The last look at text before it is shown, whoever wrote it.
+    fn harmless(&self, text: &str) -> String {
+        output::harmless(&output::masked(text, &self.secrets), self.groups == Groups::Github)
     }
 
     /// A warning: shown even when quiet is not asked for only.
     pub fn warn(&self, line: &str) {
         if !self.quiet {
-            self.talk(&format!("{} {line}", self.paint(YELLOW, "warning:")));
+            self.talk(&format!("{} {}", self.paint(YELLOW, "warning:"), escape(line)));
         }
     }
 
     /// Findings on stderr, as an error shows them.
     pub fn findings(&self, findings: &[Diagnostic]) {
         for finding in findings {
-            talk(&self.finding(finding));
+            self.talk(&self.finding(finding));
+            self.talk("");
         }
     }
 
@@ -197,16 +215,20 @@ impl Report {
         rendered.replacen(&word, &format!(": {}: ", self.paint(style, finding.severity.word())), 1)
     }
 
-    /// A failure with its findings, causes and hint, on stderr; in JSON mode also as the document on stdout.
+    /// A failure with its findings, causes and hint, on stderr; in JSON mode also as the document on stdout, unless
+    /// that was written already and tells of the failure itself.
     pub fn error(&self, error: &Error) {
         self.findings(error.findings());
-        let heading = format!("{} {} ({})", self.paint(RED, "error:"), error.message(), error.kind());
-        talk(&heading);
+        let heading = format!("{} {} ({})", self.paint(RED, "error:"), escape(error.message()), error.kind());
+        self.talk(&heading);
         for (at, cause) in error.causes().iter().enumerate() {
-            talk(&format!("  {}: {}", at + 1, crate::diagnostic::escape(cause)));
+            self.talk(&format!("  {}: {}", at + 1, escape(cause)));
         }
         if let Some(hint) = error.hint_text() {
-            talk(&format!("\n{} {}", self.paint(BOLD, "hint:"), hint.replace('\n', "\n      ")));
+            self.talk(&format!("\n{} {}", self.paint(BOLD, "hint:"), hint.replace('\n', "\n      ")));
+        }
+        if self.documented.load(Ordering::Relaxed) {
+            return;
         }
         // A closed stdout must not hide the failure that was just shown.
         let _ = self.json(&serde_json::json!({ "error": error }));
@@ -229,6 +251,17 @@ impl Report {
             Groups::Github => talk("::endgroup::"),
         }
     }
+}
+
+/// Writes a document to stdout.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn document<T: Serialize>(document: &T) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(document)
+        .map_err(|error| Error::internal("the result could not be written as JSON").cause(error))?;
+    text.push(b'\n');
+    write_stdout(&text)
 }
 
 fn write_stdout(bytes: &[u8]) -> Result<()> {

@@ -19,13 +19,26 @@ pub fn columns(rows: &[Vec<String>]) -> Vec<String> {
 #[must_use]
 pub fn markdown_table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let escaped = |cell: &String| cell.replace('\\', "\\\\").replace('|', "\\|").replace('\n', " ");
+    let escaped = |cell: &String| markdown_escape(&cell.replace('\n', " "));
     let mut out = line(&head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
     out.push('|');
     out.push_str(&"---|".repeat(head.len()));
     out.push('\n');
     for row in rows {
         out.push_str(&line(&row.iter().map(escaped).collect::<Vec<_>>()));
+    }
+    out
+}
+
+/// Keeps text from being read as Markdown or HTML: names of files and branches are strangers'.
+#[must_use]
+pub fn markdown_escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|') {
+            out.push('\\');
+        }
+        out.push(character);
     }
     out
 }
@@ -71,5 +84,7 @@ mod tests {
             markdown_table(&["a", "b"], &[vec!["x|y".into(), "1\n2".into()]]),
             "| a | b |\n|---|---|\n| x\\|y | 1 2 |\n"
         );
+        let image = markdown_table(&["a"], &[vec!["![x](http://evil) <img src=x> `a`".into()]]);
+        assert!(image.contains("!\\[x\\](http://evil) \\<img src=x\\> \\`a\\`"), "{image}");
     }
 }

@@ -87,8 +87,11 @@ impl World {
         git(&upstream, &["init", "-q", "-b", "main"]);
         // Compressing what nobody looks at would take most of the time here.
         let level = if stored { "core.compression=0" } else { "core.compression=1" };
-        let mut import =
-            command("git", &upstream).args(["-c", level, "fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut import = command("git", &upstream)
+            .args(["-c", level, "fast-import", "--quiet"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
         fill(&mut std::io::BufWriter::new(import.stdin.take().unwrap()), bytes / FILES);
         assert!(import.wait().unwrap().success());
 

@@ -54,7 +54,8 @@ pub(crate) fn alternately(
     mut theirs: impl FnMut() -> Duration,
 ) -> (Times, Times) {
     let (mut our_times, mut their_times) = (Times::default(), Times::default());
-    (ours(), theirs());
+    ours();
+    theirs();
     for round in 0..rounds {
         // Whoever goes second finds the machine as the first one left it: take turns in that too.
         if round % 2 == 0 {

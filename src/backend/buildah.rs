@@ -28,12 +28,15 @@ impl Backend for Buildah {
         parse_report(self.name(), &String::from_utf8_lossy(&report))
     }
 
-    /// `STEP 3/5: RUN make`, with `[1/2] ` in front when there are several stages.
+    /// `STEP 3/5: RUN make`, with `[1/2] ` in front when there are several stages; after `COMMIT` none is executed.
     fn said(&self, line: &str) -> Option<Said> {
         let rest = match line.strip_prefix('[') {
             Some(rest) => rest.split_once("] ")?.1,
             None => line,
         };
+        if rest == "COMMIT" || rest.starts_with("COMMIT ") {
+            return Some(Said::Nothing);
+        }
         Said::instruction(rest.strip_prefix("STEP ")?.split_once(": ")?.1)
     }
 
@@ -46,6 +49,10 @@ fn build(tool: &Tool, step: &Step) -> Invocation {
     let mut invocation = Invocation::new(tool);
     invocation.arg("build").option("--file", &step.dockerfile);
     invocation.option("--platform", step.platform.to_string()).option("--tag", step.destination());
+    if let Some(path) = &step.ignore_file {
+        // Older versions know no ignore file but the context's own.
+        invocation.option("--ignorefile", path);
+    }
     // What the registry has, never a namesake that an earlier build left in the local storage.
     invocation.arg("--pull=always");
     if let Some(target) = &step.target {
@@ -111,6 +118,7 @@ mod tests {
                 "--file=/src/-a, b/-Dockerfile",
                 "--platform=linux/arm/v7",
                 "--tag=127.0.0.1:5000/acme:app-20251015-armv7",
+                "--ignorefile=/src/-a, b/-Dockerfile.dockerignore",
                 "--pull=always",
                 "--target=--target",
                 "--build-arg=A=--b c=d,e\"f",
@@ -158,6 +166,7 @@ mod tests {
     fn instructions_are_recognised_in_the_log() {
         assert_eq!(Buildah.said("STEP 3/5: RUN make"), Said::instruction("RUN make"));
         assert_eq!(Buildah.said("[1/2] STEP 2/3: COPY a b"), Said::instruction("COPY a b"));
-        assert_eq!(Buildah.said("COMMIT x"), None);
+        assert_eq!(Buildah.said("COMMIT x"), Some(Said::Nothing));
+        assert_eq!(Buildah.said("Storing signatures"), None);
     }
 }

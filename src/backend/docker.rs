@@ -28,6 +28,10 @@ impl Backend for Docker {
         parse_report(self.name(), report.0)
     }
 
+    fn annotates(&self, _: &Tool) -> bool {
+        false
+    }
+
     /// `Step 3/4 : RUN make` of the engine's own builder, or BuildKit's `Dockerfile:12`.
     fn said(&self, line: &str) -> Option<Said> {
         match line.strip_prefix("Step ") {

@@ -7,6 +7,8 @@ pub enum Said {
     Text(String),
     /// Its line in the Dockerfile.
     Line(usize),
+    /// That all are done.
+    Nothing,
 }
 
 /// Keywords of a Dockerfile.
@@ -87,6 +89,7 @@ pub fn instructions(dockerfile: &str) -> Vec<Instruction> {
 #[must_use]
 pub fn locate<'a>(said: &Said, instructions: &'a [Instruction]) -> Option<&'a Instruction> {
     match said {
+        Said::Nothing => None,
         Said::Line(line) => instructions.iter().rev().find(|instruction| instruction.line <= *line),
         Said::Text(text) => {
             // Builders print arguments expanded or quoted anew now and then: what is not found word for word is
@@ -181,6 +184,7 @@ mod tests {
         assert_eq!(line(Said::instruction("RUN make all")), None);
         assert_eq!(line(Said::instruction("RUN something else")), None);
         assert_eq!(line(Some(Said::Line(5))), Some(4));
+        assert_eq!(line(Some(Said::Nothing)), None);
         assert_eq!(Said::instruction("Taking snapshot"), None);
     }
 

@@ -63,6 +63,11 @@ impl Backend for Kaniko {
         Said::instruction(&text)
     }
 
+    /// An unknown flag would end every build, so a version that nobody knows is not asked.
+    fn annotates(&self, tool: &Tool) -> bool {
+        tool.version.is_some() && has(tool, Flag::Annotation) && has(tool, Flag::ImageFormat)
+    }
+
     fn soiled_by_kill(&self, tool: &Tool) -> bool {
         !matches!(tool.flavour, Flavour::DockerRun { .. }) && !has(tool, Flag::PreCleanup)
     }
@@ -268,6 +273,13 @@ mod tests {
         assert!(Kaniko.soiled_by_kill(&old));
         old.version = Some(Version(1, 25, 4));
         assert!(!Kaniko.soiled_by_kill(&old));
+    }
+
+    #[test]
+    fn only_versions_that_are_known_to_write_annotations_are_asked_to() {
+        let of = |version| Kaniko.annotates(&Tool { version, ..tool("/kaniko/executor") });
+        assert!(of(Some(Version(1, 28, 1))) && of(Some(Version(1, 29, 0))));
+        assert!(!of(Some(Version(1, 28, 0))) && !of(Some(Version(1, 24, 0))) && !of(None));
     }
 
     #[test]

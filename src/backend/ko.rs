@@ -6,11 +6,13 @@
 use serde_json::json;
 
 use super::quote::csv;
-use super::{Backend, Invocation, Step, Tool, no_report, parse_report};
+use super::{Backend, Invocation, Step, Tool, Version, no_report, parse_report};
 use crate::config::BackendName;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 
+/// First version with `--image-annotation` (ko-build/ko pull request 1426); older ones copy their base's instead.
+const ANNOTATES: Version = Version(0, 17, 0);
 const REFS_FILE: &str = "refs";
 const CONFIG_FILE: &str = ".ko.yaml";
 
@@ -58,6 +60,10 @@ impl Backend for Ko {
         let content = if settings { json!({ "builds": builds }) } else { json!({}) };
         invocation.files.push((step.work.join(CONFIG_FILE), content.to_string().into_bytes()));
         Ok(vec![invocation])
+    }
+
+    fn annotates(&self, tool: &Tool) -> bool {
+        tool.version.is_some_and(|version| version >= ANNOTATES)
     }
 
     /// One line, `registry/repository@sha256:…`.
@@ -117,6 +123,13 @@ mod tests {
         assert_eq!(ko.cwd.as_deref(), Some(std::path::Path::new("/src/-a, b/go")));
         let config: serde_json::Value = serde_json::from_slice(&ko.files[0].1).unwrap();
         assert_eq!(config["builds"][0]["flags"], json!(["-tags", "a: b"]));
+    }
+
+    #[test]
+    fn only_versions_that_are_known_to_write_annotations_are_asked_to() {
+        let of = |version| Ko.annotates(&Tool { version, ..tool("/usr/bin/ko") });
+        assert!(of(Some(Version(0, 19, 1))) && of(Some(Version(0, 17, 0))));
+        assert!(!of(Some(Version(0, 16, 0))) && !of(None));
     }
 
     #[test]

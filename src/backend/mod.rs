@@ -48,6 +48,8 @@ pub struct Step {
     pub context: PathBuf,
     /// Absolute path of the Dockerfile.
     pub dockerfile: PathBuf,
+    /// `<Dockerfile>.dockerignore` where there is one: beside the Dockerfile most builders find it by its name.
+    pub ignore_file: Option<PathBuf>,
     /// Dockerfile stage.
     pub target: Option<String>,
     /// Build arguments in order, names unique.
@@ -192,6 +194,13 @@ pub trait Backend: Sync {
     /// When the report is missing or is no digest.
     fn digest(&self, step: &Step, read: &dyn Fn(&str) -> Option<Vec<u8>>, output: &str) -> Result<Digest>;
 
+    /// Whether this builder can write annotations into the manifest that it pushes, beyond doubt: hephy's own are left
+    /// out where it cannot.
+    fn annotates(&self, tool: &Tool) -> bool {
+        let _ = tool;
+        true
+    }
+
     /// What a line of the builder's output says of the instruction that is being executed.
     fn said(&self, line: &str) -> Option<Said> {
         let _ = line;
@@ -264,6 +273,7 @@ pub(crate) mod tests {
             insecure_hosts: vec!["127.0.0.1:5000".into(), "mirror:80".into()],
             context: "/src/-a, b".into(),
             dockerfile: "/src/-a, b/-Dockerfile".into(),
+            ignore_file: Some("/src/-a, b/-Dockerfile.dockerignore".into()),
             target: Some("--target".into()),
             build_args: vec![("A".into(), "--b c=d,e\"f".into()), ("EMPTY".into(), String::new())],
             labels: BTreeMap::from([("-l".into(), "--x=y, \"z\"".into())]),

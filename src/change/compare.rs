@@ -196,7 +196,7 @@ pub fn compare(head: &Side<'_>, base: Option<&Side<'_>>, changes: &[TreeChange])
                     Some(SideImage::Invalid) => State::Changed(vec![Difference::InvalidBase]),
                     Some(SideImage::Keyed(was)) if was.key == now.key => State::Unchanged,
                     Some(SideImage::Keyed(was)) => {
-                        State::Changed(differences((head.tree, now), (base.tree, was), changes))
+                        State::Changed(differences(dir, (head.tree, now), (base.tree, was), changes))
                     }
                 },
             };
@@ -216,7 +216,12 @@ pub fn touched(changes: &[TreeChange], dir: &RepoPath) -> bool {
 }
 
 /// Why two keys differ.
-fn differences(head: (&Tree, &Keyed), base: (&Tree, &Keyed), changes: &[TreeChange]) -> Vec<Difference> {
+fn differences(
+    dir: &RepoPath,
+    head: (&Tree, &Keyed),
+    base: (&Tree, &Keyed),
+    changes: &[TreeChange],
+) -> Vec<Difference> {
     let (now, was) = (head.1, base.1);
     let mut found = Vec::new();
     match (&was.source, &now.source) {
@@ -238,18 +243,29 @@ fn differences(head: (&Tree, &Keyed), base: (&Tree, &Keyed), changes: &[TreeChan
     for name in names {
         let (old, new) = (was_fields.get(name), now_fields.get(name));
         if old != new {
-            found.push(Difference::Field { name: name.clone(), old: old.cloned(), new: new.cloned() });
+            found.push(Difference::Field { name: (*name).to_owned(), old: old.cloned(), new: new.cloned() });
         }
     }
     if was.backend != now.backend {
         found.push(Difference::Backend { old: was.backend, new: now.backend });
     }
+    unname_configuration(dir, &mut found);
     found.extend(dependency_differences(now, was));
     if found.is_empty() {
         // Only which files count changed, or the Dockerfile is another one of the same files.
         found.push(Difference::Source { old: was.source.clone(), new: now.source.clone() });
     }
     found
+}
+
+/// Fields say more than the file that they stand in.
+fn unname_configuration(dir: &RepoPath, found: &mut Vec<Difference>) {
+    let fields = found.iter().any(|it| matches!(it, Difference::Field { .. } | Difference::Backend { .. }));
+    if let Some(Difference::Files(files)) = found.first_mut().filter(|_| fields) {
+        let file = dir.join(crate::config::IMAGE_FILE);
+        files.retain(|note| note.path != file);
+    }
+    found.retain(|it| !matches!(it, Difference::Files(files) if files.is_empty()));
 }
 
 fn dependency_differences(now: &Keyed, was: &Keyed) -> Vec<Difference> {

@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::fields::config_fields;
 use super::form::{Form, hex};
 use super::ignore::Globs;
 use super::located::Located;
@@ -132,8 +131,8 @@ pub struct Keyed {
 impl Keyed {
     /// The configuration's fields that count, as JSON.
     #[must_use]
-    pub fn fields(&self) -> BTreeMap<String, Value> {
-        config_fields(&self.config)
+    pub fn fields(&self) -> BTreeMap<&'static str, Value> {
+        self.config.key_fields()
     }
 }
 
@@ -185,7 +184,7 @@ impl<'t> Keys<'t> {
                 SourceInput::Reference { repository: repository.clone(), reference: reference.clone() }
             }
         };
-        let fields = config_fields(inputs.config);
+        let fields = inputs.config.key_fields();
         let mut dependencies = dependencies.to_vec();
         dependencies.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
         dependencies.dedup();
@@ -255,7 +254,7 @@ pub(crate) fn why_left_out(path: &[u8], ignore: &Globs) -> Option<String> {
 
 fn combine(
     source: &SourceInput,
-    fields: &BTreeMap<String, Value>,
+    fields: &BTreeMap<&'static str, Value>,
     backend: BackendName,
     dependencies: &[Dependency],
 ) -> InputKey {

@@ -14,7 +14,6 @@
 //! Dockerfile in [`Located`].
 
 mod compare;
-mod fields;
 mod form;
 mod ignore;
 mod key;
@@ -27,7 +26,6 @@ mod tree;
 pub use compare::{
     Difference, FileNote, FileStatus, ImageChange, Side, SideImage, State, compare, file_notes, touched,
 };
-pub use fields::config_fields;
 pub use ignore::Globs;
 pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput};
 pub use located::Located;

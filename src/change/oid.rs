@@ -59,10 +59,10 @@ impl Oid {
         self.length == 32
     }
 
-    /// The first ten digits, for people.
+    /// The first seven digits, for people.
     #[must_use]
     pub fn short(&self) -> String {
-        self.to_string().chars().take(10).collect()
+        self.to_string().chars().take(7).collect()
     }
 }
 

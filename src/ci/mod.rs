@@ -29,7 +29,7 @@ mod event;
 mod github;
 mod gitlab;
 mod local;
-mod output;
+pub(crate) mod output;
 mod value;
 
 use std::collections::BTreeMap;

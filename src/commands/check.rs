@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 
 use crate::config::{
     CheckReport, CheckedFile, ContextFrom, IMAGE_FILE, ImageConfig, MAX_BYTES, Parsed, ROOT_FILE, RootConfig, Source,
-    Spans, parse_image, parse_root,
+    Spans, Transports, parse_image, parse_root,
 };
 use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When a path does not exist, lies outside the repository or holds no configuration, or when a directory cannot be
 /// read.
-pub fn run(root: &Path, paths: &[PathBuf], transports: &[String]) -> Result<CheckReport> {
+pub fn run(root: &Path, paths: &[PathBuf], transports: &Transports) -> Result<CheckReport> {
     let shown = root.display();
     let root = root.canonicalize().map_err(|error| Error::io(format!("`{shown}` cannot be read"), error))?;
     let mut files = BTreeSet::new();
@@ -103,7 +103,7 @@ fn walk(root: &Path, start: PathBuf, files: &mut BTreeSet<PathBuf>) -> Result<()
 }
 
 /// The repository's defaults, as far as they can be read.
-fn defaults(root: &Path, transports: &[String]) -> (RootConfig, Option<CheckedFile>) {
+fn defaults(root: &Path, transports: &Transports) -> (RootConfig, Option<CheckedFile>) {
     let mut defaults = RootConfig::default();
     let mut checked = None;
     if root.join(ROOT_FILE).symlink_metadata().is_ok() {
@@ -114,7 +114,7 @@ fn defaults(root: &Path, transports: &[String]) -> (RootConfig, Option<CheckedFi
         defaults = parsed.value.clone().unwrap_or_default();
         checked = Some(CheckedFile::parsed(ROOT_FILE, parsed));
     }
-    defaults.extra_transports = transports.to_vec();
+    defaults.transports = transports.clone();
     (defaults, checked)
 }
 
@@ -227,7 +227,10 @@ fn read(root: &Path, path: &Path) -> std::result::Result<Vec<u8>, Box<Diagnostic
 #[must_use]
 pub fn failure(report: &CheckReport) -> Option<Error> {
     let first = report.findings().find(|finding| finding.severity == Severity::Error)?;
-    let hint =
-        format!("docs/configuration.md has the rules; the first is at {}:{}", escape(&first.file), first.span.line);
-    Some(Error::config(report.summary().trim_end_matches('.')).hint(hint))
+    let hint = format!(
+        "begin at {}:{}; hephy's docs/configuration.md has the rules, `hephy schema config` gives them to editors",
+        escape(&first.file),
+        first.span.line
+    );
+    Some(Error::config("not everything could be built like this").hint(hint))
 }

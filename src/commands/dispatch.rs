@@ -1,19 +1,76 @@
 //! From what was typed to the command that does it.
 
-use clap::CommandFactory as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
 
 use super::session::Session;
-use crate::ci::Env;
+use crate::ci::{self, Env};
 use crate::cli::{Cli, Command, SchemaDocument};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::process::Interrupt;
 
+/// Parses what was typed, runs the command and says what failed. Gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    guarded(|| match Cli::try_parse() {
+        Ok(cli) => run(&cli),
+        Err(error) => usage(&error, &std::env::args_os().collect::<Vec<_>>()),
+    })
+}
+
+/// The environment. Variables that are not UTF-8 name nothing that hephy reads.
+fn environment() -> Env {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// A panic is a bug of ours, and said so; what has to be cleaned up (credentials, builders) is cleaned up.
+fn guarded(work: impl FnOnce() -> ExitCode) -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        let env = environment();
+        let text = crate::ci::output::masked(&panic.to_string(), &crate::ci::output::secrets(&env));
+        let github = ci::platform(&env) == ci::Platform::Github;
+        let text = crate::ci::output::harmless(&crate::diagnostic::escape(&text), github);
+        let version = env!("CARGO_PKG_VERSION");
+        let _ = writeln!(
+            std::io::stderr().lock(),
+            "error: a bug in hephy ({})\n  1: {text}\n\nhint: please report it with these lines and the command; \
+             this is hephy {version}",
+            ErrorKind::InternalError
+        );
+    }));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|_| ErrorKind::InternalError.exit_code().into())
+}
+
+/// What clap says of a mistake quotes values, of variables too. Nothing was parsed, so the words themselves tell
+/// whether stdout is to be a document.
+fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let env = environment();
+    let text = crate::ci::output::masked(&error.render().to_string(), &crate::ci::output::secrets(&env));
+    let github = ci::platform(&env) == ci::Platform::Github;
+    let _ = write!(std::io::stderr().lock(), "{}", crate::ci::output::harmless(&text, github));
+    let json = words.iter().any(|word| word == "--format=json")
+        || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    if json {
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let error = Error::usage(first).hint("hephy --help shows what can be typed");
+        let _ = crate::report::document(&serde_json::json!({ "error": error }));
+    }
+    ErrorKind::UsageError.exit_code().into()
+}
+
 /// Runs the command and says what failed. Gives the exit code.
-pub fn run(cli: &Cli) -> std::process::ExitCode {
-    // Variables that are not UTF-8 name nothing that hephy reads.
-    let env: Env = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+pub fn run(cli: &Cli) -> ExitCode {
+    let env = environment();
     let outcome = Session::new(&cli.global, env).map(|session| {
         let result = command(&session, cli);
         if let Err(error) = &result {
@@ -22,7 +79,7 @@ pub fn run(cli: &Cli) -> std::process::ExitCode {
         result
     });
     match outcome {
-        Ok(Ok(())) => std::process::ExitCode::SUCCESS,
+        Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => error.kind().exit_code().into(),
         Err(error) => {
             let report = crate::report::Report::new(&cli.global, true, crate::report::Groups::None);
@@ -33,6 +90,11 @@ pub fn run(cli: &Cli) -> std::process::ExitCode {
 }
 
 fn command(session: &Session, cli: &Cli) -> Result<()> {
+    match &cli.command {
+        // These have something to finish or to take back.
+        Command::Prepare(_) | Command::Build(_) | Command::Run(_) => drop(Interrupt::install()?),
+        _ => Interrupt::install_ending()?,
+    }
     match &cli.command {
         Command::Plan(args) => super::plan::run(session, args),
         Command::Graph(args) => super::graph::run(session, args),
@@ -50,9 +112,9 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
             session.report.text(&String::from_utf8_lossy(&page))
         }
         Command::Prepare(args) => super::prepare::run(session, args),
-        Command::Build(args) => super::build::command::command(session, args, &Interrupt::install()?),
+        Command::Build(args) => super::build::command::command(session, args, &Interrupt::installed()),
         Command::Manifest(args) => super::manifest::command::command(session, args),
-        Command::Run(args) => super::run::run(session, args, &Interrupt::install()?),
+        Command::Run(args) => super::run::run(session, args, &Interrupt::installed()),
         Command::Check(args) => check(session, &args.paths),
     }
 }
@@ -61,8 +123,12 @@ fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
     let root = crate::git::Repository::open(&session.dir).ok().and_then(|it| it.root().map(std::path::Path::to_owned));
     let root = root.unwrap_or_else(|| session.dir.clone());
     let paths: Vec<std::path::PathBuf> = paths.iter().map(|path| session.dir.join(path)).collect();
-    let transports = crate::config::extra_transports(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str));
-    let report = super::check::run(&root, &paths, &transports)?;
+    let transports = crate::config::Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str));
+    let mut report = super::check::run(&root, &paths, &transports)?;
+    // Without git there is no graph.
+    if let Ok(problems) = super::planning::problems(session) {
+        report = report.also(problems);
+    }
     session.report.text(&report.render())?;
     match super::check::failure(&report) {
         None => session.report.json(&report),
@@ -82,4 +148,16 @@ fn schema(session: &Session, document: SchemaDocument) -> Result<()> {
         SchemaDocument::Manifest => schemars::schema_for!(super::manifest::Published).to_value(),
     };
     session.report.document(&schema)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_internal_error() {
+        let code = guarded(|| std::panic::resume_unwind(Box::new("a bug")));
+        let _ = std::panic::take_hook();
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(10)));
+    }
 }

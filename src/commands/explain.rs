@@ -130,10 +130,10 @@ fn dependents(candidates: &[Candidate], index: usize) -> Vec<String> {
         for edge in candidate.edges.iter().filter(|edge| edge.to == index) {
             found.push(match &edge.via {
                 DependencyVia::Variable { name, line } => {
-                    format!("{} (ARG {name}, {}:{line})", candidate.name, candidate.config.dockerfile_path)
+                    format!("{} (ARG {name}, {}:{line})", candidate.name, escape(&candidate.dockerfile()))
                 }
                 DependencyVia::Reference { text, line } => {
-                    format!("{} ({}, {}:{line})", candidate.name, escape(text), candidate.config.dockerfile_path)
+                    format!("{} ({}, {}:{line})", candidate.name, escape(text), escape(&candidate.dockerfile()))
                 }
                 DependencyVia::DependsOn => format!("{} (depends_on)", candidate.name),
             });
@@ -151,7 +151,8 @@ fn text(it: &Explanation, state: &State) -> String {
         (Some(was), Some(now)) if it.key_was != it.key_now => {
             out.push_str(&format!("  was  {was}  at {}\n  now  {now}\n", base.unwrap_or("the base")));
         }
-        (_, Some(now)) => out.push_str(&format!("  key  {now}  {}\n", escape(&it.compared_with))),
+        (Some(_), Some(now)) => out.push_str(&format!("  key  {now}  here and at {}\n", escape(&it.compared_with))),
+        (None, Some(now)) => out.push_str(&format!("  key  {now}  {}\n", escape(&it.compared_with))),
         (Some(was), None) => out.push_str(&format!("  was  {was}  at {}\n", base.unwrap_or("the base"))),
         (None, None) => {}
     }

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod graph;
 pub mod local_registry;
 pub mod manifest;
+pub mod out_dir;
 pub mod plan;
 pub mod planning;
 pub mod prepare;
@@ -18,4 +19,4 @@ pub mod session;
 pub mod summary;
 pub mod survey;
 
-pub use dispatch::run;
+pub use dispatch::{main, run};

@@ -13,15 +13,15 @@ use crate::plan::show;
 /// Those of [`planning`], and an unknown directory for `--explain`.
 pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
     let planning = planning(session, &args.select)?;
+    for warning in &planning.warnings {
+        session.report.warn(warning);
+    }
     if let Some(dir) = &args.explain {
         return super::explain::run(session, &planning, dir);
     }
     let Planning { facts, candidates, removed, warnings, sides, .. } = planning;
     // The process ends soon: taking the trees apart piece by piece would be for nothing.
     std::mem::forget(sides);
-    for warning in &warnings {
-        session.report.warn(warning);
-    }
     let plan = assemble(facts, &candidates, &Resolved::default(), removed, warnings);
     session.report.json(&plan)?;
     session.report.text(&show::text(&plan))?;

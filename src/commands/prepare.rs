@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::planning::{Planning, planning};
-use super::resolution::{self, Network};
+use super::out_dir::OutDir;
+use super::planning::{Planning, check_offers, planning};
+use super::resolution::{self, Network, Published};
 use super::session::Session;
 use crate::ci;
 use crate::cli::PrepareArgs;
 use crate::error::{Error, Result};
-use crate::oci::{Digest, Platform};
-use crate::plan::assemble::{Candidate, assemble};
+use crate::oci::Platform;
+use crate::plan::assemble::{Candidate, Resolved, assemble};
 use crate::plan::{Plan, PlannedSource, show};
 use crate::source::{Access, Archived, Event, SourceRequest};
-use crate::store::{write_whole, write_with_mode};
+use crate::store::{Made, write_whole, write_with_mode};
 
 /// Runs the command.
 ///
@@ -22,50 +23,68 @@ use crate::store::{write_whole, write_with_mode};
 pub fn run(session: &Session, args: &PrepareArgs) -> Result<()> {
     let planning = planning(session, &args.select)?;
     let root = planning.root.clone();
+    let out = session.safe_out(&root)?;
+    let made = Made::new(&out)?;
+    let _in_use = OutDir::alone(&out)?;
     let plan = prepare(session, planning)?;
-    let out = session.out_below(&root);
+    made.keep();
     platform_outputs(session, &plan, &out)?;
     session.report.json(&plan)?;
     session.report.text(&show::text(&plan))
 }
 
-/// Resolves what the plan leaves open and writes all files. Nothing is written before everything is known.
+/// Resolves what the plan leaves open and writes all files into the output directory, which the caller has to itself.
+/// Nothing is written before everything is known, and a failure leaves the directory as it was.
 ///
 /// # Errors
 /// See [`run`].
 pub fn prepare(session: &Session, mut planning: Planning) -> Result<Plan> {
     let network = Network::new(session, planning.facts.registry.as_deref())?;
-    let out = session.out_below(&planning.root);
-    // An output directory that was not there before must not be left behind by a failure.
-    let fresh = !out.exists();
-    session.make_out(&planning.root)?;
-    let result = (|| {
-        fetch_sources(session, &mut planning.candidates, &out)?;
-        resolution::add_upstream_dockerfiles(&mut planning, &out)?;
-        let resolved = resolution::resolve(&network, &mut planning)?;
-        for warning in &planning.warnings {
-            session.report.warn(warning);
-        }
-        let Planning { facts, candidates, removed, warnings, .. } = planning;
-        let plan = assemble(facts, &candidates, &resolved, removed, warnings);
-        network.check_immutable_tags(&plan)?;
-        write(&plan, &candidates, &out)?;
-        Ok(plan)
-    })();
-    if result.is_err() && fresh {
-        let _ = std::fs::remove_dir_all(&out);
+    let out = session.safe_out(&planning.root)?;
+    let made = Made::new(&out)?;
+    let staging = tempfile::Builder::new().prefix(super::out_dir::STAGING).tempdir_in(&out);
+    let staging = staging.map_err(|error| Error::io(format!("{} cannot be written", out.display()), error))?;
+    let resolved = settle(session, &network, &mut planning, staging.path())?;
+    for warning in &planning.warnings {
+        session.report.warn(warning);
     }
-    result
+    let Planning { facts, candidates, removed, warnings, .. } = planning;
+    let plan = assemble(facts, &candidates, &resolved, removed, warnings);
+    network.check_immutable_tags(&plan)?;
+    write(&plan, &candidates, staging.path(), &out)?;
+    made.keep();
+    Ok(plan)
+}
+
+/// Fetches sources and asks the registry until nothing else joins the plan: an image from another repository may be
+/// built on one that has to join, and that one may come from another repository too.
+fn settle(session: &Session, network: &Network, planning: &mut Planning, staging: &Path) -> Result<Resolved> {
+    let mut published = Published::default();
+    loop {
+        fetch_sources(session, &mut planning.candidates, staging)?;
+        resolution::add_upstream_dockerfiles(planning, staging)?;
+        if !resolution::join_unpublished(network, planning, &mut published)? {
+            break;
+        }
+        check_offers(session, &planning.candidates)?;
+    }
+    resolution::resolve(network, planning, published)
 }
 
 /// Fetches every upstream commit that is to be built, once, and puts the archives in place.
-fn fetch_sources(session: &Session, candidates: &mut [Candidate], out: &Path) -> Result<()> {
+fn fetch_sources(session: &Session, candidates: &mut [Candidate], staging: &Path) -> Result<()> {
     let mut requests = Vec::new();
     let mut indexes = Vec::new();
-    for (index, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| !candidate.reasons.is_empty()) {
-        if let PlannedSource::Remote { repository, reference, commit: Some(commit), keep_git, submodules, .. } =
-            &candidate.source
-            && candidate.config.manual_images.is_none()
+    for (index, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| candidate.is_built()) {
+        if let PlannedSource::Remote {
+            repository,
+            reference,
+            commit: Some(commit),
+            archive: None,
+            keep_git,
+            submodules,
+            ..
+        } = &candidate.source
         {
             indexes.push(index);
             requests.push(SourceRequest {
@@ -96,7 +115,7 @@ fn fetch_sources(session: &Session, candidates: &mut [Candidate], out: &Path) ->
             report.detail(&format!("{image}: {} ({})", archive.file, crate::table::size(archive.size)));
         }
     };
-    let archives = crate::source::prepare(&Access::from_environment(), &requests, out, &progress);
+    let archives = crate::source::prepare(&Access::from_environment(), &requests, staging, &progress);
     for (index, archived) in indexes.into_iter().zip(archives) {
         let Archived { file, digest: found, .. } = archived?;
         if let PlannedSource::Remote { archive, archive_digest, .. } = &mut candidates[index].source {
@@ -108,14 +127,25 @@ fn fetch_sources(session: &Session, candidates: &mut [Candidate], out: &Path) ->
 }
 
 /// Writes the plan and everything that other jobs read.
-fn write(plan: &Plan, candidates: &[Candidate], out: &Path) -> Result<()> {
+fn write(plan: &Plan, candidates: &[Candidate], staging: &Path, out: &Path) -> Result<()> {
+    let failed = |path: &Path, error| Error::io(format!("{} cannot be written", path.display()), error);
+    let logs = out.join("logs");
+    std::fs::create_dir_all(&logs).map_err(|error| failed(&logs, error))?;
     write_binary(out)?;
+    for image in &plan.images {
+        if let PlannedSource::Remote { archive: Some(archive), .. } = &image.source {
+            let path = out.join(archive);
+            std::fs::rename(staging.join(archive), &path).map_err(|error| failed(&path, error))?;
+        }
+    }
     let dirs: BTreeSet<&str> = plan.images.iter().map(|image| image.dir.as_str()).collect();
     let lines: String = dirs.iter().map(|dir| format!("{dir}\n")).collect();
     write_whole(&out.join("dirs.txt"), lines.as_bytes())?;
     let platforms = candidates.iter().flat_map(|candidate| &candidate.config.platforms);
     let mut arches: BTreeSet<String> = platforms.map(Platform::arch).collect();
     arches.extend(["amd64".to_owned(), "arm64".to_owned()]);
+    // A flag that an earlier plan left must not start a job of this one.
+    arches.extend(flags_in(out));
     for arch in &arches {
         let needed = plan.images.iter().any(|image| image.platforms.iter().any(|platform| platform.arch() == *arch));
         write_whole(&out.join(format!("need_{arch}.txt")), format!("{needed}\n").as_bytes())?;
@@ -125,6 +155,12 @@ fn write(plan: &Plan, candidates: &[Candidate], out: &Path) -> Result<()> {
     write_whole(&out.join("plan.json"), &plan.to_json())
 }
 
+/// The architectures of the need-flags that are there.
+fn flags_in(out: &Path) -> Vec<String> {
+    let names = out.read_dir().into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| Some(name.strip_prefix("need_")?.strip_suffix(".txt")?.to_owned())).collect()
+}
+
 /// Build jobs run in images that have no hephy: they take this very binary from prepare's artifact.
 fn write_binary(out: &Path) -> Result<()> {
     let failed = |error| Error::io("hephy could not copy itself for the build jobs", error);
@@ -132,7 +168,8 @@ fn write_binary(out: &Path) -> Result<()> {
     let machine = rustix::system::uname().machine().to_string_lossy().into_owned();
     let dir = out.join("bin").join(machine);
     let path = dir.join("hephy");
-    if std::fs::read(&path).is_ok_and(|there| Digest::of(&there) == Digest::of(&own)) {
+    let there = crate::store::read_left(&path, own.len() as u64).ok().flatten();
+    if there.is_some_and(|there| there == own) {
         return Ok(());
     }
     std::fs::create_dir_all(&dir).map_err(failed)?;

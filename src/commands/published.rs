@@ -11,6 +11,9 @@ use crate::registry::{By, Client, Settings};
 /// Look-ups at the same time.
 const CONCURRENT: usize = 16;
 
+/// How often somebody who waits for a registry looks whether a signal came.
+const LOOK_FOR_SIGNALS: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// An image in a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -23,13 +26,23 @@ pub struct Found {
 /// Runs asynchronous work of the registry room on this thread.
 ///
 /// # Errors
-/// Those of the work, and when the system refuses an event loop.
+/// Those of the work, when a signal came, and when the system refuses an event loop.
 pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::resource("the system refuses an event loop").cause(error))?;
-    runtime.block_on(work)
+    let interrupt = crate::process::Interrupt::installed();
+    runtime.block_on(async {
+        let mut look = tokio::time::interval(LOOK_FOR_SIGNALS);
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = look.tick() => interrupt.check()?,
+            }
+        }
+    })
 }
 
 /// A client that says why it waits.

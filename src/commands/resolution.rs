@@ -65,7 +65,7 @@ pub fn add_upstream_dockerfiles(planning: &mut Planning, out: &Path) -> Result<(
         }
         let path = &candidate.config.dockerfile_path;
         let bytes = crate::source::read_file(&out.join(archive), digest, path, dockerfile::MAX_BYTES)?;
-        let shown = format!("{}:{path}", candidate.name);
+        let shown = candidate.dockerfile();
         let Some(bytes) = bytes else {
             return Err(Error::config(format!("the source of {} has no {}", candidate.name, escape(path)))
                 .hint(format!("dockerfile_path of {} is relative to the upstream repository's root", candidate.dir)));
@@ -116,7 +116,9 @@ pub fn add_upstream_dockerfiles(planning: &mut Planning, out: &Path) -> Result<(
                 candidate.edges.push(edge);
             }
         }
-        planning.candidates[index].bases.extend(uses.bases);
+        let known = &mut planning.candidates[index].bases;
+        let new: Vec<_> = uses.bases.into_iter().filter(|base| !known.contains(base)).collect();
+        known.extend(new);
     }
     Ok(())
 }
@@ -160,21 +162,111 @@ fn refuse_cycle(
     })
 }
 
-/// Looks up what planned images are built on. A dependency that is not published for a platform joins the plan, and
-/// what that one is built on is looked up in turn.
+/// What the registry said of images that planned ones are built on, each asked for once.
+#[derive(Debug, Default)]
+pub struct Published(BTreeMap<ImageName, Option<(Tag, Found)>>);
+
+/// Looks up what planned images are built on. A dependency that is not published, or not for a platform, joins the
+/// plan; then this says so, and is to be called again when the source of what joined is here.
 ///
 /// # Errors
-/// When a registry cannot be read, or a base does not exist for a wanted platform.
-pub fn resolve(network: &Network, planning: &mut Planning) -> Result<Resolved> {
-    let mut resolved = Resolved::default();
-    block_on(async {
-        resolve_dependencies(network, planning, &mut resolved).await?;
-        resolve_bases(network, planning, &mut resolved).await
-    })?;
+/// When the registry cannot be read, or what is needed can neither be had nor built.
+pub fn join_unpublished(network: &Network, planning: &mut Planning, published: &mut Published) -> Result<bool> {
+    refuse_lacking_platforms(&planning.candidates)?;
+    let mut joined = false;
+    for need in needs(&planning.candidates) {
+        let name = planning.candidates[need.index].name.clone();
+        if !published.0.contains_key(&name) {
+            let found = block_on(look_up(network, planning.facts.layout, &name, &need))?;
+            published.0.insert(name.clone(), found);
+        }
+        let found = published.0.get(&name).and_then(Option::as_ref);
+        let Some(why) = lacking(network, found, &need) else { continue };
+        join(&mut planning.candidates[need.index], why, &need)?;
+        joined = true;
+    }
+    Ok(joined)
+}
+
+/// Why what is published would not do.
+fn lacking(network: &Network, found: Option<&(Tag, Found)>, need: &Need) -> Option<String> {
+    let Some((_, found)) = found else {
+        return Some(match network.registry {
+            Some(_) => "it is needed and was never published".to_owned(),
+            None => "it is needed, and there is no registry that could have it".to_owned(),
+        });
+    };
+    let platform = need.platforms.iter().find(|platform| !found.platforms.contains_key(platform))?;
+    Some(format!("{platform} is needed and was never published"))
+}
+
+fn join(candidate: &mut Candidate, why: String, need: &Need) -> Result<()> {
+    if !candidate.problems.is_empty() {
+        return Err(Error::config(format!("{} is needed ({}) and cannot be built", candidate.name, need.place))
+            .diagnostics(std::mem::take(&mut candidate.problems)));
+    }
+    if matches!(&candidate.source, PlannedSource::Remote { commit: None, .. })
+        && candidate.config.manual_images.is_none()
+    {
+        let sentence = format!("{} is needed ({}), and its source cannot be had", candidate.name, need.place);
+        return Err(Error::new(ErrorKind::CloneError, sentence).hint("the warning above says why"));
+    }
+    candidate.reasons.push(Reason { kind: ReasonKind::Unpublished, text: why });
+    Ok(())
+}
+
+/// An image that is built for a platform needs what it is built on for that platform too.
+fn refuse_lacking_platforms(candidates: &[Candidate]) -> Result<()> {
+    let mut findings = Vec::new();
+    for candidate in candidates.iter().filter(|candidate| candidate.is_built()) {
+        for edge in candidate.edges.iter().filter(|edge| !candidates[edge.to].reasons.is_empty()) {
+            let on = &candidates[edge.to];
+            let Some(line) = line_of(&edge.via) else { continue };
+            let lacks = candidate.config.platforms.iter().find(|it| !on.config.platforms.contains(it));
+            findings.extend(lacks.map(|platform| {
+                let span = crate::diagnostic::Span::new(line.max(1), 1, 1);
+                let message = format!("{} is not built for {platform}, {} is", on.name, candidate.name);
+                Diagnostic::error(escape(&candidate.dockerfile()), span, message).note(format!(
+                    "the platforms of {} are {}",
+                    on.name,
+                    list(&on.config.platforms)
+                ))
+            }));
+        }
+    }
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(Error::config("images are built on others that lack a platform")
+        .diagnostics(findings)
+        .hint("give both images the same platforms"))
+}
+
+fn list(platforms: &[Platform]) -> String {
+    platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The line of the Dockerfile that pulls the other image; none for `depends_on`, which only gives the order.
+const fn line_of(via: &DependencyVia) -> Option<usize> {
+    match via {
+        DependencyVia::Variable { line, .. } | DependencyVia::Reference { line, .. } => Some(*line),
+        DependencyVia::DependsOn => None,
+    }
+}
+
+/// Looks up the digests of external bases and puts everything together.
+///
+/// # Errors
+/// When a base does not exist for a wanted platform.
+pub fn resolve(network: &Network, planning: &mut Planning, published: Published) -> Result<Resolved> {
+    let found = published.0.into_iter().filter_map(|(name, found)| Some((name, found?)));
+    let dependencies = found.map(|(name, (tag, found))| (name, (tag, found.digest))).collect();
+    let mut resolved = Resolved { dependencies, ..Resolved::default() };
+    block_on(resolve_bases(network, planning, &mut resolved))?;
     Ok(resolved)
 }
 
-/// One image that planned ones need, and the places that need it.
+/// One image that planned ones need, and the first place that needs it.
 struct Need {
     index: usize,
     platforms: BTreeSet<Platform>,
@@ -183,70 +275,26 @@ struct Need {
 
 fn needs(candidates: &[Candidate]) -> Vec<Need> {
     let mut needs: BTreeMap<usize, Need> = BTreeMap::new();
-    for candidate in candidates.iter().filter(|candidate| !candidate.reasons.is_empty()) {
+    for candidate in candidates.iter().filter(|candidate| candidate.is_built()) {
         for edge in candidate.edges.iter().filter(|edge| candidates[edge.to].reasons.is_empty()) {
+            let file = || escape(&candidate.dockerfile());
             let place = match &edge.via {
-                DependencyVia::Variable { name, line } => {
-                    format!("{}/{}:{line} uses {name}", candidate.dir, candidate.config.dockerfile_path)
-                }
-                DependencyVia::Reference { text, line } => {
-                    format!("{}/{}:{line} names {}", candidate.dir, candidate.config.dockerfile_path, escape(text))
-                }
-                DependencyVia::DependsOn => format!("{} depends_on it", candidate.dir),
+                DependencyVia::Variable { name, line } => format!("{}:{line} uses {name}", file()),
+                DependencyVia::Reference { text, line } => format!("{}:{line} names {}", file(), escape(text)),
+                DependencyVia::DependsOn => format!("{} depends_on it", escape(&candidate.dir)),
             };
             let need = needs.entry(edge.to).or_insert(Need { index: edge.to, platforms: BTreeSet::new(), place });
-            need.platforms.extend(candidate.config.platforms.iter().cloned());
+            if line_of(&edge.via).is_some() {
+                need.platforms.extend(candidate.config.platforms.iter().cloned());
+            }
         }
     }
     needs.into_values().collect()
 }
 
-async fn resolve_dependencies(network: &Network, planning: &mut Planning, resolved: &mut Resolved) -> Result<()> {
-    loop {
-        let mut joined = false;
-        for need in needs(&planning.candidates) {
-            let name = planning.candidates[need.index].name.clone();
-            if resolved.dependencies.contains_key(&name) {
-                continue;
-            }
-            match published(network, planning.facts.layout, &name, &need).await? {
-                Ok((tag, found)) => drop(resolved.dependencies.insert(name, (tag, found.digest))),
-                Err(why) => {
-                    let candidate = &mut planning.candidates[need.index];
-                    candidate.reasons.push(Reason { kind: ReasonKind::Unpublished, text: why });
-                    joined = true;
-                }
-            }
-        }
-        if !joined {
-            return Ok(());
-        }
-        // What joined may come from an upstream repository, which was not fetched: say so instead of failing later.
-        let unfetched = planning.candidates.iter().find(|candidate| {
-            !candidate.reasons.is_empty()
-                && matches!(&candidate.source, PlannedSource::Remote { archive: None, .. })
-                && candidate.config.manual_images.is_none()
-        });
-        if let Some(candidate) = unfetched {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!("{} is needed and not published, and its source was not fetched", candidate.name),
-            )
-            .hint(format!("build it too: add --dir {}", candidate.dir)));
-        }
-    }
-}
-
-/// The published image, or why there is none that would do.
-async fn published(
-    network: &Network,
-    layout: Layout,
-    name: &ImageName,
-    need: &Need,
-) -> Result<std::result::Result<(Tag, Found), String>> {
-    let Some(registry) = &network.registry else {
-        return Ok(Err("it is needed, and there is no registry that could have it".to_owned()));
-    };
+/// The published image: `<dep>-latest`, else `<dep>-head`.
+async fn look_up(network: &Network, layout: Layout, name: &ImageName, need: &Need) -> Result<Option<(Tag, Found)>> {
+    let Some(registry) = &network.registry else { return Ok(None) };
     let (repository, prefix) = match layout {
         Layout::Single => (registry.clone(), format!("{name}-")),
         Layout::PerImage => (format!("{registry}/{}", name.as_str().to_lowercase()), String::new()),
@@ -255,25 +303,17 @@ async fn published(
     let repository = Repository::parse(&repository).map_err(invalid)?;
     let tags = [format!("{prefix}latest"), format!("{prefix}head")];
     let tags = tags.iter().map(|tag| Tag::parse(tag)).collect::<std::result::Result<Vec<_>, _>>().map_err(invalid)?;
-    let found = first_of(&network.client, &repository, &tags).await.map_err(|error| {
-        let kind = error.kind();
-        Error::new(kind, format!("{name} could not be looked up in {repository}; {}", need.place))
+    first_of(&network.client, &repository, &tags).await.map_err(|error| {
+        let advice = "the images that others are built on must be readable, in check runs too";
+        let hint = error.hint_text().map_or_else(|| advice.to_owned(), |hint| format!("{hint}\n{advice}"));
+        Error::new(error.kind(), format!("{name} could not be looked up in {repository}; {}", need.place))
             .cause(error)
-            .hint("the images that others are built on must be readable, in check runs too")
-    })?;
-    let Some((tag, found)) = found else { return Ok(Err("it is needed and was never published".to_owned())) };
-    let lacking = need.platforms.iter().find(|platform| !found.platforms.contains_key(platform));
-    Ok(match lacking {
-        Some(platform) => Err(format!("{platform} is needed and was never published")),
-        None => Ok((tag, found)),
+            .hint(hint)
     })
 }
 
 async fn resolve_bases(network: &Network, planning: &mut Planning, resolved: &mut Resolved) -> Result<()> {
-    let planned = || {
-        let candidates = planning.candidates.iter().filter(|candidate| !candidate.reasons.is_empty());
-        candidates.filter(|candidate| candidate.config.manual_images.is_none())
-    };
+    let planned = || planning.candidates.iter().filter(|candidate| candidate.is_built());
     let references: BTreeSet<&str> =
         planned().flat_map(|candidate| &candidate.bases).map(|base| base.reference.as_str()).collect();
     let found = look_up_all(&network.client, references).await;
@@ -281,7 +321,7 @@ async fn resolve_bases(network: &Network, planning: &mut Planning, resolved: &mu
     let mut warnings = Vec::new();
     for candidate in planned() {
         for base in &candidate.bases {
-            let place = format!("{}/{}", candidate.dir, candidate.config.dockerfile_path);
+            let place = escape(&candidate.dockerfile());
             let shown = escape(&base.reference);
             let finding = |message: String| {
                 let span = crate::diagnostic::Span::new(base.line.max(1), 1, 1);

@@ -3,16 +3,19 @@
 use super::build::command::{Job, build};
 use super::local_registry::LocalRegistry;
 use super::manifest::command::{manifest, tell};
-use super::planning::planning;
+use super::out_dir::OutDir;
+use super::planning::{Planning, planning};
 use super::prepare::prepare;
 use super::session::Session;
 use super::summary;
 use crate::cli::RunArgs;
 use crate::error::{Error, Result};
 use crate::oci::Platform;
+use crate::plan::assemble::{Resolved, assemble};
 use crate::plan::{Mode, Plan, show};
 use crate::process::Interrupt;
 use crate::result::{BuildResult, Status};
+use crate::store::Made;
 
 /// Which platforms are built.
 enum Platforms {
@@ -40,6 +43,23 @@ impl Platforms {
         })
     }
 
+    /// Refuses a platform that was asked for and that no image has, built now or not.
+    fn known(&self, planned: &Planning, args: &RunArgs) -> Result<()> {
+        let (Self::Some(asked), false) = (self, args.platforms.is_empty()) else { return Ok(()) };
+        let all: std::collections::BTreeSet<&Platform> =
+            planned.candidates.iter().flat_map(|candidate| &candidate.config.platforms).collect();
+        match asked.iter().find(|platform| !all.contains(platform)) {
+            Some(unknown) if !all.is_empty() => {
+                let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+                Err(Error::usage(format!("no image here is built for {unknown}")).hint(format!(
+                    "images are built for {}; `platforms` in a build-config.yaml says so",
+                    all.join(", ")
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Those of them that the plan wants, in a fixed order.
     fn wanted(&self, plan: &Plan) -> Vec<Platform> {
         let all: std::collections::BTreeSet<&Platform> =
@@ -60,9 +80,16 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     let platforms = Platforms::of(args)?;
     let mut select = args.select.clone();
     let mut planned = planning(session, &select)?;
+    platforms.known(&planned, args)?;
+    if planned.candidates.iter().all(|candidate| candidate.reasons.is_empty()) {
+        return nothing(session, planned);
+    }
+    // Dropped after the registry: a failure before anything is built leaves no data behind.
+    let out = session.safe_out(&planned.root)?;
+    let made = Made::new(&out)?;
+    let _in_use = OutDir::alone(&out)?;
     let mut own = None;
     if planned.facts.registry.is_none() {
-        session.make_out(&planned.root)?;
         let data = session.out_below(&planned.root).join("registry");
         let registry = LocalRegistry::start(&data, session.env.keys().map(String::as_str))?;
         session.report.say(&format!("registry {} (data in {})", registry.address(), data.display()));
@@ -73,6 +100,7 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     let root = planned.root.clone();
     let check = planned.facts.mode == Mode::Check;
     let plan = prepare(session, planned)?;
+    made.keep();
     session.report.say(&show::text(&plan));
     let result = stages(session, &root, &plan, &platforms, check, interrupt);
     // Otherwise dropping it here stops it.
@@ -82,6 +110,17 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
         session.report.say(&format!("The registry {address} goes on{stop}"));
     }
     result
+}
+
+/// What is printed when nothing is to be built: no registry starts, no file is written.
+fn nothing(session: &Session, planned: Planning) -> Result<()> {
+    for warning in &planned.warnings {
+        session.report.warn(warning);
+    }
+    let Planning { facts, candidates, removed, warnings, .. } = planned;
+    let plan = assemble(facts, &candidates, &Resolved::default(), removed, warnings);
+    session.report.text(&show::text(&plan))?;
+    session.report.json(&serde_json::json!({ "results": [], "published": [] }))
 }
 
 fn stages(
@@ -107,7 +146,10 @@ fn stages(
         let outcome = build(session, &job, interrupt)?;
         results.extend(outcome.results);
         failure = failure.or(outcome.failure);
-        interrupt.check()?;
+        if let Err(cancelled) = interrupt.check() {
+            session.report.text(&format!("\n{}", summary::builds(&results)))?;
+            return finish(session, &results, Vec::new(), Some(cancelled));
+        }
     }
     let left_out = left_out(plan, &wanted);
     if !left_out.is_empty() {
@@ -148,8 +190,7 @@ fn finish(
     published: Vec<super::manifest::Published>,
     failure: Option<Error>,
 ) -> Result<()> {
-    match failure {
-        Some(failure) => Err(failure),
-        None => session.report.json(&serde_json::json!({ "results": results, "published": published })),
-    }
+    let failure = failure.map(|failure| summary::verdict(results, failure));
+    session.report.json(&serde_json::json!({ "results": results, "published": published, "error": failure }))?;
+    failure.map_or(Ok(()), Err)
 }

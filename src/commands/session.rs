@@ -1,13 +1,15 @@
 //! What every command begins with: the environment, the directories, the sink of output.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::out_dir;
 use crate::ci::{self, CiContext, Env, Overrides};
 use crate::cli::Global;
+use crate::diagnostic::escape;
 use crate::error::{Error, Result};
 use crate::plan::{Mode, Plan};
 use crate::report::{Groups, Report};
+use crate::store::{read_left, read_named};
 
 /// Largest plan that is read, in bytes: some ten thousand images.
 const MAX_PLAN: u64 = 256 << 20;
@@ -37,7 +39,7 @@ impl Session {
             ci::Platform::Github => Groups::Github,
             ci::Platform::Local => Groups::None,
         };
-        let report = Report::new(global, set("NO_COLOR"), groups);
+        let report = Report::new(global, set("NO_COLOR"), groups).hide(ci::output::secrets(&env));
         let dir = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
         let dir = dir.canonicalize().map_err(|error| {
             Error::usage(format!("{} is no directory to work in", dir.display()))
@@ -53,7 +55,7 @@ impl Session {
     /// When environment or event file hold something that cannot be right.
     pub fn context(&self, overrides: &Overrides) -> Result<CiContext> {
         let event = match ci::event_path(&self.env) {
-            Some(path) => Some(read_limited(Path::new(path), ci::MAX_EVENT_BYTES as u64)?),
+            Some(path) => Some(event_file(Path::new(path))?),
             None => None,
         };
         let mut context = ci::context(&self.env, event.as_deref(), overrides)?;
@@ -63,14 +65,13 @@ impl Session {
         Ok(context)
     }
 
-    /// The output directory below `root`, made if it is not there.
+    /// The output directory below `root`, which may be written.
     ///
     /// # Errors
-    /// When it cannot be made.
-    pub fn make_out(&self, root: &Path) -> Result<PathBuf> {
+    /// When writing there would write elsewhere; see [`out_dir::check`].
+    pub fn safe_out(&self, root: &Path) -> Result<PathBuf> {
         let out = self.out_below(root);
-        std::fs::create_dir_all(out.join("logs"))
-            .map_err(|error| Error::io(format!("{} cannot be made", out.display()), error))?;
+        out_dir::check(root, &out)?;
         Ok(out)
     }
 
@@ -91,8 +92,11 @@ impl Session {
             Error::config(format!("there is no plan in {}", self.out_below(&self.dir).display()))
                 .hint("run hephy prepare first, and hand its artifacts on to this job")
         })?;
-        let bytes = read_limited(&file(root), MAX_PLAN)?;
-        Ok((root.to_owned(), Plan::parse(&bytes)?))
+        self.safe_out(root)?;
+        let bytes = read_left(&file(root), MAX_PLAN)?;
+        let plan = Plan::parse(&bytes.unwrap_or_default())?;
+        super::build::validate::plan(&plan)?;
+        Ok((root.to_owned(), plan))
     }
 }
 
@@ -111,13 +115,10 @@ impl Session {
     }
 }
 
-fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let failed = |error| Error::io(format!("{} cannot be read", path.display()), error);
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::usage(format!("{} has more than {limit} bytes", path.display())));
-    }
-    Ok(bytes)
+fn event_file(path: &Path) -> Result<Vec<u8>> {
+    let absent = || {
+        Error::usage(format!("the event file {} does not exist", escape(&path.display().to_string())))
+            .hint("GITHUB_EVENT_PATH must name the file that the runner wrote")
+    };
+    read_named(path, ci::MAX_EVENT_BYTES as u64)?.ok_or_else(absent)
 }

@@ -1,7 +1,8 @@
 //! What people read of results: one line a build, the account of a failure, the tables at the end.
 
 use crate::commands::manifest::{Published, TagState};
-use crate::diagnostic::{escape, escape_cut};
+use crate::diagnostic::{escape, escape_cut, escape_cut_middle};
+use crate::error::{Error, ErrorKind};
 use crate::plan::Plan;
 use crate::result::{BuildResult, Status};
 use crate::table::{columns, markdown_table, seconds, size};
@@ -22,30 +23,46 @@ pub fn line(result: &BuildResult) -> String {
     }
 }
 
-/// The account of a failure: what, where, the last lines, the next step.
+/// What a stage ends with when accounts of its failures stand above: how many failed, with the first one's kind.
 #[must_use]
-pub fn failure(result: &BuildResult) -> String {
+pub fn verdict(results: &[BuildResult], failure: Error) -> Error {
+    let failed: Vec<&BuildResult> = results.iter().filter(|result| result.status == Status::Failed).collect();
+    if failed.is_empty() || failure.kind() == ErrorKind::Cancelled {
+        return failure;
+    }
+    let names: Vec<String> = failed.iter().map(|result| format!("{} {}", result.image, result.platform)).collect();
+    let sentence = format!("{} of {} builds failed: {}", failed.len(), results.len(), names.join(", "));
+    Error::new(failure.kind(), sentence).hint("the account of each is above")
+}
+
+/// The account of a failure: what, where, the last lines, the next step. `out` is the output directory for people.
+#[must_use]
+pub fn failure(result: &BuildResult, out: &str) -> String {
     let Some(error) = &result.error else { return line(result) };
-    let mut out = format!("{}: {}\n", line(result), error.code);
+    let mut text = format!("{}: {}\n", line(result), error.code);
     if let Some(at) = &error.instruction {
         let stage = at.stage.as_ref().map(|stage| format!("  (stage {})", escape(stage))).unwrap_or_default();
-        out.push_str(&format!("\n  {}:{}{stage}\n", escape(&at.file), at.line));
-        out.push_str(&format!("     {} │ {}\n", at.line, escape_cut(&at.text, 200)));
+        text.push_str(&format!("\n  {}:{}{stage}\n", escape(&at.file), at.line));
+        text.push_str(&format!("     {} │ {}\n", at.line, escape_cut(&at.text, 200)));
     }
-    out.push_str(&format!("  {}\n", escape(&error.message)));
-    for cause in &error.causes {
-        out.push_str(&format!("    {}\n", escape_cut(cause, 400)));
+    text.push_str(&format!("  {}\n", escape(&error.message)));
+    // The builder's last line is shown below, with those before it.
+    let last = error.last_lines.iter().rev().find(|line| !line.trim().is_empty());
+    let last = last.map(|line| escape_cut_middle(line.trim(), 400));
+    for cause in error.causes.iter().filter(|cause| last.as_ref() != Some(cause)) {
+        text.push_str(&format!("    {}\n", escape_cut(cause, 400)));
     }
     if !error.last_lines.is_empty() {
-        out.push_str(&format!("\n  last lines of logs/{}.log\n", BuildResult::stem(&result.image, &result.platform)));
+        let stem = BuildResult::stem(&result.image, &result.platform);
+        text.push_str(&format!("\n  last lines of {out}/logs/{stem}.log\n"));
         for line in &error.last_lines {
-            out.push_str(&format!("     {}\n", escape_cut(line, 300)));
+            text.push_str(&format!("     {}\n", escape_cut_middle(line, 600)));
         }
     }
     if let Some(hint) = &error.hint {
-        out.push_str(&format!("\n  hint: {}\n", hint.replace('\n', "\n        ")));
+        text.push_str(&format!("\n  hint: {}\n", hint.replace('\n', "\n        ")));
     }
-    out
+    text
 }
 
 fn elapsed(result: &BuildResult) -> String {

@@ -37,8 +37,8 @@ pub struct Rules<'a> {
     pub backend: Option<BackendName>,
     /// The builder of images for which nobody named one.
     pub default_backend: BackendName,
-    /// What `GIT_ALLOW_PROTOCOL` adds to https and ssh.
-    pub extra_transports: &'a [String],
+    /// How other repositories may be reached.
+    pub transports: &'a config::Transports,
     /// Name of an image in the repository's root.
     pub repository_name: &'a str,
 }
@@ -162,7 +162,7 @@ fn root_config(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>) -> Res
         }
     }
     root.backend = rules.backend.or(root.backend);
-    root.extra_transports = rules.extra_transports.to_vec();
+    root.transports = rules.transports.clone();
     Ok((root, findings))
 }
 

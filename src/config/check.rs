@@ -61,6 +61,22 @@ impl CheckReport {
         Self { files, errors, warnings: findings - errors }
     }
 
+    /// Adds what is wrong with the image that a file describes, unless something was found at that place already.
+    #[must_use]
+    pub fn also(mut self, problems: Vec<(String, Diagnostic)>) -> Self {
+        for (about, finding) in problems {
+            let Some(file) = self.files.iter_mut().find(|file| file.file == about) else { continue };
+            let said = |other: &Diagnostic| {
+                other.file == finding.file
+                    && (other.span.line, other.span.column) == (finding.span.line, finding.span.column)
+            };
+            if !file.findings.iter().any(said) {
+                file.add(finding);
+            }
+        }
+        Self::new(self.files)
+    }
+
     /// Every finding, by file and place.
     pub fn findings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.files.iter().flat_map(|file| &file.findings)

@@ -46,7 +46,7 @@ pub(super) struct Text {
     pub(super) word: &'static str,
     /// A regular expression (ECMA 262) that every accepted text matches.
     pub(super) pattern: Option<&'static str>,
-    /// The rule itself; besides the text it gets the transports that are allowed further to https and ssh.
+    /// The rule itself; besides the text it gets the transports that are allowed.
     pub(super) rule: fn(&str, &[String]) -> Checked<()>,
 }
 

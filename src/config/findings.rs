@@ -128,7 +128,7 @@ impl<'a> Findings<'a> {
 
 /// Hides `user:password@` of addresses, character for character so that carets stay where they belong: a finding is
 /// shown in job logs that others read.
-pub(super) fn mask_credentials(line: &str) -> String {
+pub(crate) fn mask_credentials(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(at) = rest.find("://") {

@@ -11,7 +11,7 @@ use crate::oci::Platform;
 /// `hephy.yaml`.
 #[must_use]
 pub fn parse_image(file: &str, bytes: &[u8], defaults: &RootConfig) -> Parsed<ImageConfig> {
-    match file::open(file, bytes, fields::IMAGE, &defaults.extra_transports) {
+    match file::open(file, bytes, fields::IMAGE, defaults.transports.names()) {
         Ok(file) => read(file, defaults),
         Err(findings) => Parsed::refused(findings),
     }
@@ -66,7 +66,7 @@ fn each_once(file: &mut File<'_>, name: &str, rule: impl Fn(&str) -> rules::Chec
 }
 
 fn source(file: &File<'_>, defaults: &RootConfig) -> Source {
-    let repository = file.text("upstream_repo", |text| rules::repository(text, &defaults.extra_transports));
+    let repository = file.text("upstream_repo", |text| rules::repository(text, defaults.transports.names()));
     match (repository, file.text("upstream_ref", rules::git_ref)) {
         (Some(repository), Some(reference)) => Source::Remote { repository, reference },
         _ => Source::Local {

@@ -11,7 +11,8 @@ impl ImageConfig {
     /// sorted, fields that the image's kind of source or build does not read left out.
     ///
     /// Not in it: tags (`additional_tags`, `tag_template`), what decides when or how long to build (`watch`, `ignore`,
-    /// `depends_on`, `timeout`, `retries`), and `build_backend`, since the builder's name enters the key as decided.
+    /// `depends_on`, `timeout`, `retries`), and what enters the key in another form: the source as files or commit
+    /// (a branch that is renamed is the same build), the builder as decided, other images as their keys.
     #[must_use]
     pub fn key_fields(&self) -> BTreeMap<&'static str, Value> {
         let mut platforms: Vec<String> = self.platforms.iter().map(ToString::to_string).collect();
@@ -25,9 +26,7 @@ impl ImageConfig {
             Source::Local { from } => {
                 fields.insert("context_from", json!(from));
             }
-            Source::Remote { repository, reference } => {
-                fields.insert("upstream_repo", json!(repository));
-                fields.insert("upstream_ref", json!(reference));
+            Source::Remote { .. } => {
                 fields.insert("keep_git", json!(self.keep_git));
                 fields.insert("submodules", json!(self.submodules));
             }

@@ -19,6 +19,7 @@ mod schema;
 mod shape;
 mod syntax;
 pub mod template;
+mod transports;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,10 +30,12 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::oci::Platform;
 
 pub use check::{CheckReport, CheckedFile};
+pub(crate) use findings::mask_credentials;
 pub use image::parse_image;
 pub use reference::reference_markdown;
 pub use root::parse_root;
 pub use schema::{image_schema, root_schema};
+pub use transports::Transports;
 
 /// File name that makes a directory an image directory.
 pub const IMAGE_FILE: &str = "build-config.yaml";
@@ -40,13 +43,6 @@ pub const IMAGE_FILE: &str = "build-config.yaml";
 pub const ROOT_FILE: &str = "hephy.yaml";
 /// Largest file that is read, in bytes. Real files have a few hundred.
 pub const MAX_BYTES: usize = 256 * 1024;
-
-/// The transports besides https and ssh that `GIT_ALLOW_PROTOCOL` lists, for [`RootConfig::extra_transports`].
-#[must_use]
-pub fn extra_transports(git_allow_protocol: Option<&str>) -> Vec<String> {
-    let listed = git_allow_protocol.unwrap_or_default().split(':');
-    listed.map(str::to_ascii_lowercase).filter(|name| !matches!(name.as_str(), "" | "https" | "ssh" | "ext")).collect()
-}
 
 /// What came out of one file: the value unless there were errors, and all findings sorted by place.
 #[derive(Clone, Debug)]
@@ -273,10 +269,10 @@ pub struct RootConfig {
     pub preflight: Preflight,
     /// `syntax_frontends`: what a `# syntax=` line may name besides `docker/dockerfile`.
     pub syntax_frontends: Vec<String>,
-    /// Transports besides https and ssh that `upstream_repo` may use: what `GIT_ALLOW_PROTOCOL` lists, in lower case.
-    /// Not part of the file; whoever knows the environment puts them here before the images are parsed.
+    /// Transports that `upstream_repo` may use. Not part of the file; whoever knows the environment puts them here
+    /// before the images are parsed.
     #[serde(skip)]
-    pub extra_transports: Vec<String>,
+    pub transports: Transports,
 }
 
 /// What prepare does when a builder cannot build a Dockerfile as written.

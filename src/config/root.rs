@@ -1,7 +1,7 @@
 //! `hephy.yaml` → [`RootConfig`].
 
 use super::file::{self, File};
-use super::{BackendName, Dependents, Layout, Parsed, Preflight, RootConfig, fields, rules};
+use super::{BackendName, Dependents, Layout, Parsed, Preflight, RootConfig, Transports, fields, rules};
 
 /// Parses the `hephy.yaml` at the repository's root.
 #[must_use]
@@ -46,7 +46,7 @@ fn read(mut file: File<'_>) -> Parsed<RootConfig> {
         preflight: choice(&file, "preflight", [("stop", Preflight::Stop), ("reroute", Preflight::Reroute)])
             .unwrap_or_default(),
         syntax_frontends: file.list("syntax_frontends", rules::image_reference),
-        extra_transports: Vec::new(),
+        transports: Transports::default(),
     };
     file.finish(config)
 }

@@ -44,9 +44,12 @@ pub struct Scope(pub BTreeMap<String, String>);
 
 /// How deep words in braces may nest. Real files nest one level.
 const MAX_DEPTH: usize = 8;
+/// Longest text that a reference or a default expands to, in bytes: ten arguments that each name the one before ten
+/// times would fill any memory. The longest legal reference has some 500.
+const MAX_EXPANDED: usize = 4096;
 
 impl Scope {
-    /// Expands a text; none when a variable without a value or an unknown form is in it.
+    /// Expands a text; none when a variable without a value or an unknown form is in it, or when it grows too long.
     #[must_use]
     pub fn expand(&self, text: &str) -> Option<String> {
         self.expand_nested(text, 0)
@@ -57,7 +60,7 @@ impl Scope {
             return None;
         }
         if !text.contains(['$', '\\']) {
-            return Some(text.to_owned());
+            return (text.len() <= MAX_EXPANDED).then(|| text.to_owned());
         }
         let mut out = String::new();
         for part in parts(text) {
@@ -79,6 +82,9 @@ impl Scope {
                         }
                     }
                 }
+            }
+            if out.len() > MAX_EXPANDED {
+                return None;
             }
         }
         Some(out)
@@ -227,6 +233,15 @@ mod tests {
         ] {
             assert_eq!(scope.expand(text).as_deref(), expanded, "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_that_grows_too_long_has_no_value() {
+        let scope = scope(&[("A", &"x".repeat(600))]);
+        assert_eq!(scope.expand("$A$A$A$A$A$A").map(|text| text.len()), Some(3600));
+        assert_eq!(scope.expand("$A$A$A$A$A$A$A"), None);
+        assert_eq!(scope.expand("${B:-$A$A$A$A$A$A$A}"), None);
+        assert_eq!(scope.expand(&"x".repeat(5000)), None);
     }
 
     #[test]

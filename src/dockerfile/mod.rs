@@ -4,6 +4,7 @@
 //! byte ranges. Pure, and it never decides which images are ours: `plan` does.
 
 mod expand;
+mod pin;
 mod reference;
 
 use std::ops::Range;
@@ -13,10 +14,16 @@ use parse_dockerfile::{Command, Instruction, UnescapedString};
 use crate::diagnostic::{Diagnostic, Span};
 
 pub use expand::{Part, Scope, parts};
+pub use pin::{Pin, pin};
 pub use reference::{ImageUse, UseKind};
 
 /// Largest Dockerfile that is read, in bytes. The largest ones in public repositories have some hundred KiB.
 pub const MAX_BYTES: usize = 1024 * 1024;
+/// Most stages of one file, and most references to images and stages, and arguments: each reference may be asked of
+/// a registry, and names every stage above it. Files in public repositories have some tens.
+const MAX_STAGES: usize = 1_000;
+const MAX_REFERENCES: usize = 2_000;
+const MAX_ARGS: usize = 2_000;
 
 /// A parsed Dockerfile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +112,11 @@ impl Dockerfile {
         }
         let text = std::str::from_utf8(bytes).map_err(|_| whole("the Dockerfile is not UTF-8"))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if let Some(at) = text.find('\0') {
+            // `plan` marks with NUL what it puts into references; no builder takes one either.
+            let span = Lines::new(text).span(&(at..at + 1));
+            return Err(Box::new(Diagnostic::error(file, span, "the Dockerfile holds a NUL").with_source(text)));
+        }
         let parsed = parse_dockerfile::parse(text).map_err(|error| {
             let sentence = error.to_string();
             // The library appends " at line L column C", which the finding says already.
@@ -112,7 +124,22 @@ impl Dockerfile {
             let span = Span::new(error.line().max(1), error.column().max(1), 1);
             Box::new(Diagnostic::error(file, span, message).with_source(text))
         })?;
-        Ok(Self::from_tree(&parsed, &Lines::new(text)))
+        let dockerfile = Self::from_tree(&parsed, &Lines::new(text));
+        match dockerfile.excess() {
+            Some((count, most, what)) => Err(whole(&format!("the Dockerfile has {count} {what}, more than {most}"))),
+            None => Ok(dockerfile),
+        }
+    }
+
+    /// What the file has more of than anybody writes: how many, how many it may have, of what.
+    fn excess(&self) -> Option<(usize, usize, &'static str)> {
+        let references = self.stages.iter().map(|stage| 1 + stage.uses.len()).sum();
+        let counts = [
+            (self.stages.len(), MAX_STAGES, "stages"),
+            (references, MAX_REFERENCES, "references to images"),
+            (self.declared_args().count(), MAX_ARGS, "arguments"),
+        ];
+        counts.into_iter().find(|(count, most, _)| count > most)
     }
 
     fn from_tree(tree: &parse_dockerfile::Dockerfile<'_>, lines: &Lines<'_>) -> Self {

@@ -217,6 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn more_than_anybody_writes_is_refused() {
+        let refusal = |text: &str| Dockerfile::parse("f", text.as_bytes()).unwrap_err().message;
+        let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+        assert!(refusal(&lines(1_001, &|_| "FROM scratch\n".into())).contains("1001 stages, more than 1000"));
+        let copies = lines(2_000, &|at| format!("COPY --from=r{at}/x a b\n"));
+        assert!(refusal(&format!("FROM scratch\n{copies}")).contains("2001 references to images"));
+        let args = lines(2_001, &|at| format!("ARG A{at}\n"));
+        assert!(refusal(&format!("{args}FROM scratch\n")).contains("2001 arguments"));
+        assert_eq!(refusal("FROM a\nRUN b\0\n"), "the Dockerfile holds a NUL");
+    }
+
+    #[test]
     fn heredocs_and_continuations_are_one_instruction() {
         let file = parse("FROM a\nRUN <<EOF\necho FROM b\nEOF\nRUN a \\\n && b\n");
         let places: Vec<_> = file.instructions.iter().map(|place| (place.line, place.end_line)).collect();

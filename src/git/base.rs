@@ -77,7 +77,7 @@ pub(super) fn find(repo: &Repository, objects: &mut Objects<'_>, head: &Commit, 
 
 pub(super) fn no_such_commit(revision: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("`{}` is no commit of this repository", escape_cut(revision, 80)))
-        .hint("a shallow clone has only the last commits: give the full commit id, or clone more")
+        .hint("`git log --all` shows the commits that are here; a shallow clone has only the last ones")
 }
 
 fn resolve(objects: &mut Objects<'_>, revision: &str) -> Result<Option<Commit>> {
@@ -157,7 +157,7 @@ fn describe(target: &Target, found: Option<&str>) -> String {
         Target::Branch(name) => format!("`{}`", escape_cut(name, 80)),
         Target::Revision(text) => format!("`{}`", escape_cut(text, 80)),
         Target::DefaultBranch => match found {
-            Some(name) => format!("the default branch (`{}`)", escape_cut(name, 80)),
+            Some(name) => format!("`{}`", escape_cut(name, 80)),
             None => "the default branch".to_owned(),
         },
     }

@@ -96,8 +96,9 @@ impl<'r> Objects<'r> {
         let mut next = 0;
         let mut missing = Vec::new();
         let mut take_files = |to: usize, take: &mut dyn FnMut(usize, Content)| {
-            for index in std::mem::replace(&mut next, to)..to {
-                if let Some(path) = files.get(&oids[index]) {
+            let from = std::mem::replace(&mut next, to);
+            for (index, oid) in oids.iter().enumerate().take(to).skip(from) {
+                if let Some(path) = files.get(oid) {
                     take(index, super::worktree::read_file(path, limit));
                 }
             }

@@ -82,7 +82,9 @@ impl Private {
         })?;
         let failed = |error| Error::io("a directory for git could not be made", error);
         let dir = tempfile::Builder::new().prefix("hephy-git-").tempdir().map_err(failed)?;
-        let protocols = std::env::var_os("GIT_ALLOW_PROTOCOL").unwrap_or_else(|| "https:ssh".into());
+        let list = std::env::var_os("GIT_ALLOW_PROTOCOL");
+        let list = list.as_deref().map(std::ffi::OsStr::to_string_lossy);
+        let protocols = crate::config::Transports::of_variable(list.as_deref()).variable().into();
         let index = places.git_dir.join("index");
         let private = Self { git, dir, root: places.root.clone(), index, protocols };
         let at = private.path().to_path_buf();

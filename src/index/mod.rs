@@ -17,6 +17,7 @@ pub use child::{Child, Picked, attestations_of, check_config, entry_for, pick};
 pub use forward::{Current, Decision, Relation, decide, relation, repairs};
 pub use scope::{Held, publishable};
 
+use crate::config::BackendName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Digest, Platform};
 use crate::plan::{Plan, PlannedImage};
@@ -61,6 +62,14 @@ pub fn assemble(plan: &Plan, image: &PlannedImage, wanted: &[Platform], children
     Ok(Assembled { digest: Digest::of(&bytes), bytes, platforms })
 }
 
+/// Whether a child's annotations may be its base's: those of images that were built elsewhere say nothing of this
+/// plan, and Kaniko before 1.28.1 and ko before 0.17 copy them from the base and write none of their own.
+fn is_inherited(image: &PlannedImage, child: &Child) -> bool {
+    let copies = matches!(image.backend, BackendName::Kaniko | BackendName::Ko);
+    let of_another = child.annotations.get(IMAGE).is_some_and(|found| found != image.name.as_str());
+    image.manual_images.is_some() || (copies && of_another)
+}
+
 fn check(image: &PlannedImage, wanted: &[Platform], children: &[Child]) -> Result<()> {
     let name = &image.name;
     let refuse = |why: String| {
@@ -83,6 +92,9 @@ fn check(image: &PlannedImage, wanted: &[Platform], children: &[Child]) -> Resul
         }
         if let Some(twin) = children.iter().skip(at + 1).find(|other| other.digest == child.digest) {
             return refuse(format!("{} and {} are the same manifest, {}", child.platform, twin.platform, child.digest));
+        }
+        if is_inherited(image, child) {
+            continue;
         }
         for (key, expected) in [(INPUT_KEY, image.input_key.as_str()), (IMAGE, name.as_str())] {
             if let Some(found) = child.annotations.get(key).filter(|found| *found != expected) {

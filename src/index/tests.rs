@@ -1,3 +1,4 @@
+use crate::config::BackendName;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -71,7 +72,8 @@ fn the_configuration_cannot_set_what_hephy_decides_by() {
 
 #[test]
 fn an_index_whose_children_disagree_is_never_made() {
-    let plan = plan(&[image("x", &["linux/amd64", "linux/arm64"], &[], 0)]);
+    let mut plan = plan(&[image("x", &["linux/amd64", "linux/arm64"], &[], 0)]);
+    plan.images[0].backend = BackendName::Buildah;
     let both = plan.images[0].platforms.clone();
     let (amd, arm) = (child("linux/amd64", "a"), child("linux/arm64", "b"));
     let mut foreign = arm.clone();
@@ -90,6 +92,31 @@ fn an_index_whose_children_disagree_is_never_made() {
         let error = assemble(&plan, &plan.images[0], wanted, &children).unwrap_err();
         assert!(error.message().contains(words), "{error}");
     }
+}
+
+#[test]
+fn what_a_base_said_is_no_disagreement() {
+    let mut plan = plan(&[image("x", &["linux/amd64"], &[], 0)]);
+    let wanted = plan.images[0].platforms.clone();
+    let mut inherits = child("linux/amd64", "a");
+    inherits.annotations = BTreeMap::from([(IMAGE.into(), "base".into()), (INPUT_KEY.into(), "0".into())]);
+    // Kaniko and ko, some versions of which copy their base's annotations.
+    for (backend, fits) in [
+        (BackendName::Kaniko, true),
+        (BackendName::Ko, true),
+        (BackendName::Buildah, false),
+        (BackendName::Buildkit, false),
+    ] {
+        plan.images[0].backend = backend;
+        let made = assemble(&plan, &plan.images[0], &wanted, std::slice::from_ref(&inherits));
+        assert_eq!(made.is_ok(), fits, "{backend}");
+    }
+    // Of the image itself they are its own, whoever built it; of one that was built elsewhere they say nothing.
+    inherits.annotations.insert(IMAGE.into(), "x".into());
+    plan.images[0].backend = BackendName::Kaniko;
+    assert!(assemble(&plan, &plan.images[0], &wanted, std::slice::from_ref(&inherits)).is_err());
+    plan.images[0].manual_images = Some(BTreeMap::from([("amd64".into(), "elsewhere/x:1".into())]));
+    assert!(assemble(&plan, &plan.images[0], &wanted, &[inherits]).is_ok());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::{
     Reason, UnchangedImage, VERSION,
 };
 use crate::config::{BackendName, ImageConfig, Layout};
+use crate::diagnostic::Diagnostic;
 use crate::oci::{Digest, ImageName, Platform, Tag};
 
 /// What is the same for every image of a run.
@@ -56,6 +57,27 @@ pub struct Candidate {
     pub edges: Vec<Edge>,
     /// External images that it is built on.
     pub bases: Vec<ExternalBase>,
+    /// What makes a build impossible, should this image be needed after all; none for images with reasons.
+    pub problems: Vec<Diagnostic>,
+}
+
+impl Candidate {
+    /// Path of its Dockerfile for people: in this repository, or after the image's name in the upstream one.
+    #[must_use]
+    pub fn dockerfile(&self) -> String {
+        let path = &self.config.dockerfile_path;
+        match &self.source {
+            PlannedSource::Local { root } if root == "." => path.clone(),
+            PlannedSource::Local { root } => format!("{root}/{path}"),
+            PlannedSource::Remote { .. } => format!("{}:{path}", self.name),
+        }
+    }
+
+    /// Whether it is built, and by a builder.
+    #[must_use]
+    pub fn is_built(&self) -> bool {
+        !self.reasons.is_empty() && self.config.manual_images.is_none()
+    }
 }
 
 /// What the registry said: filled in by prepare, empty for a look at the plan.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Plan, PlannedImage};
 use crate::diagnostic::escape;
-use crate::table::{columns, markdown_table};
+use crate::table::{columns, markdown_escape, markdown_table};
 
 /// What `hephy plan` prints.
 #[must_use]
@@ -75,6 +75,7 @@ pub fn markdown(plan: &Plan) -> String {
 
 fn heading(plan: &Plan) -> String {
     let commit = plan.source.commit.get(..7).unwrap_or(&plan.source.commit);
+    let commit = if commit == "0000000" { "without a commit" } else { commit };
     let dirty = if plan.source.commit.ends_with("-dirty") { " with changes" } else { "" };
     format!("{} · {} {commit}{dirty} · {}", plan.mode.word(), escape(&plan.source.reference), escape(&plan.comparison))
 }
@@ -94,6 +95,9 @@ fn reasons(image: &PlannedImage) -> String {
 /// One line: how much is built where.
 #[must_use]
 pub fn summary(plan: &Plan) -> String {
+    if plan.images.is_empty() && plan.unchanged.is_empty() && plan.warnings.is_empty() {
+        return "Nothing to build: no directory here has a build-config.yaml.".to_owned();
+    }
     if plan.images.is_empty() {
         return format!("Nothing to build: {} unchanged.", count(plan.unchanged.len(), "image"));
     }
@@ -108,16 +112,4 @@ pub fn summary(plan: &Plan) -> String {
 
 fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// Keeps text from being read as Markdown or HTML.
-fn markdown_escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|') {
-            out.push('\\');
-        }
-        out.push(character);
-    }
-    out
 }

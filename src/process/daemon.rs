@@ -1,12 +1,12 @@
 //! A server that runs beside hephy and is stopped with it.
 
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Command;
+use super::run::own_group;
 use crate::error::{Error, Result};
 
 /// How long a server may take to end after it was asked to.
@@ -27,16 +27,8 @@ impl Daemon {
     pub fn start(command: &Command, log: &Path) -> Result<Self> {
         let file = std::fs::File::create(log)
             .map_err(|error| Error::io(format!("{} cannot be written", log.display()), error))?;
-        let handle = command
-            .expression()
-            .stderr_to_stdout()
-            .stdout_file(file)
-            .before_spawn(|command| {
-                command.process_group(0);
-                Ok(())
-            })
-            .start()
-            .map_err(|error| command.could_not_start(error))?;
+        let handle = command.expression().stderr_to_stdout().stdout_file(file);
+        let handle = own_group(handle).start().map_err(|error| command.could_not_start(error))?;
         Ok(Self { handle: Some(handle) })
     }
 

@@ -3,10 +3,13 @@
 //! The first signal asks: builders are told to end, results so far are kept. The second one insists.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
+
+/// How long a command that leaves nothing half done may take to end by itself after a signal.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Whether the run was asked to end. Clones share one state.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +21,9 @@ struct State {
     lock: Mutex<Vec<Listener>>,
     changed: Condvar,
 }
+
+/// The one that listens to signals: they come to the whole process.
+static INSTALLED: OnceLock<Interrupt> = OnceLock::new();
 
 /// Called with the number of signals so far.
 type Listener = (usize, Box<dyn Fn(usize) + Send>);
@@ -34,13 +40,48 @@ impl Interrupt {
     /// # Errors
     /// When the system refuses the handlers.
     pub fn install() -> Result<Self> {
+        Self::hear(|count| {
+            // Somebody insists.
+            if count > 2 {
+                end();
+            }
+        })
+    }
+
+    /// Ends this process soon after the first signal, and what [`super::Command::capture`] has started before it: that
+    /// runs in groups of its own, so a terminal's Ctrl-C does not reach it. For commands that leave nothing half done.
+    ///
+    /// # Errors
+    /// When the system refuses the handlers.
+    pub fn install_ending() -> Result<()> {
+        let heard = |_| {
+            // Whoever waits for a process or a registry hears of it, and takes its temporary files away.
+            std::thread::sleep(FAREWELL);
+            end();
+        };
+        Self::hear(heard).map(drop)
+    }
+
+    fn hear(heard: impl Fn(usize) + Send + 'static) -> Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        let interrupt = Self::default();
+        let interrupt = Self::installed();
         let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
             .map_err(|error| Error::internal("signals could not be caught").cause(error))?;
         let raised = interrupt.clone();
-        std::thread::spawn(move || signals.forever().for_each(|_| raised.raise()));
+        std::thread::spawn(move || {
+            signals.forever().for_each(|_| {
+                raised.raise();
+                heard(raised.count());
+            });
+        });
         Ok(interrupt)
+    }
+
+    /// The one that hears of signals once somebody has called [`Interrupt::install`]; for work that has nobody to
+    /// hand one down, such as short questions to git.
+    #[must_use]
+    pub fn installed() -> Self {
+        INSTALLED.get_or_init(Self::default).clone()
     }
 
     /// What a signal does.
@@ -95,6 +136,12 @@ impl Interrupt {
         listeners.push((id, Box::new(listener)));
         Listening { interrupt: self.clone(), id }
     }
+}
+
+/// Ends the process where nobody returns to `main` any more.
+#[expect(clippy::disallowed_methods, reason = "main is busy with something that hears no signals")]
+fn end() {
+    std::process::exit(ErrorKind::Cancelled.exit_code().into());
 }
 
 /// The failure of a run that a signal ended.

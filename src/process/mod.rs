@@ -3,20 +3,22 @@
 //! Arguments are passed as arguments, never through a shell; output is bytes; `LC_ALL=C` is set so that what a
 //! program says does not depend on the machine. A child gets the environment that [`Command`] describes.
 //!
-//! [`Command::capture`] is for short questions, [`Command::stream`] for builders: their output may be endless, and
-//! they must end with everything they started when a time limit or a signal says so.
+//! [`Command::capture`] is for short questions, [`Command::stream`] for builders, whose output may be endless. Both end
+//! with everything they started when a time limit or a signal says so.
 
 mod interrupt;
 mod log;
 mod run;
 
+mod capture;
 pub mod daemon;
 mod dialogue;
+mod family;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use duct::ReaderHandle;
 use duct::{Expression, IntoExecutablePath as _, cmd};
@@ -38,6 +40,7 @@ pub struct Command {
     cwd: Option<PathBuf>,
     stdin: Vec<u8>,
     timeout: Option<Duration>,
+    regardless: bool,
 }
 
 /// What a finished process left.
@@ -76,6 +79,7 @@ impl Command {
             cwd: None,
             stdin: Vec::new(),
             timeout: None,
+            regardless: false,
         }
     }
 
@@ -128,6 +132,13 @@ impl Command {
         self
     }
 
+    /// Lets a short question be asked when a signal came, and to its end: for what stops something.
+    #[must_use]
+    pub fn even_after_a_signal(mut self) -> Self {
+        self.regardless = true;
+        self
+    }
+
     /// The program's path.
     #[must_use]
     pub fn program(&self) -> &Path {
@@ -162,31 +173,6 @@ impl Command {
             _ => ErrorKind::InternalError,
         };
         Error::new(kind, format!("{} could not be started", self.program.display())).cause(error)
-    }
-
-    /// Runs the process to its end and collects its output. An exit status other than 0 is no error here.
-    ///
-    /// # Errors
-    /// When it cannot be started, or when its time is over ([`ErrorKind::TimeoutError`]).
-    pub fn capture(&self) -> Result<Output> {
-        let started = Instant::now();
-        let handle =
-            self.expression().stdout_capture().stderr_capture().start().map_err(|error| self.could_not_start(error))?;
-        let finished = match self.timeout {
-            None => Ok(true),
-            Some(limit) => handle.wait_timeout(limit.saturating_sub(started.elapsed())).map(|it| it.is_some()),
-        };
-        let lost = |error| Error::internal(format!("{} could not be waited for", self.program.display())).cause(error);
-        if !finished.map_err(lost)? {
-            let _ = handle.kill();
-            let limit = self.timeout.unwrap_or_default();
-            return Err(Error::new(
-                ErrorKind::TimeoutError,
-                format!("{} did not end within {} s", self.program.display(), limit.as_secs()),
-            ));
-        };
-        let output = handle.into_output().map_err(lost)?;
-        Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
     }
 
     /// Starts the process and gives its stdout as a stream; at the end of the stream an exit status other than 0

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use super::family::Family;
 use super::interrupt::cancelled;
 use super::log::{Line, Stream};
 use super::{Command, Interrupt, Log};
@@ -16,6 +17,14 @@ use crate::error::{Error, ErrorKind, Result};
 pub const GRACE: Duration = Duration::from_secs(10);
 /// How long the output of a builder that has ended is waited for: a process that it left behind may hold it open.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// The process leads a group of its own: whatever it starts can be ended with it.
+pub(super) fn own_group(expression: duct::Expression) -> duct::Expression {
+    expression.before_spawn(|command| {
+        command.process_group(0);
+        Ok(())
+    })
+}
 
 /// How a builder ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,26 +39,30 @@ enum Event {
     Signals(usize),
 }
 
+/// The group of a process that was started as its leader.
+pub(super) fn group_of(handle: &duct::Handle) -> Option<Pid> {
+    handle.pids().first().and_then(|pid| Pid::from_raw(i32::try_from(*pid).ok()?))
+}
+
 impl Command {
     /// Runs the process in a group of its own, with its output going to `log` as it comes. An exit status other
     /// than 0 is no error here. Whatever the process left in its group is killed when it has ended.
     ///
     /// # Errors
     /// When it cannot be started, its time is over ([`ErrorKind::TimeoutError`]), or a signal came
-    /// ([`ErrorKind::Cancelled`]): then the group got SIGTERM, and SIGKILL after [`GRACE`] or at a second signal.
+    /// ([`ErrorKind::Cancelled`]): then the group, and what left it, got SIGTERM, and SIGKILL after [`GRACE`] or at a
+    /// second signal.
     pub fn stream(&self, log: &mut Log<'_>, interrupt: &Interrupt) -> Result<Ended> {
         let pipe = || std::io::pipe().map_err(|error| Error::io("a pipe could not be made", error));
         let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
-        let expression = self.expression().stdout_file(stdout_end).stderr_file(stderr_end).before_spawn(|command| {
-            command.process_group(0);
-            Ok(())
-        });
-        let deadline = self.timeout.map(|limit| Instant::now() + limit);
+        let expression = own_group(self.expression().stdout_file(stdout_end).stderr_file(stderr_end));
+        let deadline = self.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let handle = expression.start().map_err(|error| self.could_not_start(error))?;
         // Its copies of the pipes' ends would keep them open.
         drop(expression);
-        let group = handle.pids().first().and_then(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
-        let Some(group) = group else { return Err(Error::internal("a builder was started and has no process id")) };
+        let Some(group) = group_of(&handle) else {
+            return Err(Error::internal("a builder was started and has no process id"));
+        };
 
         let (events, received) = mpsc::channel();
         let signals = events.clone();
@@ -91,11 +104,16 @@ impl Command {
     }
 
     fn timed_out(&self) -> Error {
-        let limit = self.timeout.unwrap_or_default().as_secs_f64();
+        let limit = seconds(self.timeout.unwrap_or_default());
         let name = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy();
-        Error::new(ErrorKind::TimeoutError, format!("{name} did not end within {limit} s"))
+        Error::new(ErrorKind::TimeoutError, format!("{name} did not end within {limit:.1} s"))
             .hint("set `timeout` in build-config.yaml higher, or find in the log what it was waiting for")
     }
+}
+
+/// A limit for people: what is left of a deadline is hardly ever a round number.
+pub(super) fn seconds(limit: Duration) -> f64 {
+    (limit.as_secs_f64() * 10.0).round() / 10.0
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,6 +126,7 @@ enum Verdict {
 /// Waits for the end of the process, ending its group when time is over or a signal comes.
 fn supervise(group: Pid, events: &mpsc::Receiver<Event>, deadline: Option<Instant>) -> Verdict {
     let (mut verdict, mut next, mut open) = (Verdict::Ended, deadline, 2);
+    let mut family = Family::of(group);
     loop {
         let event = match next {
             Some(at) => events.recv_timeout(at.saturating_duration_since(Instant::now())),
@@ -118,23 +137,26 @@ fn supervise(group: Pid, events: &mpsc::Receiver<Event>, deadline: Option<Instan
             Ok(Event::OutputEnded) => open -= 1,
             Ok(Event::Signals(count)) => {
                 verdict = Verdict::Interrupted;
-                send(group, if count > 1 { Signal::KILL } else { Signal::TERM });
+                family.look();
+                family.send(if count > 1 { Signal::KILL } else { Signal::TERM });
                 next = Some(Instant::now() + GRACE);
             }
             Err(mpsc::RecvTimeoutError::Timeout) if verdict == Verdict::Ended => {
                 verdict = Verdict::TimedOut;
-                send(group, Signal::TERM);
+                family.look();
+                family.send(Signal::TERM);
                 next = Some(Instant::now() + GRACE);
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                send(group, Signal::KILL);
+                family.look();
+                family.send(Signal::KILL);
                 next = None;
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
     }
-    // What the process left behind in its group may still write: it ends now, and its last words are waited for.
-    send(group, Signal::KILL);
+    // What the process left behind may still write: it ends now, and its last words are waited for.
+    family.kill();
     let until = Instant::now() + LINGER;
     while open > 0 {
         match events.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -146,7 +168,7 @@ fn supervise(group: Pid, events: &mpsc::Receiver<Event>, deadline: Option<Instan
     verdict
 }
 
-fn send(group: Pid, signal: Signal) {
+pub(super) fn send(group: Pid, signal: Signal) {
     // The group may be gone already.
     let _ = kill_process_group(group, signal);
 }
@@ -220,6 +242,15 @@ mod tests {
     fn a_time_limit_ends_the_whole_group() {
         let (ended, tail, took) =
             run("sleep 600 & echo $!; wait", Some(Duration::from_millis(200)), &Interrupt::default());
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::TimeoutError);
+        assert!(took < Duration::from_secs(8), "{took:?}");
+        assert!(!alive(&tail[0]));
+    }
+
+    #[test]
+    fn a_time_limit_ends_those_too_who_left_the_group() {
+        let script = "setsid sh -c 'trap \"\" TERM; sleep 600 & echo $!; wait; sleep 600' & wait";
+        let (ended, tail, took) = run(script, Some(Duration::from_millis(300)), &Interrupt::default());
         assert_eq!(ended.unwrap_err().kind(), ErrorKind::TimeoutError);
         assert!(took < Duration::from_secs(8), "{took:?}");
         assert!(!alive(&tail[0]));

@@ -2,7 +2,8 @@
 //! stores and helpers, the platform's variables, and the ECR helper for ECR hosts with nothing else.
 //!
 //! Each credential knows where it came from, and none is ever given to another host than the one it was found
-//! for. Helpers are run by `docker_credential`, on a thread of their own and for a limited time.
+//! for. Helpers are run by `docker_credential`, on a thread of their own and for a limited time: the one place outside
+//! `process` where a program starts. One that hangs is no longer waited for; it ends by itself, or after hephy has.
 
 use std::fmt;
 use std::io::Read as _;

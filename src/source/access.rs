@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// Transports that are allowed when `GIT_ALLOW_PROTOCOL` does not say otherwise.
-const DEFAULT_TRANSPORTS: [&str; 2] = ["https", "ssh"];
+use crate::config::Transports;
 
 /// The environment variables that git and hephy's rules about upstreams see.
 #[derive(Clone, Debug, Default)]
@@ -42,14 +41,9 @@ impl Access {
 
     /// The transports that git may use: those of `GIT_ALLOW_PROTOCOL`, git's own variable, else https and ssh.
     #[must_use]
-    pub fn transports(&self) -> Vec<String> {
-        match self.get("GIT_ALLOW_PROTOCOL") {
-            Some(list) => {
-                let list = list.to_string_lossy().into_owned();
-                list.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect()
-            }
-            None => DEFAULT_TRANSPORTS.map(str::to_owned).to_vec(),
-        }
+    pub fn transports(&self) -> Transports {
+        let list = self.get("GIT_ALLOW_PROTOCOL");
+        Transports::of_variable(list.as_deref().map(std::ffi::OsStr::to_string_lossy).as_deref())
     }
 
     pub(super) fn get(&self, name: &str) -> Option<OsString> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, ErrorKind};
-use crate::process::Output;
+use crate::process::{Interrupt, Output};
 
 /// The kinds of trouble that call for different next steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +225,7 @@ pub(super) fn with_retries(
             return Ok(output);
         }
         told(failed, *delay);
-        std::thread::sleep(*delay);
+        Interrupt::installed().sleep(*delay)?;
     }
     call()
 }

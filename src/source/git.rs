@@ -83,7 +83,7 @@ impl Git {
             fetch_limit: access.limited(FETCH_LIMIT),
         };
         // The first value of a variable counts: what must be so stands before what the caller describes.
-        git.env.push(("GIT_ALLOW_PROTOCOL".into(), access.transports().join(":").into()));
+        git.env.push(("GIT_ALLOW_PROTOCOL".into(), access.transports().variable().into()));
         git.env.extend(access.variables().map(|(name, value)| (name.into(), value.clone())));
         let quiet = git.quiet_environment(access);
         git.env.splice(0..0, quiet);

@@ -17,6 +17,7 @@ use super::gzip::{self, Written};
 use super::submodules::Collector;
 use super::{Access, Archived, Event, Progress, SourceRequest, Upstream, address, archive, kept, parallel, resolve};
 use crate::error::{Error, Result};
+use crate::process::Interrupt;
 
 /// Makes the archive of each request below `out`, which is created when it does not exist. The results are in the order
 /// of the requests. A file appears under its name when it is whole; one of an earlier run is replaced.
@@ -36,7 +37,7 @@ pub fn prepare(
         groups.entry((&request.repository, &request.commit)).or_default().push(request);
     }
     let groups: Vec<Vec<&SourceRequest>> = groups.into_values().collect();
-    let job = Job { git, out, progress, allowed: access.transports() };
+    let job = Job { git, out, progress, allowed: access.transports().names().to_vec() };
     let done = parallel::map(&groups, parallel::AT_ONCE, |group| job.group(group));
     let mut by_image: BTreeMap<_, Result<Archived>> = BTreeMap::new();
     for (group, results) in groups.iter().zip(done) {
@@ -68,6 +69,9 @@ impl Job<'_> {
             Ok(fetched) => fetched,
             Err(failure) => return group.iter().map(|_| Err(again(&failure))).collect(),
         };
+        if let Err(cancelled) = Interrupt::installed().check() {
+            return group.iter().map(|_| Err(again(&cancelled))).collect();
+        }
         let mut made: BTreeMap<(bool, bool), Result<(NamedTempFile, Written)>> = BTreeMap::new();
         let options = |request: &SourceRequest| (request.keep_git, request.submodules);
         for request in group {

@@ -11,10 +11,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// Finds the commit of each request. The results are in the order of the requests; a repository is asked once,
 /// however many requests name it, and not at all when they only name commit ids.
 pub fn resolve(access: &Access, requests: &[Upstream]) -> Vec<Result<Resolved>> {
-    let allowed = access.transports();
+    let transports = access.transports();
+    let allowed = transports.names();
     let mut by_repository: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for request in requests {
-        if check(request, &allowed).is_ok() && !address::is_commit_id(&request.reference) {
+        if check(request, allowed).is_ok() && !address::is_commit_id(&request.reference) {
             by_repository.entry(&request.repository).or_default().push(&request.reference);
         }
     }
@@ -29,7 +30,7 @@ pub fn resolve(access: &Access, requests: &[Upstream]) -> Vec<Result<Resolved>> 
         (*repository, listing)
     });
     let listings: BTreeMap<&str, Result<Listing>> = listings.into_iter().collect();
-    requests.iter().map(|request| answer(request, &allowed, listings.get(request.repository.as_str()))).collect()
+    requests.iter().map(|request| answer(request, allowed, listings.get(request.repository.as_str()))).collect()
 }
 
 fn answer(request: &Upstream, allowed: &[String], listing: Option<&Result<Listing>>) -> Result<Resolved> {

@@ -163,7 +163,7 @@ fn keyed(repo: &Repo) -> BTreeMap<String, Keyed> {
     side.images
         .into_iter()
         .filter_map(|(dir, image)| match image {
-            SideImage::Keyed(keyed) => Some((dir.to_string(), *keyed)),
+            SideImage::Keyed(keyed) => Some((dir.to_string(), (*keyed).clone())),
             SideImage::Invalid => None,
         })
         .collect()

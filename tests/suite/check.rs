@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use hephy::commands::check;
 use hephy::config::CheckReport;
+use hephy::config::Transports;
 use hephy::error::ErrorKind;
 use tempfile::TempDir;
 
@@ -24,7 +25,7 @@ fn repository(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn check(root: &TempDir) -> CheckReport {
-    check::run(root.path(), &[], &[]).unwrap()
+    check::run(root.path(), &[], &Transports::default()).unwrap()
 }
 
 fn names(report: &CheckReport) -> Vec<&str> {
@@ -59,7 +60,10 @@ test-app/build-config.yaml:2:15: error: `upstream_ref` looks like an option
 "
     );
     let failure = check::failure(&report).unwrap();
-    assert_eq!((failure.kind(), failure.message()), (ErrorKind::ConfigError, "2 errors in 2 of 3 files"));
+    assert_eq!(
+        (failure.kind(), failure.message()),
+        (ErrorKind::ConfigError, "not everything could be built like this")
+    );
 }
 
 #[test]
@@ -220,7 +224,7 @@ fn paths_limit_what_is_checked() {
     ]);
     let run = |paths: &[&str]| {
         let paths: Vec<PathBuf> = paths.iter().map(|path| root.path().join(path)).collect();
-        check::run(root.path(), &paths, &[])
+        check::run(root.path(), &paths, &Transports::default())
     };
     // Broken defaults are always shown.
     assert_eq!(names(&run(&["a"]).unwrap()), ["a/b/build-config.yaml", "a/build-config.yaml", "hephy.yaml"]);

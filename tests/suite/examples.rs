@@ -10,7 +10,7 @@ fn root() -> PathBuf {
 
 #[test]
 fn every_example_is_valid() {
-    let transports = hephy::config::extra_transports(Some("https:ssh:file"));
+    let transports = hephy::config::Transports::of_variable(Some("https:ssh:file"));
     let report = hephy::commands::check::run(&root(), &[root().join("examples")], &transports).unwrap();
     assert_eq!(report.render(), report.summary() + "\n", "{}", report.render());
     assert_eq!(report.files.len(), 10);
@@ -21,7 +21,9 @@ fn every_example_is_valid() {
 #[test]
 fn quickstart_builds_everything_then_nothing_then_what_a_change_reaches() {
     let dir = tempfile::Builder::new().prefix("quick start ").tempdir().unwrap();
-    let output = Command::new(root().join("hack/quickstart"))
+    let output = Command::new("bash")
+        .args(["-c", "exec \"$0\" \"$@\" 2>&1"]) // as a terminal shows it: data and talk in one stream
+        .arg(root().join("hack/quickstart"))
         .arg(dir.path().join("here"))
         .env("HEPHY", env!("CARGO_BIN_EXE_hephy"))
         .env("HEPHY_QUICKSTART_INSTALL", "no")
@@ -30,7 +32,7 @@ fn quickstart_builds_everything_then_nothing_then_what_a_change_reaches() {
         .env_remove("GITLAB_CI")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}");
     let parts: Vec<&str> = said.split("\n\u{1b}[1m# ").collect();
     let part =

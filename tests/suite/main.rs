@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 mod architecture;
+mod attack;
 mod build;
 mod change;
 mod check;
+mod cli;
 mod config;
 mod examples;
 mod manifest;

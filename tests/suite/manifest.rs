@@ -558,7 +558,10 @@ fn a_tag_file_alone_is_resolved_once() {
 #[test]
 fn children_that_disagree_make_no_index() {
     let stage = Stage::start();
-    let plan = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    let mut curl = planned("curl", &PLATFORMS, &[]);
+    // A builder that always writes its own annotations, and never its base's.
+    curl["backend"] = json!("buildah");
+    let plan = plan(NEW, &[curl]);
     let publish_with = |extra: Value| {
         let mut results = stage.built(&plan, "a");
         let config = r#"{"os":"linux","architecture":"arm64"}"#;

@@ -629,6 +629,53 @@ fn dockers_configuration_is_read_and_named() {
     });
 }
 
+#[test]
+fn a_token_is_renewed_when_its_time_is_over_before_anybody_refuses_it() {
+    let (_registry, proxy, to) = behind(tokens(1));
+    let client = Client::new(with_credential(&proxy.address.to_string(), USER));
+    block_on(async {
+        client.head_manifest(&to, By::Tag(&tag("x"))).await.unwrap();
+        assert_eq!(proxy.count("GET", "/token"), 1);
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        client.head_manifest(&to, By::Tag(&tag("x"))).await.unwrap();
+    });
+    assert_eq!(proxy.count("GET", "/token"), 2);
+    assert_eq!(proxy.count("HEAD", "/manifests/"), 2, "neither request went out with a token that was over");
+}
+
+/// What `docker login` keeps for registries with OAuth: a refresh token instead of a password.
+#[test]
+fn an_identity_token_is_exchanged_and_goes_nowhere_else() {
+    let (_registry, proxy, to) = behind(|seen| {
+        if seen.path.starts_with("/token") {
+            let form = String::from_utf8_lossy(&seen.body).into_owned();
+            let fits = seen.method == "POST"
+                && form.contains("grant_type=refresh_token")
+                && form.contains("refresh_token=remember%2Bme")
+                && form.contains("scope=repository%3Aacme%3Apull");
+            return match fits {
+                true => Action::Answer(200, Vec::new(), br#"{"access_token":"short","expires_in":300}"#.to_vec()),
+                false => Action::error(401, "UNAUTHORIZED", "not the refresh token"),
+            };
+        }
+        if seen.header("authorization") == Some("Bearer short") {
+            return Action::Forward;
+        }
+        let challenge = format!(r#"Bearer realm="http://{}/token",service="acme""#, seen.header("host").unwrap());
+        Action::Answer(401, vec![("WWW-Authenticate".into(), challenge)], Vec::new())
+    });
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"","identitytoken":"remember+me"}}}}}}"#, proxy.address);
+    let (_dir, settings) = docker_config(&config);
+    block_on(async {
+        let client = Client::new(settings);
+        assert!(client.head_manifest(&to, By::Tag(&tag("x"))).await.unwrap().is_none());
+    });
+    for seen in proxy.seen() {
+        let text = format!("{} {:?} {}", seen.path, seen.headers, String::from_utf8_lossy(&seen.body));
+        assert_eq!(text.contains("remember"), seen.path.starts_with("/token"), "{text}");
+    }
+}
+
 /// Runs one test of this binary in a process of its own, with an environment of its own.
 fn child(test: &str, env: &[(&str, &str)]) {
     let output = std::process::Command::new(std::env::current_exe().unwrap())

@@ -55,7 +55,7 @@ fn the_form_is_stable() {
     let source = SourceInput::Local { files: hex(&context) };
     let json = serde_json::json!({"z": [1, "x", null, true], "a": {}});
     let dependency = Dependency { name: "x".into(), key: InputKey("0".repeat(64)) };
-    let fields = BTreeMap::from([("field".to_owned(), json)]);
+    let fields = BTreeMap::from([("field", json)]);
     let key = combine(&source, &fields, BackendName::Kaniko, &[dependency]);
     assert_eq!(key.as_str(), "db6720de917efa6d4f529e407cfe0511992bad26253ba9227e516baf04fb7c77");
 }
@@ -97,6 +97,64 @@ fn what_does_not_reach_the_build_does_not() {
     assert_eq!(key(&FILES, &tags), one);
     let ignoring = ImageConfig { ignore: vec!["a/z".into()], ..config() };
     assert_eq!(key(&[("a/Dockerfile", "1"), ("a/x", "1"), ("a/z", "1")], &ignoring), one);
+}
+
+/// Fields that cannot reach a build, each in the file and in the value.
+#[test]
+fn tags_limits_and_triggers_leave_the_key_alone() {
+    let remote = Source::Remote { repository: "https://example.org/x".into(), reference: "main".into() };
+    for source in [Source::Local { from: ContextFrom::Directory }, remote] {
+        let plain = ImageConfig { source, ..config() };
+        let same: [fn(&mut ImageConfig); 8] = [
+            |it| it.additional_tags = vec!["x".into()],
+            |it| it.tag_template = Some("{image}".into()),
+            |it| it.timeout = Some(std::time::Duration::from_secs(1)),
+            |it| it.retries = Some(7),
+            |it| it.depends_on = vec!["y".into(), "x".into()],
+            |it| it.watch = vec!["docs/**".into()],
+            |it| it.ignore = vec!["docs/**".into()],
+            |it| it.build_backend = Some(BackendName::Kaniko),
+        ];
+        for change in same {
+            let mut changed = plain.clone();
+            change(&mut changed);
+            assert_eq!(key(&FILES, &changed), key(&FILES, &plain), "{changed:?}");
+        }
+    }
+    // `depends_on` in another order: the same images, the same keys.
+    let on = |dirs: [&str; 2]| ImageConfig { depends_on: dirs.map(str::to_owned).to_vec(), ..config() };
+    assert_eq!(key(&FILES, &on(["x", "y"])), key(&FILES, &on(["y", "x"])));
+}
+
+/// The file that holds those fields is a file like others where it lies in the build context: `COPY . /` takes it
+/// along, so an edit of it may reach the build. Who does not want that leaves it out.
+#[test]
+fn the_configuration_file_counts_as_a_file_where_the_context_holds_it() {
+    let with = |content| [("a/Dockerfile", "1"), ("a/src/x", "1"), ("a/build-config.yaml", content)];
+    let key_of = |content, config: &ImageConfig| key(&with(content), config);
+    assert_ne!(key_of("1", &config()), key_of("2", &config()));
+    for outside in [
+        ImageConfig { ignore: vec!["a/build-config.yaml".into()], ..config() },
+        ImageConfig { context_path: "src".into(), ..config() },
+    ] {
+        assert_eq!(key_of("1", &outside), key_of("2", &outside), "{outside:?}");
+    }
+}
+
+/// Every field that enters the key, for each kind of source: a new one changes every user's keys.
+#[test]
+fn the_fields_of_the_key_are_stable() {
+    let names = |config: &ImageConfig| config.key_fields().into_keys().collect::<Vec<_>>().join(" ");
+    let common = "labels platforms target";
+    assert_eq!(names(&config()), format!("annotations build_args context_from context_path dockerfile_path {common}"));
+    let remote = Source::Remote { repository: "https://example.org/x".into(), reference: "main".into() };
+    assert_eq!(
+        names(&ImageConfig { source: remote, ..config() }),
+        "annotations build_args context_path dockerfile_path keep_git labels platforms submodules target"
+    );
+    let manual = ImageConfig { manual_images: Some(BTreeMap::new()), ..config() };
+    assert_eq!(names(&manual), "annotations manual_images platforms");
+    assert_eq!(key(&FILES, &config()).as_str(), "12669b7f8d6126a1b466466b776dbaa52f3ca3b311c864462be24a39612a7369");
 }
 
 #[test]

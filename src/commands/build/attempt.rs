@@ -9,12 +9,17 @@ use super::{Event, Job, LONGEST_WAIT, confirm, dependencies};
 use crate::backend::{
     Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
 };
+use crate::diagnostic::{escape, escape_cut_middle};
 use crate::error::{Error, ErrorKind, Result};
+use crate::index;
 use crate::oci::Digest;
 use crate::plan::PlannedImage;
 use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
 use crate::source;
+
+/// Largest report of a builder that is read, in bytes.
+const MAX_REPORT: u64 = 16 << 20;
 
 impl Job<'_> {
     /// Builds an image, as often as it takes and may take.
@@ -52,7 +57,12 @@ impl Job<'_> {
         let tool =
             self.tools.get(&image.backend).cloned().ok_or_else(|| Error::internal("a builder was not looked for"))?;
         let work = WorkDir::new(&self.options.out)?;
-        let (step, files) = self.step(image, result, &work.0)?;
+        let (mut step, files) = self.step(image, result, &work.0)?;
+        if builder.annotates(&tool) {
+            // The manifest stage compares them with its plan: children of another input or image make no index.
+            step.annotations.insert(index::INPUT_KEY.to_owned(), image.input_key.clone());
+            step.annotations.insert(index::IMAGE.to_owned(), image.name.to_string());
+        }
         let digest = self.run_builder(builder, &tool, &step, &files, image, result)?;
         // The tag first: one request that confirms both. Another run may have moved it in between.
         let by_tag = self.view.manifest(&step.repository, step.tag.as_str()).ok();
@@ -93,9 +103,14 @@ impl Job<'_> {
     }
 
     fn step(&self, image: &PlannedImage, result: &BuildResult, work: &Path) -> Result<(Step, Files)> {
-        let files = context::prepare(self.options, image, work)?;
+        let mut files = context::prepare(self.options, image, work)?;
         if image.backend.reads_dockerfile() {
             dependencies::check_dockerfile(&files.text, &files.shown)?;
+        }
+        let tags = self.tags_of(image)?;
+        let build_args = self.arguments(image, &tags, &files.text)?;
+        if image.backend.reads_dockerfile() {
+            files.pin(&self.pins(image, &tags, &build_args, &files.text), work)?;
         }
         let repository = self.plan.repository_of(self.registry, &image.name);
         let mut insecure_hosts = self.options.insecure_hosts.clone();
@@ -116,7 +131,8 @@ impl Job<'_> {
             context: files.context.clone(),
             dockerfile: files.dockerfile.clone(),
             target: image.target.clone().filter(|target| !target.is_empty()),
-            build_args: self.arguments(image, &files.text)?,
+            ignore_file: files.ignore_file.clone(),
+            build_args,
             labels: image.labels.clone(),
             annotations: image.annotations.clone(),
             ko,
@@ -150,9 +166,13 @@ impl Job<'_> {
         if result.attempts > 1 {
             log.note(&format!("hephy: attempt {}", result.attempts));
         }
-        let deadline = image.timeout_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let deadline = image.timeout_seconds;
+        // A limit beyond what a clock can hold is none.
+        let deadline = deadline.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
         let mut ended = Ok(());
-        for invocation in builder.invocations(tool, step)? {
+        let mut pushing = false;
+        for (index, invocation) in builder.invocations(tool, step)?.into_iter().enumerate() {
+            pushing = index > 0;
             ended = self.run_one(&invocation, &mut log, deadline);
             if let Some(error) = log.failure() {
                 // A disk that takes no log takes no result either: nothing more is pushed.
@@ -170,9 +190,11 @@ impl Job<'_> {
             {
                 self.soiled = Some(image.name.clone());
             }
-            return Err(self.explain(failed, &tail, said.as_ref(), files, &stem, result));
+            // No instruction is to blame for what comes after the build.
+            let said = said.as_ref().filter(|_| !pushing);
+            return Err(self.explain(failed, &tail, said, files, &stem, result));
         }
-        let read = |name: &str| std::fs::read(step.work.join(name)).ok();
+        let read = |name: &str| crate::store::read_left(&step.work.join(name), MAX_REPORT).ok().flatten();
         Ok(builder.digest(step, &read, &stdout)?)
     }
 
@@ -204,9 +226,8 @@ impl Job<'_> {
         let ended = command.stream(log, self.interrupt).inspect_err(|error| {
             if let (Some(stop), ErrorKind::TimeoutError | ErrorKind::Cancelled) = (&invocation.stop, error.kind()) {
                 // Best effort: usually the client has passed the signal on and the container is gone.
-                let stop =
-                    Command::new(&invocation.program).args(stop.iter().cloned()).timeout(Duration::from_secs(10));
-                let _ = stop.capture();
+                let stop = Command::new(&invocation.program).args(stop.iter().cloned());
+                let _ = stop.timeout(Duration::from_secs(10)).even_after_a_signal().capture();
             }
         })?;
         if ended.code == Some(0) {
@@ -239,7 +260,11 @@ impl Job<'_> {
         result: &mut BuildResult,
     ) -> Failed {
         let known = instructions(&files.text);
-        let instruction = said.and_then(|said| locate(said, &known)).map(|found| FailedInstruction {
+        let built = files.pinned.as_deref().map(instructions);
+        let found = said.and_then(|said| locate(said, built.as_ref().unwrap_or(&known)));
+        // The builder's lines are the original's; its words need not be.
+        let found = found.and_then(|found| known.iter().find(|written| written.line == found.line));
+        let instruction = found.map(|found| FailedInstruction {
             file: files.shown.clone(),
             line: found.line,
             stage: found.stage.clone(),
@@ -247,7 +272,8 @@ impl Job<'_> {
         });
         let mut kept = ResultError::of(&failed.error);
         kept.last_lines = tail.to_vec();
-        let log = format!("logs/{stem}.log");
+        let out = self.options.out.strip_prefix(&self.options.checkout).unwrap_or(&self.options.out);
+        let log = format!("{}/logs/{stem}.log", escape(&out.to_string_lossy()));
         let place = instruction.as_ref().map(|found| format!("{}:{}", found.file, found.line));
         kept.instruction = instruction;
         result.error = Some(kept);
@@ -256,7 +282,12 @@ impl Job<'_> {
             Some(place) => format!("{}: {}", place, failed.error.message()),
             None => failed.error.message().to_owned(),
         };
-        let error = Error::new(failed.error.kind(), message).hint(format!("{hint} ({log})"));
+        let mut error = Error::new(failed.error.kind(), message).hint(format!("{hint} ({log})"));
+        if error.kind() != ErrorKind::Cancelled
+            && let Some(last) = tail.iter().rev().find(|line| !line.trim().is_empty())
+        {
+            error = error.cause(anyhow::anyhow!(escape_cut_middle(last.trim(), 400)));
+        }
         Failed { error, temporary: failed.temporary }
     }
 }
@@ -297,31 +328,18 @@ impl WorkDir {
         let parent = out.join("work");
         context::make_dir(&parent)?;
         let failed = |error| Error::io(format!("{} could not be made", parent.display()), error);
-        let dir = tempfile::Builder::new().prefix("build-").tempdir_in(&parent).map_err(failed)?;
+        let dir =
+            tempfile::Builder::new().prefix(crate::commands::out_dir::BUILD).tempdir_in(&parent).map_err(failed)?;
         Ok(Self(dir.keep()))
     }
 }
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
-        // A source may hold directories without write permission; root does not mind, others get a second try.
-        if std::fs::remove_dir_all(&self.0).is_err() {
-            make_writable(&self.0);
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
+        crate::store::remove_tree(&self.0);
         if let Some(parent) = self.0.parent() {
             // Only when it is empty.
             let _ = std::fs::remove_dir(parent);
-        }
-    }
-}
-
-fn make_writable(dir: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            make_writable(&entry.path());
         }
     }
 }

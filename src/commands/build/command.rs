@@ -7,6 +7,7 @@ use super::view::ClientView;
 use super::{Event, FIRST_WAIT, Options, Outcome, RETRIES};
 use crate::cli::BuildArgs;
 use crate::commands::local_registry::LocalRegistry;
+use crate::commands::out_dir::OutDir;
 use crate::commands::published::client;
 use crate::commands::session::Session;
 use crate::commands::summary;
@@ -18,6 +19,10 @@ use crate::process::Interrupt;
 use crate::registry::{Client, Settings, for_builders};
 use crate::report::Report;
 use crate::result::{BuildResult, Status};
+
+/// What lies beside Docker's `config.json` and must be found beside ours as well: plugins such as buildx, the builders
+/// that it knows, and the engines.
+const KEPT: [&str; 3] = ["cli-plugins", "buildx", "contexts"];
 
 /// How one build job differs from the next.
 pub struct Job<'a> {
@@ -50,9 +55,13 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
         return session.report.json(&serde_json::json!({ "needed": false, "results": [] }));
     }
     let out = session.out_below(&root);
+    let arch = platform.arch();
+    let _in_use = OutDir::of_build(&out, &arch, image.is_some())?;
     // What a check run pushes stays in the job; what was published before is copied in.
     let inside = match plan.mode {
-        Mode::Check => Some(LocalRegistry::start(&out.join("registry"), session.env.keys().map(String::as_str))?),
+        Mode::Check => {
+            Some(LocalRegistry::start(&out.join(format!("registry-{arch}")), session.env.keys().map(String::as_str))?)
+        }
         Mode::Publish => None,
     };
     let address = inside.as_ref().map(LocalRegistry::address);
@@ -64,7 +73,7 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
     let outcome = build(session, &job, interrupt)?;
     session.report.json(&serde_json::json!({ "needed": outcome.needed, "results": outcome.results }))?;
     session.report.text(&summary::builds(&outcome.results))?;
-    outcome.failure.map_or(Ok(()), Err)
+    outcome.failure.map_or(Ok(()), |failure| Err(summary::verdict(&outcome.results, failure)))
 }
 
 /// Builds for one platform and says what happens.
@@ -73,7 +82,7 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
 /// When the job cannot begin.
 pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<Outcome> {
     let settings = Settings::from_env(&session.env, job.registry)?;
-    let secrets = secrets(session);
+    let secrets = crate::ci::output::secrets(&session.env);
     let config = builder_config(&settings, job)?;
     let options = Options {
         checkout: job.root.to_owned(),
@@ -81,7 +90,7 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
         platform: job.platform.clone(),
         image: job.image.clone(),
         registry: job.registry.map(str::to_owned),
-        insecure_hosts: insecure_hosts(&settings, job),
+        insecure_hosts: insecure_hosts(&settings),
         cross: job.cross,
         docker_config: config.as_ref().map(|dir| dir.path().to_owned()),
         secrets,
@@ -94,7 +103,8 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
     let view = ClientView::new(client(settings, &session.report))?;
     let report = &session.report;
     let platform = &job.platform;
-    super::run(&options, &view, interrupt, &|event| show(report, platform, &event))
+    let out = escape(&session.out.display().to_string());
+    super::run(&options, &view, interrupt, &|event| show(report, &out, platform, &event))
 }
 
 /// A whole number out of the environment.
@@ -104,25 +114,22 @@ fn number(session: &Session, name: &str, most: u32) -> Result<Option<u32>> {
     parsed.map(Some).ok_or_else(|| Error::usage(format!("{name} is not a whole number from 0 to {most}")))
 }
 
-/// Values that no log may show: what the job's own credentials are called everywhere.
-fn secrets(session: &Session) -> Vec<String> {
-    const WORDS: [&str; 4] = ["PASSWORD", "TOKEN", "SECRET", "PRIVATE_KEY"];
-    let telling = |name: &str| WORDS.iter().any(|word| name.contains(word));
-    let long_enough = |value: &&String| value.len() >= 6;
-    session.env.iter().filter(|(name, _)| telling(name)).map(|(_, value)| value).filter(long_enough).cloned().collect()
-}
-
 /// Docker's own `config.json` is enough, or one is written for the builder, below the output directory: in Kaniko's
 /// container nothing else survives.
 fn builder_config(settings: &Settings, job: &Job<'_>) -> Result<Option<tempfile::TempDir>> {
-    let Some(registry) = job.registry else { return Ok(None) };
-    let repository = repository(registry)?;
+    let Some(host) = &settings.registry_host else { return Ok(None) };
     let existing = settings.docker_config.as_ref().map(|dir| dir.join("config.json"));
     let existing = existing.and_then(|path| std::fs::read_to_string(path).ok());
-    let Some(content) = for_builders(settings, repository.host(), existing.as_deref())? else { return Ok(None) };
+    let Some(content) = for_builders(settings, host, existing.as_deref())? else { return Ok(None) };
     let failed = |error| Error::io("the builder's credentials could not be written", error);
     let dir = tempfile::Builder::new().prefix(".credentials-").tempdir_in(&job.out).map_err(failed)?;
     crate::store::write_with_mode(&dir.path().join("config.json"), content.as_bytes(), 0o600)?;
+    for name in KEPT {
+        let theirs = settings.docker_config.as_ref().and_then(|dir| dir.join(name).canonicalize().ok());
+        if let Some(theirs) = theirs.filter(|path| path.is_dir()) {
+            std::os::unix::fs::symlink(theirs, dir.path().join(name)).map_err(failed)?;
+        }
+    }
     Ok(Some(dir))
 }
 
@@ -130,14 +137,9 @@ fn repository(registry: &str) -> Result<Repository> {
     Repository::parse(registry).map_err(|error| Error::usage("the registry is none").cause(error))
 }
 
-fn insecure_hosts(settings: &Settings, job: &Job<'_>) -> Vec<String> {
-    let mut hosts = settings.insecure.clone();
-    if settings.insecure_all
-        && let Some(host) = job.registry.and_then(|registry| repository(registry).ok())
-    {
-        hosts.push(host.host().to_owned());
-    }
-    hosts
+fn insecure_hosts(settings: &Settings) -> Vec<String> {
+    let all = settings.registry_host.iter().filter(|_| settings.insecure_all);
+    settings.insecure.iter().chain(all).cloned().collect()
 }
 
 /// Copies what images of this run are built on, and what is not built in it, into the registry inside the job.
@@ -153,7 +155,7 @@ fn bring_dependencies(session: &Session, plan: &Plan, real: &str, inside: &str, 
     Ok(())
 }
 
-fn show(report: &Report, platform: &Platform, event: &Event<'_>) {
+fn show(report: &Report, out: &str, platform: &Platform, event: &Event<'_>) {
     match event {
         Event::Started { image, backend, attempt } => {
             let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
@@ -163,20 +165,20 @@ fn show(report: &Report, platform: &Platform, event: &Event<'_>) {
             );
         }
         Event::Line { text, .. } => report.line(&escape(text)),
-        Event::Retry { attempt, error, wait, .. } => report.say(&format!(
-            "  attempt {attempt} failed ({}): {error}; trying again in {:.0} s",
-            error.kind(),
-            wait.as_secs_f64()
-        )),
+        Event::Retry { attempt, error, wait, .. } => {
+            let why = error.causes().first().map(|cause| format!(": {}", escape(cause))).unwrap_or_default();
+            let (kind, seconds) = (error.kind(), wait.as_secs_f64());
+            report.say(&format!("  attempt {attempt} failed ({kind}): {error}{why}; trying again in {seconds:.0} s"));
+        }
         Event::Note { image, text } => report.say(&format!("  {image}: {}", escape(text))),
-        Event::Finished(result) => finished(report, result),
+        Event::Finished(result) => finished(report, out, result),
     }
 }
 
-fn finished(report: &Report, result: &BuildResult) {
+fn finished(report: &Report, out: &str, result: &BuildResult) {
     report.end(&BuildResult::stem(&result.image, &result.platform));
     if matches!(result.status, Status::Failed | Status::Cancelled) {
-        report.failure(&summary::failure(result));
+        report.failure(&summary::failure(result, out));
     } else {
         report.say(&summary::line(result));
     }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Options;
+use crate::diagnostic::escape_cut;
+use crate::dockerfile::{Pin, pin};
 use crate::error::{Error, Result};
 use crate::plan::{PlannedImage, PlannedSource};
 use crate::source;
@@ -21,6 +23,39 @@ pub(super) struct Files {
     pub(super) text: String,
     /// The Dockerfile for people: relative to the repository, or to the upstream's root.
     pub(super) shown: String,
+    /// What the builder reads where references were pinned; it has the same lines.
+    pub(super) pinned: Option<String>,
+    /// `<Dockerfile>.dockerignore`, which takes the place of the context's `.dockerignore`.
+    pub(super) ignore_file: Option<PathBuf>,
+}
+
+impl Files {
+    /// Puts a Dockerfile whose references are pinned in place of the original, with its ignore file, under the same
+    /// names in a directory below `work`.
+    pub(super) fn pin(&mut self, pins: &[Pin], work: &Path) -> Result<()> {
+        if pins.is_empty() {
+            return Ok(());
+        }
+        let text = pin(&self.text, pins).map_err(|pin| {
+            let reference = escape_cut(&pin.text, 200);
+            Error::config(format!("{}:{}: `{reference}` cannot be pinned to this run's image", self.shown, pin.line))
+                .hint("write the reference in one piece; if the Dockerfile changed since prepare, run that again")
+        })?;
+        let dir = work.join("dockerfile");
+        make_dir(&dir)?;
+        let place = |path: &Path| dir.join(path.file_name().unwrap_or_default());
+        let dockerfile = place(&self.dockerfile);
+        crate::store::write_whole(&dockerfile, text.as_bytes())?;
+        if let Some(original) = &self.ignore_file {
+            let copy = place(original);
+            std::fs::copy(original, &copy)
+                .map_err(|error| Error::io(format!("{} could not be read", original.display()), error))?;
+            self.ignore_file = Some(copy);
+        }
+        self.dockerfile = dockerfile;
+        self.pinned = Some(text);
+        Ok(())
+    }
 }
 
 /// Unpacks or finds an image's source, and confines its paths. `work` is this build's own directory.
@@ -44,22 +79,52 @@ pub(super) fn prepare(options: &Options, image: &PlannedImage, work: &Path) -> R
             .hint("correct context_path in build-config.yaml"));
     }
     let shown = if shown_root == "." { image.dockerfile.clone() } else { format!("{shown_root}/{}", image.dockerfile) };
-    let (dockerfile, text) = if image.backend.reads_dockerfile() {
+    let (dockerfile, text, ignore_file) = if image.backend.reads_dockerfile() {
         let path = source::confine(&root, &image.dockerfile)?;
         let text = read_dockerfile(&path, &shown)?;
-        (path, text)
+        let ignore_file = ignore_file(&root, &path)?;
+        (path, text, ignore_file)
     } else {
-        (context.clone(), String::new())
+        (context.clone(), String::new(), None)
     };
-    if let Ok(out) = options.out.canonicalize()
-        && out.starts_with(&context)
-        && !work_is_context(work, &context)
-    {
+    let without = left_out(options, image, &context);
+    if !without.is_empty() && !work_is_context(work, &context) {
         let staged = work.join("context");
-        stage(&context, &out, &staged)?;
+        stage(&context, &without, &staged)?;
         context = staged;
     }
-    Ok(Files { context, dockerfile, text, shown })
+    Ok(Files { context, dockerfile, text, shown, pinned: None, ignore_file })
+}
+
+/// The ignore file beside a Dockerfile. One that is a link must stay below the root as well.
+fn ignore_file(root: &Path, dockerfile: &Path) -> Result<Option<PathBuf>> {
+    let mut path = dockerfile.as_os_str().to_owned();
+    path.push(".dockerignore");
+    let path = PathBuf::from(path);
+    let link = match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => return Ok(Some(path)),
+        Ok(metadata) => metadata.is_symlink(),
+        Err(_) => false,
+    };
+    if !link {
+        return Ok(None);
+    }
+    let root = root.canonicalize().map_err(|error| Error::io(format!("{} cannot be read", root.display()), error))?;
+    let target = path.canonicalize().ok().filter(|target| target.is_file());
+    if target.as_ref().is_some_and(|target| !target.starts_with(&root)) {
+        return Err(Error::config(format!("{} is a link that leaves its root", path.display()))
+            .hint("an ignore file lies in the source that it is for"));
+    }
+    Ok(target.map(|_| path))
+}
+
+/// What lies in the context and is none of it: the output directory, and the repository's own `.git`, which is no
+/// part of the input key and holds the job's credentials.
+fn left_out(options: &Options, image: &PlannedImage, context: &Path) -> Vec<PathBuf> {
+    let out = options.out.canonicalize().ok();
+    let local = matches!(image.source, PlannedSource::Local { .. });
+    let git = options.checkout.canonicalize().ok().filter(|_| local).map(|checkout| checkout.join(".git"));
+    out.into_iter().chain(git).filter(|path| path.starts_with(context) && path.symlink_metadata().is_ok()).collect()
 }
 
 /// An unpacked source lies below the output directory, not around it.
@@ -68,22 +133,16 @@ fn work_is_context(work: &Path, context: &Path) -> bool {
 }
 
 fn read_dockerfile(path: &Path, shown: &str) -> Result<String> {
-    use std::io::Read as _;
-    let failed = |error| Error::io(format!("{shown} could not be read"), error);
-    let file = std::fs::File::open(path).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(Error::config(format!("{shown} is no file")).hint("correct dockerfile_path in build-config.yaml"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_DOCKERFILE).read_to_end(&mut bytes).map_err(failed)?;
+    let missing = || Error::config(format!("there is no {shown}")).hint("correct dockerfile_path in build-config.yaml");
+    let bytes = crate::store::read_left(path, MAX_DOCKERFILE)?.ok_or_else(missing)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A second tree with the same files but for `without`: hard links, or copies across file systems.
+/// A second tree with the same files but for those in `without`: hard links, or copies across file systems.
 ///
 /// An ignore file would be the lighter way, but each builder has its own rules of which one it reads; a tree that
-/// does not hold the output directory is right for all of them.
-fn stage(from: &Path, without: &Path, to: &Path) -> Result<()> {
+/// does not hold them is right for all of them.
+fn stage(from: &Path, without: &[PathBuf], to: &Path) -> Result<()> {
     let failed = |path: &Path| {
         let shown = path.display().to_string();
         move |error| Error::io(format!("{shown} could not be put into the build context"), error)
@@ -93,7 +152,7 @@ fn stage(from: &Path, without: &Path, to: &Path) -> Result<()> {
     for entry in std::fs::read_dir(from).map_err(failed(from))? {
         let entry = entry.map_err(failed(from))?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path == without {
+        if without.contains(&path) {
             continue;
         }
         let kind = entry.file_type().map_err(failed(&path))?;
@@ -132,7 +191,7 @@ mod tests {
         std::fs::write(root.join("sub/.hephy/theirs"), "x").unwrap();
         std::os::unix::fs::symlink("/nowhere", root.join("link")).unwrap();
         let staged = root.join(".hephy/work/1/context");
-        stage(&root, &root.join(".hephy"), &staged).unwrap();
+        stage(&root, &[root.join(".hephy")], &staged).unwrap();
         assert!(!staged.join(".hephy").exists());
         assert_eq!(std::fs::read_link(staged.join("link")).unwrap(), Path::new("/nowhere"));
         assert!(staged.join("sub/.hephy/theirs").exists());

@@ -1,21 +1,34 @@
-//! Values of `ECR_REGISTRY`, `HEPHY_REGISTRY` and `X_TAG`, and the build arguments made of them (specification §7).
+//! Values of `ECR_REGISTRY`, `HEPHY_REGISTRY` and `X_TAG`, the build arguments made of them, and what stands in for
+//! references that name an image of this repository outright (specification §7).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Job, results};
+use crate::config::Layout;
 use crate::diagnostic::escape_cut;
+use crate::dockerfile::{Dockerfile, Pin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Digest, ImageName, Tag};
 use crate::plan::{ArgPart, DependencyFrom, DependencyVia, PlannedDependency, PlannedImage};
 use crate::result::Status;
 
+/// `<tag>@<digest>` of each image that another one is built on.
+pub(super) type Tags<'a> = BTreeMap<&'a ImageName, String>;
+
 impl Job<'_> {
+    /// What this run means by the images that `image` is built on.
+    pub(super) fn tags_of<'a>(&self, image: &'a PlannedImage) -> Result<Tags<'a>> {
+        let tags = image.dependencies.iter().map(|dependency| Ok((&dependency.name, self.tag_of(dependency)?)));
+        tags.collect()
+    }
+
     /// The build arguments of an image: its own, then those that its Dockerfile declares.
-    pub(super) fn arguments(&self, image: &PlannedImage, dockerfile: &str) -> Result<Vec<(String, String)>> {
-        let mut tags = BTreeMap::new();
-        for dependency in &image.dependencies {
-            tags.insert(&dependency.name, self.tag_of(dependency)?);
-        }
+    pub(super) fn arguments(
+        &self,
+        image: &PlannedImage,
+        tags: &Tags<'_>,
+        dockerfile: &str,
+    ) -> Result<Vec<(String, String)>> {
         let mut arguments = Vec::new();
         for argument in &image.build_args {
             let mut value = String::new();
@@ -48,12 +61,79 @@ impl Job<'_> {
         Ok(arguments)
     }
 
+    /// What stands in for the references that name images of this repository outright: exactly the image that this
+    /// run means, whatever the name would lead to by now.
+    pub(super) fn pins(
+        &self,
+        image: &PlannedImage,
+        tags: &Tags<'_>,
+        arguments: &[(String, String)],
+        dockerfile: &str,
+    ) -> Vec<Pin> {
+        let mut named: BTreeMap<(usize, &str), Vec<&ImageName>> = BTreeMap::new();
+        for dependency in &image.dependencies {
+            if let DependencyVia::Reference { text, line } = &dependency.via {
+                named.entry((*line, text)).or_default().push(&dependency.name);
+            }
+        }
+        let mut pins = Vec::new();
+        for ((line, text), names) in named {
+            let Some(name) = self.meant(text, &names, arguments, dockerfile) else { continue };
+            let Some(tag) = tags.get(name) else { continue };
+            let with = format!("{}:{tag}", self.plan.repository_of(self.registry, name));
+            pins.push(Pin { line, text: text.to_owned(), with });
+        }
+        pins
+    }
+
+    /// Which image a reference means on this platform: with variables in it, each platform may mean another one, and
+    /// on some of them it may be none of this repository's.
+    fn meant<'n>(
+        &self,
+        text: &str,
+        names: &[&'n ImageName],
+        arguments: &[(String, String)],
+        dockerfile: &str,
+    ) -> Option<&'n ImageName> {
+        let only = if let [one] = names { Some(*one) } else { None };
+        if only.is_some() && !text.contains('$') {
+            return only;
+        }
+        let mut passed: BTreeMap<String, String> = arguments.iter().cloned().collect();
+        for side in ["TARGET", "BUILD"] {
+            let platform = &self.options.platform;
+            passed.insert(format!("{side}PLATFORM"), platform.to_string());
+            passed.insert(format!("{side}OS"), platform.os().to_owned());
+            passed.insert(format!("{side}ARCH"), platform.architecture().to_owned());
+            passed.insert(format!("{side}VARIANT"), platform.variant().unwrap_or_default().to_owned());
+        }
+        let parsed = Dockerfile::parse("Dockerfile", dockerfile.as_bytes()).ok()?;
+        let Some(expanded) = parsed.scope(&passed).expand(text) else { return only };
+        let registries = [Some(self.registry), self.plan.registry.as_deref()];
+        let is_named = |name: &&&ImageName| {
+            registries.iter().flatten().any(|registry| {
+                let prefix = match self.plan.layout {
+                    Layout::Single => format!("{registry}:{name}-"),
+                    Layout::PerImage => format!("{}:", self.plan.repository_of(registry, name)),
+                };
+                expanded.starts_with(&prefix)
+            })
+        };
+        // `a-b-latest` begins with `a-` as well.
+        names.iter().filter(is_named).max_by_key(|name| name.as_str().len()).copied()
+    }
+
     /// `<tag>@<digest>` of an image that another one is built on.
-    fn tag_of(&self, dependency: &PlannedDependency) -> Result<String> {
+    pub(super) fn tag_of(&self, dependency: &PlannedDependency) -> Result<String> {
         let pinned = |tag: &Tag, digest: &Digest| format!("{tag}@{digest}");
         let name = &dependency.name;
-        if let DependencyFrom::Published { tag, digest } = &dependency.from {
-            return Ok(pinned(tag, digest));
+        match &dependency.from {
+            DependencyFrom::Published { tag, digest } => return Ok(pinned(tag, digest)),
+            DependencyFrom::Unresolved => {
+                return Err(Error::config(format!("the plan does not say which {name} to build on"))
+                    .hint("`hephy prepare` asks the registry; a plan of `hephy plan` cannot be built"));
+            }
+            DependencyFrom::Plan => {}
         }
         let result = match self.done.get(name) {
             Some(result) => Some(result.clone()),
@@ -81,7 +161,8 @@ impl Job<'_> {
                 .hint(format!("its build job must run before this one and hand on {name}-{arch}.json"))
         };
         let path = self.options.out.join(format!("{name}-{arch}.tag"));
-        let text = std::fs::read_to_string(path).map_err(|_| missing())?;
+        let bytes = crate::store::read_left(&path, 1024)?.ok_or_else(missing)?;
+        let text = String::from_utf8(bytes).map_err(|invalid| missing().cause(invalid))?;
         let tag = Tag::parse(text.trim()).map_err(|invalid| missing().cause(invalid))?;
         let repository = self.plan.repository_of(self.registry, name);
         let found = self.view.manifest(&repository, tag.as_str())?;

@@ -12,7 +12,7 @@ mod dependencies;
 mod host;
 mod results;
 mod tools;
-mod validate;
+pub(in crate::commands) mod validate;
 mod view;
 
 use std::collections::BTreeMap;

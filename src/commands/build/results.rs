@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::oci::{ImageName, Platform};
 use crate::plan::{Plan, PlannedImage};
 use crate::result::{BuildResult, ResultError, Status, VERSION};
-use crate::store::write_whole;
+use crate::store::{read_left, write_whole};
 
 /// Largest plan or result that is read, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
@@ -14,7 +14,7 @@ const MAX_BYTES: u64 = 64 << 20;
 /// Reads and parses `plan.json`.
 pub(super) fn read_plan(out: &Path) -> Result<Plan> {
     let path = out.join("plan.json");
-    let bytes = read(&path)?.ok_or_else(|| {
+    let bytes = read_left(&path, MAX_BYTES)?.ok_or_else(|| {
         Error::config(format!("there is no plan at {}", path.display()))
             .hint("run `hephy prepare` first; in CI, the build job needs prepare's artifacts")
     })?;
@@ -43,27 +43,10 @@ pub(super) fn read_plan(out: &Path) -> Result<Plan> {
 /// The result that another job of the same plan left for an image, if there is one.
 pub(super) fn read_result(out: &Path, image: &ImageName, platform: &Platform) -> Result<Option<BuildResult>> {
     let path = out.join(format!("{}.json", BuildResult::stem(image, platform)));
-    let Some(bytes) = read(&path)? else { return Ok(None) };
+    let Some(bytes) = read_left(&path, MAX_BYTES)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
         Error::config(format!("{} is no build result", path.display())).cause(error).hint("run the build stage again")
     })
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    use std::io::Read as _;
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(format!("{} could not be read", path.display()), error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Error::io(format!("{} could not be read", path.display()), error))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::config(format!("{} is larger than {} MiB", path.display(), MAX_BYTES >> 20)));
-    }
-    Ok(Some(bytes))
 }
 
 /// Removes what an earlier run left for these images, so that nobody takes it for this run's.

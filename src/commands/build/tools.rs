@@ -35,6 +35,7 @@ pub fn find_tool(name: BackendName, environment: &BTreeMap<String, String>) -> R
             tool.registries_conf = looked.registries_conf();
             tool
         }),
+        BackendName::Ko => looked.program("ko").map(|tool| Tool { version: version_of(&tool.program), ..tool }),
         _ => looked.program(name.word()),
     };
     tool.ok_or_else(|| {
@@ -85,7 +86,13 @@ impl Lookup<'_> {
             return Some(found);
         }
         let buildx = self.program("docker").filter(|docker| {
-            let question = Command::new(&docker.program).args(["buildx", "version"]).timeout(VERSION_LIMIT);
+            let mut question = Command::new(&docker.program).args(["buildx", "version"]).timeout(VERSION_LIMIT);
+            // Plugins lie beside the configuration.
+            for name in ["DOCKER_CONFIG", "HOME"] {
+                if let Some(value) = self.variable(name) {
+                    question = question.env(name, value);
+                }
+            }
             question.capture().is_ok_and(|said| said.success())
         });
         buildx
@@ -101,6 +108,12 @@ impl Lookup<'_> {
         let candidates = [named, own, Some("/etc/containers/registries.conf".into())];
         candidates.into_iter().flatten().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
     }
+}
+
+/// What a builder answers to `version`; none when it gives no answer that can be understood.
+fn version_of(program: &Path) -> Option<Version> {
+    let said = Command::new(program).arg("version").timeout(VERSION_LIMIT).capture().ok()?;
+    Version::find(&String::from_utf8_lossy(&said.stdout))
 }
 
 fn tool(program: PathBuf, flavour: Flavour) -> Tool {

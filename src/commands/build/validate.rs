@@ -1,6 +1,6 @@
 //! A plan is checked again where it is used: it came as an artifact, and artifacts can be replaced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ const MAX_ARGUMENT: usize = 64 * 1024;
 
 /// Checks every value that becomes a path, an argument or a name. What is typed (names, tags, digests, platforms)
 /// was checked when the plan was parsed.
-pub(super) fn plan(plan: &Plan) -> Result<()> {
+pub(in crate::commands) fn plan(plan: &Plan) -> Result<()> {
     let mut names = BTreeSet::new();
     for image in &plan.images {
         if !names.insert(&image.name) {
@@ -25,10 +25,30 @@ pub(super) fn plan(plan: &Plan) -> Result<()> {
             }
         }
     }
+    tags(plan)?;
     if let Some(registry) = &plan.registry {
         let odd = |c: char| !(c.is_ascii_alphanumeric() || "._-/:[]".contains(c));
         if registry.is_empty() || registry.starts_with(['-', '/']) || registry.contains(odd) {
             return Err(Error::config(format!("the plan's registry `{}` is none", escape_cut(registry, 100))));
+        }
+    }
+    Ok(())
+}
+
+/// Each tag of a repository is written by one image, and what build jobs push is moved by nobody.
+fn tags(plan: &Plan) -> Result<()> {
+    let mut writers = BTreeMap::new();
+    for image in &plan.images {
+        let repository = plan.repository_of("", &image.name);
+        let index = image.tags.iter().map(|tag| (tag, None));
+        let arches = image.arch_tags.iter().map(|(arch, tag)| (tag, Some(arch.as_str())));
+        for (tag, arch) in index.chain(arches) {
+            let writer = (&image.name, arch);
+            let first = *writers.entry((repository.clone(), tag)).or_insert(writer);
+            if first != writer {
+                let both = if first.0 == writer.0 { "twice".to_owned() } else { format!("by {} too", first.0) };
+                return Err(invalid(image, format!("its tag {tag} is written {both}")));
+            }
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Options, Outcome, Results, publish, write};
 use crate::cli::ManifestArgs;
+use crate::commands::out_dir::OutDir;
 use crate::commands::published::{block_on, client};
 use crate::commands::session::Session;
 use crate::commands::summary;
@@ -30,6 +31,7 @@ pub fn command(session: &Session, args: &ManifestArgs) -> Result<()> {
         session.report.say(&format!("Nothing to publish: {why}."));
         return session.report.json(&serde_json::json!({ "published": [], "failures": [] }));
     }
+    let _in_use = OutDir::shared(&out)?;
     let outcome = manifest(session, &root, &plan, image.as_ref(), args.allow_partial)?;
     let results = results(&out, &plan);
     session.append_to("GITHUB_STEP_SUMMARY", &summary::markdown(&plan, &results, &outcome.published))?;
@@ -98,8 +100,8 @@ pub fn results(out: &Path, plan: &Plan) -> Vec<BuildResult> {
     for image in &plan.images {
         for platform in &image.platforms {
             let path = out.join(BuildResult::file_name(&image.name, platform));
-            let parsed =
-                std::fs::read(path).ok().and_then(|it| BuildResult::parse(&it, plan, &image.name, platform).ok());
+            let read = crate::store::read_left(&path, crate::result::MAX_BYTES as u64).ok().flatten();
+            let parsed = read.and_then(|it| BuildResult::parse(&it, plan, &image.name, platform).ok());
             results.extend(parsed);
         }
     }

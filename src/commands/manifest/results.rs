@@ -1,13 +1,14 @@
 //! Reads what the build jobs left in the output directory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::config::Layout;
+use crate::error::{Error, Result};
 use crate::oci::{ImageName, Platform, Repository, Tag};
 use crate::plan::Plan;
 use crate::result::{BuildResult, MAX_BYTES, Status};
+use crate::store::read_left;
 
 /// What a build job left for one image × platform.
 #[derive(Debug)]
@@ -74,30 +75,19 @@ impl Results {
 }
 
 fn read_one(dir: &Path, plan: &Plan, registry: &str, image: &ImageName, platform: &Platform) -> Result<Left> {
-    if let Some(bytes) = read_file(&dir.join(BuildResult::file_name(image, platform)))? {
+    if let Some(bytes) = read_left(&dir.join(BuildResult::file_name(image, platform)), MAX_BYTES as u64)? {
         return BuildResult::parse(&bytes, plan, image, platform).map(|result| Left::Result(Box::new(result)));
     }
     let name = BuildResult::tag_file_name(image, platform);
-    let Some(bytes) = read_file(&dir.join(&name))? else { return Ok(Left::Missing) };
+    let Some(bytes) = read_left(&dir.join(&name), MAX_BYTES as u64)? else { return Ok(Left::Missing) };
     let repository = Repository::parse(&plan.repository_of(registry, image))
         .map_err(|error| Error::config(format!("{image} cannot be published")).cause(error))?;
-    BuildResult::parse_tag(&bytes, &name, &repository).map(Left::Tag)
-}
-
-/// The content of a regular file of bounded size; none when there is no file.
-fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
-    let failed = |error| Error::io(format!("{} cannot be read", path.display()), error);
-    let metadata = match std::fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let refuse = |why: &str| Err(Error::new(ErrorKind::ConfigError, format!("{} is {why}", path.display())));
-    if !metadata.is_file() {
-        return refuse("no regular file");
+    let tag = BuildResult::parse_tag(&bytes, &name, &repository)?;
+    // In one repository the tags of all images lie side by side.
+    let others = plan.images.iter().filter(|other| plan.layout == Layout::Single && other.name != *image);
+    match others.into_iter().find(|other| other.arch_tags.values().any(|theirs| *theirs == tag)) {
+        None => Ok(Left::Tag(tag)),
+        Some(other) => Err(Error::config(format!("{name} holds {tag}, which is a tag of {}", other.name))
+            .hint("it holds the tag that the build job pushed, and nothing else")),
     }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > MAX_BYTES { refuse("too large for a result file") } else { Ok(Some(bytes)) }
 }

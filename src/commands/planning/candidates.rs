@@ -8,7 +8,7 @@ use crate::change::Keyed;
 use crate::commands::session::Session;
 use crate::commands::survey::{Rules, Survey, UpstreamCommits};
 use crate::config::{ContextFrom, ImageConfig, Source};
-use crate::diagnostic::{Diagnostic, escape};
+use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
 use crate::oci::ImageName;
 use crate::plan::args::{Variables, expand};
@@ -164,16 +164,20 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
         let planned = !parts.decided[index].is_empty();
         let dependencies: Vec<&ImageName> =
             parts.survey.edges[index].iter().map(|to| &parts.survey.images[*to].name).collect();
+        let mut problems: Vec<Diagnostic> = errors(image.problems.iter().chain(&uses.problems));
         let args = match expand(&config.build_args, parts.facts, &known, &dependencies) {
             Ok(args) => args,
-            Err(problems) => {
+            Err(unexpanded) => {
+                let unexpanded = unexpanded.into_iter().map(|problem| {
+                    let span = argument_span(image, &problem.field);
+                    let mut finding = Diagnostic::error(&image.file, span, problem.message);
+                    finding.notes.extend(problem.note);
+                    finding
+                });
                 if planned {
-                    findings.extend(problems.into_iter().map(|problem| {
-                        let span = image.parsed.spans.of(&problem.field);
-                        let mut finding = Diagnostic::error(&image.file, span, problem.message);
-                        finding.notes.extend(problem.note);
-                        finding
-                    }));
+                    findings.extend(unexpanded)
+                } else {
+                    problems.extend(unexpanded)
                 }
                 Vec::new()
             }
@@ -198,6 +202,7 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
             backend: image.backend(parts.rules),
             edges,
             bases: bases(config, &uses.bases),
+            problems,
         });
     }
     if findings.is_empty() {
@@ -205,6 +210,19 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
     } else {
         Err(Error::config("these build arguments have no value").diagnostics(findings))
     }
+}
+
+/// Where a build argument stands: `build_args[N]` in a list, under its name in a mapping.
+fn argument_span(image: &crate::commands::survey::Image, field: &str) -> Span {
+    let spans = &image.parsed.spans;
+    let at = field.strip_prefix("build_args[").and_then(|rest| rest.strip_suffix(']')?.parse::<usize>().ok());
+    let argument = at.and_then(|at| image.config()?.build_args.get(at));
+    let named = argument.map_or(Span::START, |argument| spans.of(&format!("build_args.{}", argument.name)));
+    if named == Span::START { spans.of(field) } else { named }
+}
+
+fn errors<'a>(findings: impl Iterator<Item = &'a Diagnostic>) -> Vec<Diagnostic> {
+    findings.filter(|finding| finding.severity == Severity::Error).cloned().collect()
 }
 
 /// Index among the candidates by index among the images.
@@ -250,14 +268,14 @@ fn bases(config: &ImageConfig, found: &[ExternalBase]) -> Vec<ExternalBase> {
 ///
 /// # Errors
 /// For an image that none of them can build.
-pub(super) fn check_offers(session: &Session, candidates: &[Candidate]) -> Result<()> {
+pub(in crate::commands) fn check_offers(session: &Session, candidates: &[Candidate]) -> Result<()> {
     let list = |name: &str| -> Option<Vec<String>> {
         let value = session.env.get(name).filter(|value| !value.trim().is_empty())?;
         Some(value.split(',').map(|word| word.trim().to_lowercase()).collect())
     };
     let backends = list("HEPHY_BACKENDS");
     let arches = list("HEPHY_ARCHES");
-    for candidate in candidates.iter().filter(|it| !it.reasons.is_empty() && it.config.manual_images.is_none()) {
+    for candidate in candidates.iter().filter(|it| it.is_built()) {
         let word = candidate.backend.word();
         let offered = |offers: &Vec<String>| offers.iter().any(|offer| offer.split('@').next() == Some(word));
         if let Some(offers) = backends.as_ref().filter(|offers| !offered(offers)) {

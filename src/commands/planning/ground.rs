@@ -7,7 +7,7 @@ use crate::ci::{self, CiContext, Overrides};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
 use crate::commands::survey::Rules;
-use crate::config::{BackendName, Layout};
+use crate::config::{BackendName, Layout, Transports};
 use crate::error::{Error, Result};
 use crate::git::{Loaded, Repository};
 use crate::oci;
@@ -32,8 +32,8 @@ pub(super) struct Ground {
     pub(super) platform_registry: Option<String>,
     /// The builder of images for which nobody named one.
     pub(super) default_backend: BackendName,
-    /// What `GIT_ALLOW_PROTOCOL` adds.
-    pub(super) transports: Vec<String>,
+    /// How other repositories may be reached.
+    pub(super) transports: Transports,
 }
 
 impl Ground {
@@ -50,8 +50,8 @@ impl Ground {
             exclude: excluded(session, &root),
             explicit_registry: explicit_registry(session, select),
             platform_registry: platform_registry(session, &context),
-            default_backend: default_backend(&context),
-            transports: crate::config::extra_transports(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str)),
+            default_backend: default_backend(session, &context),
+            transports: Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str)),
             name,
             address,
             root,
@@ -68,7 +68,7 @@ impl Ground {
             layout: select.layout,
             backend: select.backend,
             default_backend: self.default_backend,
-            extra_transports: &self.transports,
+            transports: &self.transports,
             repository_name: &self.name,
         }
     }
@@ -132,8 +132,9 @@ fn platform_registry(session: &Session, context: &CiContext) -> Option<String> {
 }
 
 /// Kaniko in CI, the first builder found on a developer's machine.
-fn default_backend(context: &CiContext) -> BackendName {
-    if context.commits_only {
+fn default_backend(session: &Session, context: &CiContext) -> BackendName {
+    let ci = session.env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    if ci || context.platform != ci::Platform::Local {
         return BackendName::Kaniko;
     }
     crate::commands::builders::first_found().unwrap_or(BackendName::Kaniko)
@@ -148,7 +149,7 @@ pub(super) struct Destination {
 /// Settles the registry out of everything that may name one; `none` names none.
 ///
 /// # Errors
-/// When it is not `host[:port]/repository`.
+/// When it is not `host[:port]/repository`, or for layout `per-image` what that begins with.
 pub(super) fn destination(
     explicit: Option<&str>,
     root: &crate::config::RootConfig,
@@ -159,10 +160,21 @@ pub(super) fn destination(
     let chosen = explicit.or(root.registry.as_deref()).or(platform).filter(|text| *text != "none");
     let Some(text) = chosen else { return Ok(Destination { registry: None, layout }) };
     let text = text.trim_end_matches('/');
-    oci::Repository::parse(text).map_err(|error| {
+    let incomplete = layout == Layout::Single && !text.contains('/');
+    let repository = if layout == Layout::PerImage || incomplete { format!("{text}/image") } else { text.to_owned() };
+    oci::Repository::parse(&repository).map_err(|error| {
         Error::usage(format!("`{}` is no registry to publish to", crate::diagnostic::escape_cut(text, 160)))
             .cause(error)
             .hint("a registry is host[:port]/repository, such as ghcr.io/acme/images")
     })?;
+    if incomplete {
+        // Docker Hub's short name of an official image; whoever writes a host alone does not mean that.
+        return Err(Error::usage(format!("`{}` names no repository", crate::diagnostic::escape_cut(text, 160))).hint(
+            format!(
+                "add one, {}/images say; with `layout: per-image` each image has one of its own",
+                crate::diagnostic::escape_cut(text, 160)
+            ),
+        ));
+    }
     Ok(Destination { registry: Some(text.to_owned()), layout })
 }

@@ -145,13 +145,23 @@ pub(super) fn refuse_invalid(
     warnings: &mut Vec<String>,
 ) -> Result<()> {
     let mut findings = duplicate_names(survey);
+    let needed: BTreeSet<usize> = survey
+        .edges
+        .iter()
+        .zip(decided)
+        .filter(|(_, reasons)| !reasons.is_empty())
+        .flat_map(|(edges, _)| edges.iter().copied())
+        .collect();
     for (index, image) in survey.images.iter().enumerate() {
         let invalid_and_changed = matches!(state_of(changes, &image.path), State::Invalid { changed: true });
-        let wanted = match selection {
-            Selection::Changed => !decided[index].is_empty() || invalid_and_changed,
-            Selection::All => true,
-            Selection::Named(named) | Selection::Scheduled(named, _) => named.contains(&index),
-        };
+        // Nobody can tell what an image is built on when that one's configuration says nothing.
+        let mute = image.config().is_none() && needed.contains(&index);
+        let wanted = mute
+            || match selection {
+                Selection::Changed => !decided[index].is_empty() || invalid_and_changed,
+                Selection::All => true,
+                Selection::Named(named) | Selection::Scheduled(named, _) => named.contains(&index),
+            };
         let own: Vec<&Diagnostic> = image
             .parsed
             .findings
@@ -192,7 +202,7 @@ pub(super) fn refuse_invalid(
 }
 
 /// Two directories with the same image name (specification §3).
-fn duplicate_names(survey: &Survey) -> Vec<Diagnostic> {
+pub(super) fn duplicate_names(survey: &Survey) -> Vec<Diagnostic> {
     let mut by_name: std::collections::BTreeMap<String, &str> = std::collections::BTreeMap::new();
     let mut findings = Vec::new();
     for image in survey.images.iter().filter(|image| image.illegal.is_none()) {

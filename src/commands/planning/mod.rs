@@ -14,12 +14,13 @@ use crate::ci::{BaseSpec, CiContext};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
 use crate::commands::survey::{Known, Other, Survey, UpstreamCommits, survey};
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::git::{Base, Request};
 use crate::plan::assemble::{Candidate, Facts};
 use crate::plan::decide::Selection;
 
+pub(super) use candidates::check_offers;
 use ground::Ground;
 
 /// Everything that is known before the registry is asked.
@@ -147,6 +148,29 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
 /// # Errors
 /// When the repository cannot be read, `hephy.yaml` is invalid, or images are built on each other in a circle.
 pub fn graph_of(session: &Session, select: &SelectArgs) -> Result<Survey> {
+    let survey = survey_of(session, select)?;
+    refuse_broken(&survey)?;
+    Ok(survey)
+}
+
+/// Everything that is wrong with images beyond their own configurations: Dockerfiles, references, names, circles. Each
+/// with the configuration file of the image that it is about.
+///
+/// # Errors
+/// When the repository cannot be read.
+pub fn problems(session: &Session) -> Result<Vec<(String, Diagnostic)>> {
+    let survey = survey_of(session, &SelectArgs::default())?;
+    let mut found = Vec::new();
+    for (image, uses) in survey.images.iter().zip(&survey.uses) {
+        let own = image.problems.iter().chain(&uses.problems);
+        found.extend(own.map(|finding| (image.file.clone(), finding.clone())));
+    }
+    let whole = judge::duplicate_names(&survey).into_iter().chain(survey.order.err().map(|finding| *finding));
+    found.extend(whole.map(|finding| (finding.file.clone(), finding)));
+    Ok(found)
+}
+
+fn survey_of(session: &Session, select: &SelectArgs) -> Result<Survey> {
     let ground = Ground::new(session, select)?;
     let mut loaded = ground.repository.load(&Request {
         head: None,
@@ -154,9 +178,7 @@ pub fn graph_of(session: &Session, select: &SelectArgs) -> Result<Survey> {
         commits_only: ground.context.commits_only,
         exclude: &ground.exclude,
     })?;
-    let survey = survey(&loaded.head, &mut loaded.objects, &ground.rules(select), None)?;
-    refuse_broken(&survey)?;
-    Ok(survey)
+    survey(&loaded.head, &mut loaded.objects, &ground.rules(select), None)
 }
 
 /// An invalid `hephy.yaml` and a cycle concern every image.

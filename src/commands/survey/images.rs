@@ -165,8 +165,18 @@ impl Reading<'_, '_> {
                 (stand_in, Some(why.to_string()))
             }
         };
-        let (located, dockerfile, problems) = (None, None, Vec::new());
-        let mut image = Image { path, dir, name, illegal, file, parsed, direct, located, dockerfile, problems };
+        let mut image = Image {
+            path,
+            dir,
+            name,
+            illegal,
+            file,
+            parsed,
+            direct,
+            located: None,
+            dockerfile: None,
+            problems: Vec::new(),
+        };
         image.located = match image.config() {
             Some(config) if config.manual_images.is_none() => {
                 let reads_dockerfile = image.backend(self.rules).reads_dockerfile();

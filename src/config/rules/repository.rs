@@ -1,11 +1,12 @@
 //! Addresses of other repositories.
 
+use super::super::Transports;
 use super::{Checked, Refusal, not_empty};
 
 const RULE: &str = "a repository is https://host/path, ssh://user@host/path or user@host:path";
 
-/// `https://`, `ssh://` or `user@host:path`, without password, query or fragment. Other transports only when they are
-/// in `allowed`, which is what `GIT_ALLOW_PROTOCOL` lists.
+/// `https://`, `ssh://` or `user@host:path`, without password, query or fragment, by a transport that is in `allowed`;
+/// where `GIT_ALLOW_PROTOCOL` lists others, addresses of theirs as well.
 pub(in super::super) fn repository(text: &str, allowed: &[String]) -> Checked<String> {
     not_empty(text)?;
     if text.starts_with('-') {
@@ -16,16 +17,25 @@ pub(in super::super) fn repository(text: &str, allowed: &[String]) -> Checked<St
     }
     match text.split_once("://") {
         Some((scheme, rest)) => url(scheme, rest, allowed)?,
-        None => scp(text)?,
+        None => scp(text, allowed)?,
     }
     Ok(text.to_owned())
 }
 
+/// A transport that is not in the list. Without a list of the user's own it is not an address at all that the rule
+/// knows; with one, the list is what to look at.
+fn not_allowed(allowed: &[String]) -> Refusal {
+    if allowed == Transports::default().names() {
+        return Refusal::new("uses a transport that is not allowed").note(RULE);
+    }
+    Refusal::new("uses a transport that GIT_ALLOW_PROTOCOL does not list")
+        .note("the variable is the whole list of what git may use, such as https:ssh:file")
+}
+
 fn url(scheme: &str, rest: &str, allowed: &[String]) -> Checked<()> {
     let transport = scheme.to_ascii_lowercase();
-    let known = matches!(transport.as_str(), "https" | "ssh");
-    if !known && !allowed.contains(&transport) {
-        let refusal = Refusal::new("uses a transport that is not allowed").note(RULE);
+    if !allowed.contains(&transport) {
+        let refusal = not_allowed(allowed);
         return Err(match transport.as_str() {
             "http" | "git" => refusal.meant("did you mean `https://`?"),
             _ => refusal,
@@ -59,7 +69,7 @@ fn url(scheme: &str, rest: &str, allowed: &[String]) -> Checked<()> {
     Ok(())
 }
 
-fn scp(text: &str) -> Checked<()> {
+fn scp(text: &str, allowed: &[String]) -> Checked<()> {
     let refusal = || Refusal::new("is not an address").note(RULE);
     let (login, path) = text.split_once(':').ok_or_else(refusal)?;
     let (user, host) = login.split_once('@').ok_or_else(refusal)?;
@@ -68,7 +78,7 @@ fn scp(text: &str) -> Checked<()> {
     if path.starts_with([':', '-']) || path.contains(['?', '#', '@']) || path.trim_matches('/').is_empty() {
         return Err(refusal());
     }
-    Ok(())
+    if allowed.iter().any(|name| name == "ssh") { Ok(()) } else { Err(not_allowed(allowed)) }
 }
 
 fn check_user(user: &str) -> Checked<()> {
@@ -130,17 +140,20 @@ mod tests {
             "ssh://git@host:2222/~user/x",
             "git@github.com:acme/app.git",
         ] {
-            assert_eq!(repository(text, &[]).as_deref(), Ok(text));
+            assert_eq!(repository(text, Transports::default().names()).as_deref(), Ok(text));
+            let refusal = repository(text, &["file".to_owned()]).unwrap_err();
+            assert_eq!(refusal.what, "uses a transport that GIT_ALLOW_PROTOCOL does not list", "{text}");
         }
         for (text, allowed) in [("file:///srv/x.git", "file"), ("http://127.0.0.1:1/x", "http"), ("git://h/x", "git")] {
             assert_eq!(repository(text, &[allowed.to_owned()]).as_deref(), Ok(text));
-            assert_eq!(repository(text, &[]).unwrap_err().what, "uses a transport that is not allowed", "{text}");
+            let refusal = repository(text, Transports::default().names()).unwrap_err();
+            assert_eq!(refusal.what, "uses a transport that is not allowed", "{text}");
         }
     }
 
     #[test]
     fn everything_else_is_refused_for_its_reason() {
-        let every: Vec<String> = ["file", "http", "ext", "git"].map(str::to_owned).to_vec();
+        let every: Vec<String> = ["https", "ssh", "file", "http", "ext", "git"].map(str::to_owned).to_vec();
         for (text, what) in [
             ("", "is empty"),
             ("--upload-pack=x", "looks like an option"),
@@ -177,7 +190,7 @@ mod tests {
             ("HTTPS://h/x", "is not an address"),
             ("file://host/x", "is not an absolute path behind file://"),
             ("file:///a/../b", "is not an absolute path behind file://"),
-            ("ftp://h/x", "uses a transport that is not allowed"),
+            ("ftp://h/x", "uses a transport that GIT_ALLOW_PROTOCOL does not list"),
             ("https://h/a b", "has a character that no address has"),
             ("https://h/a\nb", "has a character that no address has"),
             ("https://h\\x", "has a character that no address has"),

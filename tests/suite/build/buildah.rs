@@ -201,8 +201,8 @@ fn sigterm_to_hephy_stops_the_builder() {
         assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "the build did not start");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-    assert!(kill.unwrap().success());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert!(child.wait().unwrap().success(), "it ended by itself, with its assertions");
     assert!(gone("4545"));
 }

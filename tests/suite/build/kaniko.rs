@@ -1,28 +1,30 @@
 //! Kaniko for real: image after image in one container, of which only mounts survive.
 //!
 //! `HEPHY_TEST_KANIKO` names an executor. The container is a private mount namespace and a root without any userland:
-//! the executor in `/kaniko`, the job's directory mounted at `/builds`, and this test binary, static as hephy is,
-//! which runs the build stage inside. Without the variable these tests are skipped, and say so.
+//! the executor in `/kaniko`, and the job's directory mounted at `/builds`, which holds the checkout and hephy's own
+//! static binary. Without the variable these tests are skipped, and say so.
 
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hephy::commands::build::{FIRST_WAIT, Options, run};
 use hephy::config::BackendName::Kaniko;
-use hephy::oci::Platform;
-use hephy::process::Interrupt;
 use hephy::result::{BuildResult, Status};
 
-use super::{APP, BASE, Fixture, argument, chain_results, failure_results};
-use crate::support::builders;
+use super::{APP, BASE, Fixture, argument, chain_results, failure_results, job, outright};
 
-/// What the process inside leaves for the one outside.
-#[derive(serde::Serialize, serde::Deserialize)]
+/// What a job leaves: the results it prints, and the first failure among them.
+#[derive(serde::Deserialize)]
 struct Left {
     results: Vec<BuildResult>,
-    failure: Option<(String, String)>,
+}
+
+impl Left {
+    fn failure(&self) -> Option<(&str, &str)> {
+        let failed = self.results.iter().find(|result| result.status == Status::Failed)?;
+        failed.error.as_ref().map(|error| (error.code.code(), error.message.as_str()))
+    }
 }
 
 /// The executor, unless these tests are to be skipped.
@@ -79,52 +81,26 @@ fn install(from: &Path, to: &Path) -> PathBuf {
     to.to_owned()
 }
 
-/// Runs the build stage of a fixture inside the container.
+/// Runs `hephy build` for a fixture inside the container.
 fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
     fixture.write_plan();
     let builds = fixture.options.checkout.parent().unwrap();
     let root = tempfile::tempdir().unwrap();
     make_root(root.path(), executor);
-    install(&std::env::current_exe().unwrap(), &builds.join("hephy-suite"));
+    install(Path::new(env!("CARGO_BIN_EXE_hephy")), &builds.join("hephy"));
     let ran = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "--", "/bin/sh", "-c", MOUNT, "sh"])
         .args([root.path(), builds])
-        .args(["/builds/hephy-suite", "build::kaniko::inside_the_container", "--exact", "--ignored", "--nocapture"])
+        .args(["/builds/hephy", "-C", "/builds/check out", "--format", "json", "build", "--arch", "amd64"])
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HEPHY_SUITE_INSIDE", "/builds")
         .output()
         .unwrap();
     let said = || format!("{}\n{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "this test needs root, for mounts: {}", said());
-    // Mounts survived the builds, and what was no mount did not.
-    serde_json::from_slice(&std::fs::read(builds.join("left.json")).unwrap()).unwrap()
-}
-
-#[test]
-#[ignore = "the other tests of this module start it inside their container"]
-fn inside_the_container() {
-    let Some(builds) = std::env::var_os("HEPHY_SUITE_INSIDE").map(PathBuf::from) else { return };
-    let checkout = builds.join("check out");
-    let options = Options {
-        out: checkout.join(".hephy"),
-        checkout,
-        platform: Platform::linux_amd64(),
-        image: None,
-        registry: None,
-        insecure_hosts: Vec::new(),
-        cross: false,
-        docker_config: None,
-        secrets: Vec::new(),
-        retries: 0,
-        retry_wait: FIRST_WAIT,
-        environment: std::env::vars().collect(),
-        builder_env: std::collections::BTreeMap::new(),
-    };
-    let outcome = run(&options, &builders::PlainView, &Interrupt::default(), &|_| {}).unwrap();
-    let failure = outcome.failure.map(|error| (error.kind().code().to_owned(), error.message().to_owned()));
-    let left = Left { results: outcome.results, failure };
-    std::fs::write(builds.join("left.json"), serde_json::to_vec(&left).unwrap()).unwrap();
+    let left: Left = serde_json::from_slice(&ran.stdout)
+        .unwrap_or_else(|error| panic!("{error}; this test needs root, for mounts: {}", said()));
+    assert_eq!(ran.status.success(), left.failure().is_none(), "{}", said());
+    left
 }
 
 #[test]
@@ -133,8 +109,22 @@ fn a_chain_is_built_in_one_container() {
     let mut fixture = Fixture::new(Kaniko);
     super::chain_plan(&mut fixture);
     let left = run_inside(&fixture, &executor);
-    assert_eq!(left.failure, None);
+    assert_eq!(left.failure(), None);
     chain_results(&fixture, &left.results);
+}
+
+#[test]
+fn a_reference_outright_is_this_runs_image() {
+    let Some(executor) = executor("a_reference_outright_is_this_runs_image") else { return };
+    let mut fixture = Fixture::new(Kaniko);
+    outright::plan(&mut fixture);
+    let left = run_inside(&fixture, &executor);
+    assert_eq!(left.failure(), None);
+    outright::results(&fixture, &left.results[1], true);
+    for result in &left.results {
+        let name = Some(result.image.to_string());
+        assert_eq!(job::own_annotations(&fixture, result), [Some("0".repeat(64)), name]);
+    }
 }
 
 #[test]
@@ -143,8 +133,8 @@ fn a_failing_instruction_is_named() {
     let mut fixture = Fixture::new(Kaniko);
     super::failure_plan(&mut fixture);
     let left = run_inside(&fixture, &executor);
-    let (code, message) = left.failure.unwrap();
-    failure_results(&fixture, &code, &message, &left.results);
+    let (code, message) = left.failure().unwrap();
+    failure_results(&fixture, code, message, &left.results);
 }
 
 #[test]
@@ -163,7 +153,7 @@ fn a_killed_build_leaves_nothing_for_the_next() {
     app.build_args.push(argument("COLOUR", "red"));
     fixture.built_on("base");
     let left = run_inside(&fixture, &executor);
-    assert_eq!(left.failure.as_ref().map(|(code, _)| code.as_str()), Some("timeout_error"));
+    assert_eq!(left.failure().map(|(code, _)| code), Some("timeout_error"));
     let status: Vec<_> = left.results.iter().map(|result| result.status).collect();
     assert_eq!(status, [Status::Completed, Status::Failed, Status::Completed, Status::Completed]);
     for result in [&left.results[2], &left.results[3]] {
@@ -182,7 +172,7 @@ fn the_checkout_and_hephys_files_enter_no_image() {
     image.source = hephy::plan::PlannedSource::Local { root: ".".into() };
     image.annotations.insert("com.example.a".into(), "b".into());
     let left = run_inside(&fixture, &executor);
-    assert_eq!(left.failure, None);
+    assert_eq!(left.failure(), None);
     assert_eq!(left.results[0].media_type.as_deref(), Some("application/vnd.oci.image.manifest.v1+json"));
     let (paths, _) = fixture.contents(&left.results[0]);
     assert!(paths.iter().any(|path| path.ends_with("src/link")) && paths.iter().any(|path| path.ends_with("ran")));

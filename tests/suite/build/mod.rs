@@ -2,9 +2,12 @@
 
 mod bad_input;
 mod buildah;
-
+mod buildx;
+mod check_run;
+mod job;
 mod kaniko;
 mod others;
+mod outright;
 mod platform;
 
 use std::collections::BTreeMap;
@@ -115,6 +118,32 @@ impl Fixture {
             name: dependency,
             from: DependencyFrom::Plan,
         });
+    }
+
+    /// Makes the last image depend on `name` through a reference that names it outright.
+    pub(crate) fn names(&mut self, name: &str, text: &str, line: usize, from: DependencyFrom) {
+        let wave = self.plan.image(name).map_or(0, |image| image.wave + 1);
+        let image = self.plan.images.last_mut().unwrap();
+        image.wave = wave;
+        image.dependencies.push(PlannedDependency {
+            name: ImageName::parse(name).unwrap(),
+            via: DependencyVia::Reference { text: text.into(), line },
+            from,
+        });
+    }
+
+    /// The real `hephy`, in this fixture's checkout, with its builders' environment.
+    pub(crate) fn hephy(&self, args: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hephy"));
+        command.arg("-C").arg(&self.options.checkout).args(args).env_clear();
+        for (name, value) in &self.options.environment {
+            let foreign = ["HEPHY_", "CI", "GITHUB_", "GITLAB_", "ECR_"].iter().any(|start| name.starts_with(start));
+            if !foreign {
+                command.env(name, value);
+            }
+        }
+        command.envs(&self.options.builder_env);
+        command
     }
 
     pub(crate) fn write_plan(&self) {

@@ -8,7 +8,7 @@ use hephy::result::Status;
 use super::{BASE, Fixture, chain, failure};
 use crate::support::builders;
 
-fn buildkit() -> Fixture {
+pub(super) fn buildkit() -> Fixture {
     let mut fixture = Fixture::new(BackendName::Buildkit);
     let host = builders::buildkit().to_owned();
     prepend_path(&mut fixture, "buildctl");
@@ -17,7 +17,7 @@ fn buildkit() -> Fixture {
     fixture
 }
 
-fn docker() -> Fixture {
+pub(super) fn docker() -> Fixture {
     let mut fixture = Fixture::new(BackendName::Docker);
     let host = builders::docker().to_owned();
     prepend_path(&mut fixture, "docker");
@@ -27,7 +27,7 @@ fn docker() -> Fixture {
 }
 
 /// Puts the directory of a tool onto the `PATH` that hephy looks at.
-fn prepend_path(fixture: &mut Fixture, name: &str) {
+pub(super) fn prepend_path(fixture: &mut Fixture, name: &str) {
     let dir = builders::tool(name).parent().unwrap().display().to_string();
     let path = fixture.options.environment.get("PATH").cloned().unwrap_or_default();
     fixture.options.environment.insert("PATH".into(), format!("{dir}:{path}"));

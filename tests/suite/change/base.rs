@@ -139,7 +139,7 @@ fn a_previous_commit_that_is_gone_for_good_builds_everything_and_says_so() {
     let (base, letters) = based_on(&clone, &previous(&"1".repeat(40)));
     let reason = reason(&base);
     assert!(
-        reason.starts_with("the previous commit of the push (1111111111) is gone and cannot be fetched: "),
+        reason.starts_with("the previous commit of the push (1111111) is gone and cannot be fetched: "),
         "{reason}"
     );
     assert_eq!(letters, ["B a", "B b"]);

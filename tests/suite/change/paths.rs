@@ -240,7 +240,7 @@ fn the_reason_names_the_dockerfile_first_and_the_fields() {
     let changes = changes_between(&repo, &base);
     let State::Changed(differences) = &changes[0].state else { panic!() };
     let texts: Vec<String> = differences.iter().map(Difference::text).collect();
-    assert_eq!(texts, ["a/Dockerfile and 2 other files changed", "`target` changed"]);
+    assert_eq!(texts, ["a/Dockerfile and 1 other file changed", "`target` changed"]);
     let Difference::Files(files) = &differences[0] else { panic!() };
     assert!(files.iter().all(|file| file.status == FileStatus::Modified && file.old.is_some() && file.new.is_some()));
 }

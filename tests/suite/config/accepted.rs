@@ -118,10 +118,13 @@ fn platforms_come_from_the_list_then_from_ko_then_from_the_images_built_elsewher
 fn other_transports_need_git_allow_protocol() {
     let text = b"upstream_repo: file:///srv/app.git\nupstream_ref: main";
     assert!(parse_image("f", text, &RootConfig::default()).value.is_none());
-    let extra = extra_transports(Some("https:FILE:ext"));
-    assert_eq!(extra, ["file"]);
-    assert!(parse_image("f", text, &RootConfig { extra_transports: extra, ..RootConfig::default() }).value.is_some());
-    assert!(extra_transports(None).is_empty());
+    let with = |list| RootConfig { transports: Transports::of_variable(Some(list)), ..RootConfig::default() };
+    assert!(parse_image("f", text, &with("https:file")).value.is_some());
+    // The list is the whole list, for https as well.
+    let https = b"upstream_repo: https://example.com/app.git\nupstream_ref: main";
+    assert!(parse_image("f", https, &RootConfig::default()).value.is_some());
+    let refused = parse_image("f", https, &with("file"));
+    assert!(refused.findings[0].message.contains("GIT_ALLOW_PROTOCOL does not list"), "{:?}", refused.findings);
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn the_configuration_of_the_input_key_is_what_can_reach_the_build() {
             .to_owned()
             + r#""keep_git":true,"ko_config":{"base_image":null,"env":[],"flags":[],"import_path":"./cmd","ldflags":[],"#
             + r#""working_dir":null},"labels":{"l":"1"},"platforms":["linux/amd64","linux/arm64"],"submodules":false,"#
-            + r#""target":"run","upstream_ref":"main","upstream_repo":"https://h/x"}"#
+            + r#""target":"run"}"#
     );
 }
 

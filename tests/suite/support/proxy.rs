@@ -129,6 +129,9 @@ fn serve(
         let length = value(&headers, "content-length").and_then(|it| it.parse().ok()).unwrap_or(0);
         let mut body = vec![0; length];
         from.read_exact(&mut body).ok()?;
+        if value(&headers, "transfer-encoding").is_some_and(|it| it.contains("chunked")) {
+            body = chunks(&mut from)?;
+        }
         let mut words = line.split(' ');
         let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
         let seen = Seen { method, path, headers, body };
@@ -180,6 +183,23 @@ fn serve(
 
 type Headers = Vec<(String, String)>;
 
+/// A body in chunks.
+fn chunks(from: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut size = String::new();
+        from.read_line(&mut size).ok()?;
+        let size = usize::from_str_radix(size.trim(), 16).ok()?;
+        let start = body.len();
+        body.resize(start + size + 2, 0);
+        from.read_exact(&mut body[start..]).ok()?;
+        body.truncate(start + size);
+        if size == 0 {
+            return Some(body);
+        }
+    }
+}
+
 fn head(from: &mut BufReader<TcpStream>) -> Option<(String, Headers)> {
     let mut line = String::new();
     if from.read_line(&mut line).ok()? == 0 {
@@ -201,7 +221,8 @@ fn value<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
 
 fn exchange(registry: &mut BufReader<TcpStream>, seen: &Seen) -> Option<(String, Headers, Vec<u8>)> {
     let mut text = format!("{} {} HTTP/1.1\r\n", seen.method, seen.path);
-    let kept = seen.headers.iter().filter(|(name, _)| name != "content-length" && name != "connection");
+    let own = ["content-length", "connection", "transfer-encoding", "expect"];
+    let kept = seen.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
     kept.for_each(|(name, value)| text += &format!("{name}: {value}\r\n"));
     let mut whole = format!("{text}content-length: {}\r\n\r\n", seen.body.len()).into_bytes();
     whole.extend_from_slice(&seen.body);
@@ -210,18 +231,7 @@ fn exchange(registry: &mut BufReader<TcpStream>, seen: &Seen) -> Option<(String,
     let mut body = Vec::new();
     if seen.method != "HEAD" && !status.contains(" 204") && !status.contains(" 304") {
         if value(&headers, "transfer-encoding").is_some_and(|it| it.contains("chunked")) {
-            loop {
-                let mut size = String::new();
-                registry.read_line(&mut size).ok()?;
-                let size = usize::from_str_radix(size.trim(), 16).ok()?;
-                let start = body.len();
-                body.resize(start + size + 2, 0);
-                registry.read_exact(&mut body[start..]).ok()?;
-                body.truncate(start + size);
-                if size == 0 {
-                    break;
-                }
-            }
+            body = chunks(registry)?;
         } else if let Some(length) = value(&headers, "content-length").and_then(|it| it.parse().ok()) {
             body.resize(length, 0);
             registry.read_exact(&mut body).ok()?;
