@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 #![allow(clippy::disallowed_methods, unreachable_pub, missing_docs)]
 
+mod archive;
+mod binary;
 mod measure;
 mod plan;
 mod report;
@@ -15,7 +17,8 @@ use report::Report;
 
 type Measurement = (&'static str, fn(&mut Report));
 
-const MEASUREMENTS: &[Measurement] = &[("plan", plan::measure)];
+const MEASUREMENTS: &[Measurement] =
+    &[("plan", plan::measure), ("archive", archive::measure), ("binary", binary::measure)];
 
 fn main() {
     let mut names = Vec::new();

@@ -22,6 +22,15 @@ impl Times {
         sorted.sort_unstable();
         sorted[sorted.len() / 2]
     }
+
+    pub(crate) fn least(&self) -> Duration {
+        self.0.iter().min().copied().unwrap_or_default()
+    }
+
+    pub(crate) fn without_first(mut self) -> Self {
+        self.0.remove(0);
+        self
+    }
 }
 
 /// How many times as long `ours` took as `theirs`: medians.

@@ -44,6 +44,11 @@ impl Report {
     pub(crate) fn target(&mut self, what: &str, wanted: &str, value: f64, limit: f64, unit: &str) {
         self.add(what, wanted, value, unit, value <= limit);
     }
+    /// A target that is a fact: met or not.
+    pub(crate) fn fact(&mut self, what: &str, wanted: &str, measured: &str, met: bool) {
+        self.targets.push(Target { what: what.into(), wanted: wanted.into(), measured: measured.into(), met });
+    }
+
     fn add(&mut self, what: &str, wanted: &str, value: f64, unit: &str, met: bool) {
         let measured = format!("{value:.2}{unit}");
         self.targets.push(Target { what: what.into(), wanted: wanted.into(), measured, met });

@@ -238,11 +238,12 @@ fn differences(
         }
         (old, new) => found.push(Difference::Source { old: old.clone(), new: new.clone() }),
     }
-    let names = was.fields.keys().chain(now.fields.keys()).collect::<std::collections::BTreeSet<_>>();
+    let (was_fields, now_fields) = (was.fields(), now.fields());
+    let names = was_fields.keys().chain(now_fields.keys()).collect::<std::collections::BTreeSet<_>>();
     for name in names {
-        let (old, new) = (was.fields.get(name), now.fields.get(name));
+        let (old, new) = (was_fields.get(name), now_fields.get(name));
         if old != new {
-            found.push(Difference::Field { name: name.clone(), old: old.cloned(), new: new.cloned() });
+            found.push(Difference::Field { name: (*name).to_owned(), old: old.cloned(), new: new.cloned() });
         }
     }
     if was.backend != now.backend {
@@ -287,7 +288,7 @@ fn dependency_differences(now: &Keyed, was: &Keyed) -> Vec<Difference> {
 pub fn file_notes(head: (&Tree, &Keyed), base: (&Tree, &Keyed), changes: &[TreeChange]) -> Vec<FileNote> {
     let same_rules = head.1.located.as_ref().map(|located| &located.context)
         == base.1.located.as_ref().map(|located| &located.context)
-        && head.1.ignore_list == base.1.ignore_list;
+        && head.1.config.ignore == base.1.config.ignore;
     let mut notes: Vec<FileNote> = if same_rules {
         candidates(head.1, base.1, changes).filter_map(|change| note(change, head.1, base.1)).collect()
     } else {

@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -66,7 +67,7 @@ impl fmt::Debug for InputKey {
 #[derive(Clone, Copy, Debug)]
 pub struct ImageInputs<'a> {
     /// Its configuration, defaults applied.
-    pub config: &'a ImageConfig,
+    pub config: &'a Arc<ImageConfig>,
     /// The builder that was chosen.
     pub backend: BackendName,
     /// Places of a local source; none in remote mode.
@@ -115,8 +116,8 @@ pub struct Keyed {
     pub key: InputKey,
     /// The source.
     pub source: SourceInput,
-    /// The configuration's fields that count, as JSON.
-    pub fields: BTreeMap<String, Value>,
+    /// The configuration.
+    pub config: Arc<ImageConfig>,
     /// The builder.
     pub backend: BackendName,
     /// By name, each once.
@@ -125,7 +126,14 @@ pub struct Keyed {
     pub located: Option<Located>,
     /// What does not count.
     pub(crate) ignore: Rc<Globs>,
-    pub(crate) ignore_list: Vec<String>,
+}
+
+impl Keyed {
+    /// The configuration's fields that count, as JSON.
+    #[must_use]
+    pub fn fields(&self) -> BTreeMap<&'static str, Value> {
+        self.config.key_fields()
+    }
 }
 
 /// Makes the keys of all images of one tree. Images that share build context and `ignore` share the work; so do
@@ -176,14 +184,14 @@ impl<'t> Keys<'t> {
                 SourceInput::Reference { repository: repository.clone(), reference: reference.clone() }
             }
         };
-        let fields = inputs.config.key_fields().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let fields = inputs.config.key_fields();
         let mut dependencies = dependencies.to_vec();
         dependencies.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
         dependencies.dedup();
         let key = combine(&source, &fields, inputs.backend, &dependencies);
         let located = inputs.located.cloned();
-        let ignore_list = inputs.config.ignore.clone();
-        Ok(Keyed { key, source, fields, backend: inputs.backend, dependencies, located, ignore, ignore_list })
+        let config = Arc::clone(inputs.config);
+        Ok(Keyed { key, source, config, backend: inputs.backend, dependencies, located, ignore })
     }
 
     fn globs(&self, patterns: &[String]) -> Result<Rc<Globs>> {
@@ -246,7 +254,7 @@ pub(crate) fn why_left_out(path: &[u8], ignore: &Globs) -> Option<String> {
 
 fn combine(
     source: &SourceInput,
-    fields: &BTreeMap<String, Value>,
+    fields: &BTreeMap<&'static str, Value>,
     backend: BackendName,
     dependencies: &[Dependency],
 ) -> InputKey {

@@ -17,9 +17,15 @@ impl Oid {
             return None;
         }
         let mut bytes = [0; 32];
+        let mut seen = 0;
         for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
             let &[high, low] = pair else { return None };
-            *byte = digit(high)? << 4 | digit(low)?;
+            let (high, low) = (VALUES[usize::from(high)], VALUES[usize::from(low)]);
+            seen |= high | low;
+            *byte = high << 4 | low;
+        }
+        if seen == NO_DIGIT {
+            return None;
         }
         Some(Self { length: u8::try_from(hex.len() / 2).ok()?, bytes })
     }
@@ -60,18 +66,31 @@ impl Oid {
     }
 }
 
-const fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The value of each hexadecimal digit, by its byte; of every other byte it is [`NO_DIGIT`]. Trees are long.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut at: u8 = 0;
+    while at < 16 {
+        let digit = DIGITS[at as usize];
+        values[digit as usize] = at;
+        values[digit.to_ascii_uppercase() as usize] = at;
+        at += 1;
     }
-}
+    values
+};
+
+const NO_DIGIT: u8 = 0xff;
 
 impl fmt::Display for Oid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.as_bytes()) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        let text = digits.get(..2 * usize::from(self.length)).unwrap_or_default();
+        f.write_str(std::str::from_utf8(text).unwrap_or_default())
     }
 }
 
@@ -104,6 +123,9 @@ impl Mode {
     /// Reads the octal digits that git prints; none for directories, absent sides and nonsense.
     #[must_use]
     pub fn from_octal(digits: &[u8]) -> Option<Self> {
+        if digits == b"100644" {
+            return Some(Self::Regular);
+        }
         let value = std::str::from_utf8(digits).ok().and_then(|text| u32::from_str_radix(text, 8).ok())?;
         match value & 0o170_000 {
             0o100_000 if value & 0o100 != 0 => Some(Self::Executable),

@@ -41,6 +41,9 @@ const MAX_LINKS: usize = 40;
 impl Tree {
     /// Where `path` (relative to `root`) leads. `read_link` gives what a link holds.
     pub fn resolve(&self, root: &RepoPath, path: &[u8], read_link: &mut dyn FnMut(Oid) -> Option<Vec<u8>>) -> Resolved {
+        if let Some(found) = self.resolve_plain(root, path) {
+            return found;
+        }
         let mut walk = Walk { at: root.clone(), links: Vec::new() };
         let mut todo: Vec<Vec<u8>> = parts(path);
         while let Some(part) = todo.pop() {
@@ -74,6 +77,24 @@ impl Tree {
             }
         }
         Resolved::Directory { path: walk.at, links: walk.links }
+    }
+}
+
+impl Tree {
+    /// The usual case, at the cost of a search for each part: a file, with nothing but directories on the way.
+    fn resolve_plain(&self, root: &RepoPath, path: &[u8]) -> Option<Resolved> {
+        let plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
+        if !path.split(|byte| *byte == b'/').all(plain) {
+            return None;
+        }
+        let whole = root.join(path);
+        let below = if root.is_root() { 0 } else { root.as_bytes().len() + 1 };
+        let ends = whole.as_bytes().iter().enumerate().skip(below).filter(|(_, byte)| **byte == b'/');
+        if ends.into_iter().any(|(end, _)| self.get(&whole.as_bytes()[..end]).is_some()) {
+            return None;
+        }
+        let entry = self.get(whole.as_bytes()).filter(|entry| entry.mode.is_file())?;
+        Some(Resolved::File { oid: entry.oid, path: whole, links: Vec::new() })
     }
 }
 

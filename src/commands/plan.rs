@@ -19,8 +19,12 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<()> {
     if let Some(dir) = &args.explain {
         return super::explain::run(session, &planning, dir);
     }
-    let Planning { facts, candidates, removed, warnings, .. } = planning;
+    let Planning { facts, candidates, removed, warnings, sides, .. } = planning;
+    // The process ends soon: taking the trees apart piece by piece would be for nothing.
+    std::mem::forget(sides);
     let plan = assemble(facts, &candidates, &Resolved::default(), removed, warnings);
     session.report.json(&plan)?;
-    session.report.text(&show::text(&plan))
+    session.report.text(&show::text(&plan))?;
+    std::mem::forget((plan, candidates));
+    Ok(())
 }

@@ -3,11 +3,13 @@
 //! Contents come through one [`Objects`]; both sides of a comparison share what they parsed, so that the base costs
 //! only what differs.
 
+mod crew;
 mod images;
 mod twins;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::change::{Dependency, ImageInputs, InputKey, Keyed, Keys, Located, RepoPath, Side, SideImage, Tree};
 use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig};
@@ -55,13 +57,13 @@ pub struct Image {
     /// The configuration file, for findings.
     pub file: String,
     /// Its configuration and the findings in it.
-    pub parsed: Rc<Parsed<ImageConfig>>,
+    pub parsed: Parsed<Arc<ImageConfig>>,
     /// Whether the configuration is a file, and no link to one.
     pub direct: bool,
     /// Where its files are, for a local source.
     pub located: Option<Located>,
     /// Its Dockerfile and that one's path, where it is in this repository.
-    pub dockerfile: Option<(String, Rc<Dockerfile>)>,
+    pub dockerfile: Option<(String, Arc<Dockerfile>)>,
     /// What makes a build impossible, apart from the configuration itself.
     pub problems: Vec<Diagnostic>,
 }
@@ -69,7 +71,7 @@ pub struct Image {
 impl Image {
     /// The configuration, if it is valid.
     #[must_use]
-    pub fn config(&self) -> Option<&ImageConfig> {
+    pub fn config(&self) -> Option<&Arc<ImageConfig>> {
         self.parsed.value.as_ref()
     }
 
@@ -181,7 +183,7 @@ fn node(image: &Image) -> Node<'_> {
 }
 
 /// Build arguments without variables: the only ones whose values a reference may need before anything is built.
-fn literal_args(config: Option<&ImageConfig>) -> BTreeMap<String, String> {
+fn literal_args(config: Option<&Arc<ImageConfig>>) -> BTreeMap<String, String> {
     let args = config.into_iter().flat_map(|config| &config.build_args);
     args.filter(|arg| !arg.value.contains("${")).map(|arg| (arg.name.clone(), arg.value.clone())).collect()
 }

@@ -5,7 +5,7 @@
 //! are given twice or are no words, more than [`MAX_DEPTH`] levels, growth through aliases. The parser below works
 //! event by event, so depth and size are checked before anything is built.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
@@ -86,7 +86,7 @@ struct Frame {
 
 enum Items {
     Seq(Vec<Node>),
-    Map { entries: Vec<Entry>, key: Key, seen: HashMap<Rc<str>, (Span, usize)> },
+    Map { entries: Vec<Entry>, key: Key, seen: BTreeMap<Rc<str>, (Span, usize)> },
 }
 
 enum Key {
@@ -150,7 +150,7 @@ impl<'f, 'a> Builder<'f, 'a> {
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.tag_of_collection(tag.as_deref(), at, "map");
-                let items = Items::Map { entries: Vec::new(), key: Key::Wanted, seen: HashMap::new() };
+                let items = Items::Map { entries: Vec::new(), key: Key::Wanted, seen: BTreeMap::new() };
                 return self.open(items, start, end, anchor);
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(end),

@@ -55,6 +55,13 @@ pub struct Parsed<T> {
     pub spans: Spans,
 }
 
+impl<T> Parsed<T> {
+    /// The same findings with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Parsed<U> {
+        Parsed { value: self.value.map(change), findings: self.findings, spans: self.spans }
+    }
+}
+
 /// Places of fields by path: `platforms`, `platforms[1]`, `ko_config.import_path`. Keys are spans of the value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spans(pub BTreeMap<String, Span>);

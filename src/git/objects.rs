@@ -1,14 +1,14 @@
 //! Contents of objects through one `git cat-file --batch`, kept open.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::path::PathBuf;
 
 use super::Repository;
 use super::private::Private;
 use crate::change::{Oid, RepoPath};
 use crate::error::{Error, Result};
-use crate::process::Dialogue;
+use crate::process::{Dialogue, ReaderHandle};
 
 /// A body that nobody wants is read away up to this size; beyond it the process is replaced.
 const SKIP_LIMIT: u64 = 8 << 20;
@@ -49,6 +49,12 @@ pub struct Objects<'r> {
     files: HashMap<Oid, PathBuf>,
 }
 
+/// Hears of an answer: the question's index, and what the object is.
+type Take<'t> = &'t mut dyn FnMut(usize, Option<Answer>);
+
+/// So many questions are asked of the process that is there.
+const FEW: usize = 256;
+
 struct Answer {
     oid: Oid,
     kind: Vec<u8>,
@@ -74,32 +80,62 @@ impl<'r> Objects<'r> {
     /// # Errors
     /// When git fails.
     pub fn read_many(&mut self, oids: &[Oid], limit: u64) -> Result<Vec<Content>> {
-        let (ours, theirs): (Vec<_>, Vec<_>) = oids.iter().partition(|oid| self.files.contains_key(oid));
-        let mut found: HashMap<Oid, Content> = HashMap::with_capacity(ours.len());
-        for oid in ours {
-            let content = self.files.get(&oid).map_or(Content::Missing, |path| super::worktree::read_file(path, limit));
-            found.insert(oid, content);
-        }
-        let questions: Vec<String> = theirs.iter().map(ToString::to_string).collect();
-        let mut answers = self.ask(&questions, limit)?;
-        let pairs = theirs.iter().zip(&answers);
-        let missing: Vec<Oid> = pairs.filter(|(_, answer)| answer.is_none()).map(|(oid, _)| *oid).collect();
-        if let Some(repo) = self.repo.filter(|repo| !missing.is_empty() && repo.is_partial()) {
-            // What cannot be had stays missing, and is told so by whoever asked.
-            if super::fetch::blobs(repo, &missing).is_ok() {
-                self.restart();
-                answers = self.ask(&questions, limit)?;
+        let mut contents: Vec<Content> = oids.iter().map(|_| Content::Missing).collect();
+        self.each(oids, limit, &mut |index, content| contents[index] = content)?;
+        Ok(contents)
+    }
+
+    /// Gives the contents of blobs one by one, by their index, those over `limit` bytes left out: git reads on while
+    /// one is looked at, and none has to be kept. They come in order, but for what a partial clone lacked.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn each(&mut self, oids: &[Oid], limit: u64, take: &mut dyn FnMut(usize, Content)) -> Result<()> {
+        let files = std::mem::take(&mut self.files);
+        let theirs: Vec<usize> = (0..oids.len()).filter(|index| !files.contains_key(&oids[*index])).collect();
+        let mut next = 0;
+        let mut missing = Vec::new();
+        let mut take_files = |to: usize, take: &mut dyn FnMut(usize, Content)| {
+            let from = std::mem::replace(&mut next, to);
+            for (index, oid) in oids.iter().enumerate().take(to).skip(from) {
+                if let Some(path) = files.get(oid) {
+                    take(index, super::worktree::read_file(path, limit));
+                }
             }
-        }
-        let mut answers = answers.into_iter();
-        let content = |oid: &Oid| match found.get(oid) {
-            Some(content) => content.clone(),
-            None => match answers.next().flatten() {
-                Some(answer) if answer.kind == b"blob" => answer.content,
-                _ => Content::Missing,
-            },
         };
-        Ok(oids.iter().map(content).collect())
+        let asked = self.ask(&questions(oids, &theirs), limit, &mut |at, answer| {
+            take_files(theirs[at], take);
+            match answer {
+                Some(answer) if answer.kind == b"blob" => take(theirs[at], answer.content),
+                Some(_) => take(theirs[at], Content::Missing),
+                None => missing.push(theirs[at]),
+            }
+        });
+        take_files(oids.len(), take);
+        self.files = files;
+        asked?;
+        self.each_missing(oids, &missing, limit, take)
+    }
+
+    /// What a partial clone lacks is fetched; what cannot be had stays missing, and is told so by whoever asked.
+    fn each_missing(
+        &mut self,
+        oids: &[Oid],
+        missing: &[usize],
+        limit: u64,
+        take: &mut dyn FnMut(usize, Content),
+    ) -> Result<()> {
+        let wanted: Vec<Oid> = missing.iter().map(|index| oids[*index]).collect();
+        let repo = self.repo.filter(|repo| !missing.is_empty() && repo.is_partial());
+        if repo.is_none_or(|repo| super::fetch::blobs(repo, &wanted).is_err()) {
+            missing.iter().for_each(|index| take(*index, Content::Missing));
+            return Ok(());
+        }
+        self.restart();
+        self.ask(&questions(oids, missing), limit, &mut |at, answer| match answer {
+            Some(answer) if answer.kind == b"blob" => take(missing[at], answer.content),
+            _ => take(missing[at], Content::Missing),
+        })
     }
 
     /// Where a link leads, for [`crate::change::Located::find`]; none when it cannot be read.
@@ -119,7 +155,9 @@ impl<'r> Objects<'r> {
         let sound = |text: &str| !text.is_empty() && !text.starts_with('-') && !text.contains(char::is_control);
         let questions: Vec<String> =
             revisions.iter().filter(|text| sound(text)).map(|revision| format!("{revision}^{{commit}}")).collect();
-        let mut answers = self.ask(&questions, COMMIT_LIMIT)?.into_iter();
+        let mut answers = Vec::with_capacity(questions.len());
+        self.ask(&questions, COMMIT_LIMIT, &mut |_, answer| answers.push(answer))?;
+        let mut answers = answers.into_iter();
         let commit = |revision: &&str| {
             let answer = if sound(revision) { answers.next().flatten()? } else { return None };
             match answer.content {
@@ -147,43 +185,60 @@ impl<'r> Objects<'r> {
         Ok(oids.iter().map(|oid| oid.and_then(|_| contents.next()).unwrap_or(Content::Missing)).collect())
     }
 
-    fn ask(&mut self, questions: &[String], limit: u64) -> Result<Vec<Option<Answer>>> {
-        let mut answers = Vec::with_capacity(questions.len());
-        while let Some(rest) = questions.get(answers.len()..).filter(|rest| !rest.is_empty()) {
+    /// Asks all questions and gives each answer with the question's index, in order; none where there is no object.
+    fn ask(&mut self, questions: &[String], limit: u64, take: Take<'_>) -> Result<()> {
+        let mut answered = 0;
+        while let Some(rest) = questions.get(answered..).filter(|rest| !rest.is_empty()) {
+            if rest.len() > FEW {
+                // A process of its own, which need not hand over each answer by itself.
+                let bulk = self.private.local(["cat-file", "--batch", "--buffer"]).dialogue()?;
+                let Dialogue { input, mut output } = bulk;
+                converse(input, &mut output, rest, limit, &mut answered, take).map_err(broken)?;
+                continue;
+            }
             let mut dialogue = match self.dialogue.take() {
                 Some(dialogue) => dialogue,
                 None => self.private.local(["cat-file", "--batch"]).dialogue()?,
             };
-            if converse(&mut dialogue, rest, limit, &mut answers).map_err(broken)? {
+            let Dialogue { input, output } = &mut dialogue;
+            if converse(input, output, rest, limit, &mut answered, take).map_err(broken)? {
                 self.dialogue = Some(dialogue);
             }
         }
-        Ok(answers)
+        Ok(())
     }
 }
 
+fn questions(oids: &[Oid], indexes: &[usize]) -> Vec<String> {
+    indexes.iter().map(|index| oids[*index].to_string()).collect()
+}
+
 /// Asks and listens at the same time, so that neither side waits for the other. False when the process is of no
-/// more use, because a body was too large to be read away; the answers so far count.
+/// more use, because a body was too large to be read away; what was answered so far counts.
 fn converse(
-    dialogue: &mut Dialogue,
+    mut input: impl Write + Send,
+    output: &mut BufReader<ReaderHandle>,
     questions: &[String],
     limit: u64,
-    answers: &mut Vec<Option<Answer>>,
+    answered: &mut usize,
+    take: Take<'_>,
 ) -> std::io::Result<bool> {
-    let Dialogue { input, output } = dialogue;
     let text = questions.iter().fold(String::new(), |text, question| text + question + "\n");
     std::thread::scope(|scope| {
         // When the listener stops early, the pipe breaks, and that is no failure.
         let asking = scope.spawn(move || input.write_all(text.as_bytes()));
+        let mut header = Vec::new();
         for question in questions {
-            let mut header = Vec::new();
+            header.clear();
             output.read_until(b'\n', &mut header)?;
             let Some((oid, kind, size)) = parse_header(&header, question)? else {
-                answers.push(None);
+                take(*answered, None);
+                *answered += 1;
                 continue;
             };
             if size > limit {
-                answers.push(Some(Answer { oid, kind, content: Content::TooLarge(size) }));
+                take(*answered, Some(Answer { oid, kind, content: Content::TooLarge(size) }));
+                *answered += 1;
                 if size > SKIP_LIMIT {
                     output.get_ref().kill()?;
                     return Ok(false);
@@ -194,7 +249,8 @@ fn converse(
             let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
             output.read_exact(&mut bytes)?;
             output.read_exact(&mut [0])?;
-            answers.push(Some(Answer { oid, kind, content: Content::Bytes(bytes) }));
+            take(*answered, Some(Answer { oid, kind, content: Content::Bytes(bytes) }));
+            *answered += 1;
         }
         match asking.join() {
             Ok(written) => written.map(|()| true),

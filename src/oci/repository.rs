@@ -4,6 +4,36 @@ use oci_client::Reference;
 
 use super::Invalid;
 
+/// The host of short names, as people write it.
+const DOCKER_HUB: &str = "docker.io";
+/// The host that answers for it.
+const DOCKER_HUB_ANSWERS: &str = "index.docker.io";
+/// Longest name inside a registry.
+const MAX_PATH: usize = 255;
+
+// Written by hand because the pattern that [`Reference`] is parsed with takes 20 ms to compile, which is more than a
+// whole plan of a hundred images; the tests hold the two against each other.
+
+/// `registry.example:5000`: labels of letters, digits and inner hyphens, and a port.
+fn is_host(text: &str) -> bool {
+    let (name, port) = text.split_once(':').unwrap_or((text, "0"));
+    let label = |label: &str| {
+        let inner = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        inner && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.split('.').all(label) && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A part of a path: small letters and digits, separated by `.`, `_`, `__` or hyphens.
+fn is_component(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let separators = text.split(|c: char| c.is_ascii() && word(c as u8)).filter(|run| !run.is_empty());
+    let ends = |byte: Option<u8>| byte.is_some_and(word);
+    ends(text.bytes().next())
+        && ends(text.bytes().last())
+        && separators.into_iter().all(|run| matches!(run, "." | "_" | "__") || run.bytes().all(|byte| byte == b'-'))
+}
+
 /// Where manifests and blobs live. The host is the one that answers: Docker Hub's short names are resolved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository {
@@ -19,12 +49,26 @@ impl Repository {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let shown = || crate::diagnostic::escape_cut(text, 160);
         let last = text.rsplit('/').next().unwrap_or_default();
-        if text.contains('@') || (text.contains('/') && last.contains(':')) {
+        if text.contains('@') || last.contains(':') {
             return Err(Invalid(format!("`{}` is not a repository: it has a tag or a digest", shown())));
         }
-        let reference = Reference::try_from(text)
-            .map_err(|error| Invalid(format!("`{}` is not a repository: {error}", shown())))?;
-        Ok(Self::of(&reference))
+        let (host, path) = match text.split_once('/') {
+            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
+            _ => (DOCKER_HUB, text),
+        };
+        let official = host == DOCKER_HUB || host == DOCKER_HUB_ANSWERS;
+        let path = if official && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
+        let refused = |why: &str| Err(Invalid(format!("`{}` is not a repository: {why}", shown())));
+        if !is_host(host) && !is_component(host) {
+            return refused("it does not begin with a host");
+        }
+        if !path.split('/').all(is_component) {
+            return refused("a name has small letters and digits, with ._- between them");
+        }
+        if path.len() > MAX_PATH {
+            return refused("a name has at most 255 characters");
+        }
+        Ok(Self { host: if official { DOCKER_HUB_ANSWERS } else { host }.to_owned(), path })
     }
 
     /// The repository of a reference.
@@ -66,9 +110,24 @@ mod tests {
             assert_eq!(Repository::parse(text).map(|it| it.to_string()).as_deref(), Ok(printed));
         }
         let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        for wrong in ["h:5000/a:tag", &format!("h:5000/a@{digest}"), "h:5000/A", "h:5000/../x", "", "h/a b", "h/a?x=1"]
+        for wrong in
+            ["h:5000", "h:5000/a:tag", &format!("h:5000/a@{digest}"), "h:5000/A", "h:5000/../x", "", "h/a b", "h/a?x=1"]
         {
             assert!(Repository::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+    #[test]
+    fn names_are_those_that_references_have() {
+        let hosts = ["", "localhost/", "a.b/", "a.B-c:80/", "a_b.c/", "-a.b/", "a.b:/", "a.b:x/", "docker.io/", "x/"];
+        let paths =
+            ["a", "a/b", "a.b", "a..b", "a__b", "a___b", "a---b", "a-_b", "-a", "a-", "A", "é", "a//b", "a/", "0"];
+        let long = "x".repeat(256);
+        for host in hosts {
+            for path in paths.iter().chain([&long.as_str()]) {
+                let text = format!("{host}{path}");
+                let reference = Reference::try_from(text.as_str()).map(|reference| Repository::of(&reference));
+                assert_eq!(Repository::parse(&text).ok(), reference.ok(), "{text}");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From candidates with their keys, reasons and references to the [`Plan`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -39,7 +40,7 @@ pub struct Candidate {
     /// Its directory.
     pub dir: String,
     /// Its configuration.
-    pub config: ImageConfig,
+    pub config: Arc<ImageConfig>,
     /// Its input key, 64 hexadecimal digits.
     pub input_key: String,
     /// Why it is built; empty when it is left alone.

@@ -166,7 +166,7 @@ impl<'a> Names<'a> {
     ) {
         let Some(platform) = platforms.first() else { return };
         let (plain, marked) = if texts(dockerfile).any(|text| text.contains('$')) {
-            (self.scope(node, dockerfile, platform, false), self.scope(node, dockerfile, platform, true))
+            self.scopes(node, dockerfile, Some(platform).filter(|_| names_a_platform(dockerfile)))
         } else {
             (Scope::default(), Scope::default())
         };
@@ -187,31 +187,31 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Variables that a use may name: what the image passes, the platform, the registry, and (as marks) tags of
-    /// images.
-    fn scope(&self, node: &Node<'_>, dockerfile: &Dockerfile, platform: &Platform, marks: bool) -> Scope {
+    /// Variables that a use may name: what the image passes, the platform (where it matters), and the registry; and
+    /// the same with marks for the tags of images.
+    fn scopes(&self, node: &Node<'_>, dockerfile: &Dockerfile, platform: Option<&Platform>) -> (Scope, Scope) {
         let mut passed = node.build_args.clone();
-        for name in dockerfile.declared_args() {
-            if REGISTRY_VARIABLES.contains(&name) {
-                passed.insert(name.to_owned(), REGISTRY_MARK.to_owned());
-            } else if marks && self.by_variable.contains_key(name) && !node.build_args.contains_key(name) {
-                passed.insert(name.to_owned(), format!("{TAG_MARK}{name}\u{0}"));
+        for name in dockerfile.declared_args().filter(|name| REGISTRY_VARIABLES.contains(name)) {
+            passed.insert(name.to_owned(), REGISTRY_MARK.to_owned());
+        }
+        if let Some(platform) = platform {
+            // Native runners build: the build platform is the wanted one.
+            for side in ["TARGET", "BUILD"] {
+                passed.insert(format!("{side}PLATFORM"), platform.to_string());
+                passed.insert(format!("{side}OS"), platform.os().to_owned());
+                passed.insert(format!("{side}ARCH"), platform.architecture().to_owned());
+                passed.insert(format!("{side}VARIANT"), platform.variant().unwrap_or_default().to_owned());
             }
         }
-        // Native runners build: the build platform is the wanted one.
-        for side in ["TARGET", "BUILD"] {
-            passed.insert(format!("{side}PLATFORM"), platform.to_string());
-            passed.insert(format!("{side}OS"), platform.os().to_owned());
-            passed.insert(format!("{side}ARCH"), platform.architecture().to_owned());
-            passed.insert(format!("{side}VARIANT"), platform.variant().unwrap_or_default().to_owned());
+        let plain = scope(dockerfile, &passed);
+        let marks = |name: &&str| self.by_variable.contains_key(*name) && !passed.contains_key(*name);
+        let marks: Vec<&str> = dockerfile.declared_args().filter(marks).collect();
+        if marks.is_empty() {
+            return (plain.clone(), plain);
         }
-        let mut scope = dockerfile.scope(&passed);
-        for arg in dockerfile.stages.iter().flat_map(|stage| &stage.args) {
-            if let Some(value) = passed.get(&arg.name).cloned().or_else(|| arg.default.clone()) {
-                scope.0.entry(arg.name.clone()).or_insert(value);
-            }
-        }
-        scope
+        passed.extend(marks.into_iter().map(|name| (name.to_owned(), format!("{TAG_MARK}{name}\u{0}"))));
+        let marked = scope(dockerfile, &passed);
+        (plain, marked)
     }
 
     fn classify(
@@ -297,6 +297,17 @@ impl<'a> Names<'a> {
         }
         Problem::new("the reference cannot be expanded".to_owned())
     }
+}
+
+/// What may be named anywhere in the file: global arguments, and then those of the stages.
+fn scope(dockerfile: &Dockerfile, passed: &BTreeMap<String, String>) -> Scope {
+    let mut scope = dockerfile.scope(passed);
+    for arg in dockerfile.stages.iter().flat_map(|stage| &stage.args) {
+        if let Some(value) = passed.get(&arg.name).or(arg.default.as_ref()) {
+            scope.0.entry(arg.name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    scope
 }
 
 enum Found {

@@ -33,14 +33,13 @@ impl Command {
             }
         });
         let finished = match self.timeout {
-            None => handle.wait().map(Some),
-            Some(limit) => handle.wait_timeout(limit.saturating_sub(started.elapsed())),
+            None => handle.wait().map(|_| true),
+            Some(limit) => handle.wait_timeout(limit.saturating_sub(started.elapsed())).map(|it| it.is_some()),
         };
         drop(listening);
-        let output = finished.map_err(|error| {
-            Error::internal(format!("{} could not be waited for", self.program.display())).cause(error)
-        })?;
-        if output.is_none() {
+        let lost = |error| Error::internal(format!("{} could not be waited for", self.program.display())).cause(error);
+        let finished = finished.map_err(lost)?;
+        if !finished {
             if let Some(group) = group {
                 send(group, Signal::TERM);
                 let _ = handle.wait_timeout(GRACE);
@@ -50,12 +49,13 @@ impl Command {
             let _ = handle.kill();
         }
         interrupt.check()?;
-        let Some(output) = output else {
+        if !finished {
             let limit = seconds(self.timeout.unwrap_or_default());
             let message = format!("{} did not end within {limit} s", self.program.display());
             return Err(Error::new(ErrorKind::TimeoutError, message));
-        };
-        Ok(Output { code: output.status.code(), stdout: output.stdout.clone(), stderr: output.stderr.clone() })
+        }
+        let output = handle.into_output().map_err(lost)?;
+        Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
     }
 }
 

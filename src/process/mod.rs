@@ -20,6 +20,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use duct::ReaderHandle;
 use duct::{Expression, IntoExecutablePath as _, cmd};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -145,7 +146,11 @@ impl Command {
     }
 
     fn expression(&self) -> Expression {
-        self.surroundings(cmd(self.program.as_path().to_executable(), &self.args).stdin_bytes(self.stdin.clone()))
+        let expression = cmd(self.program.as_path().to_executable(), &self.args);
+        self.surroundings(match self.stdin.as_slice() {
+            [] => expression.stdin_null(),
+            bytes => expression.stdin_bytes(bytes),
+        })
     }
 
     fn surroundings(&self, expression: Expression) -> Expression {

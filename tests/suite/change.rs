@@ -8,6 +8,7 @@ mod working_tree;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hephy::change::{
     Dependency, ImageChange, ImageInputs, Keyed, Keys, Located, RepoPath, Side, SideImage, State, Tree, compare,
@@ -78,7 +79,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
                 })
                 .collect();
             let inputs = ImageInputs {
-                config: &config,
+                config: &Arc::new(config),
                 backend: BackendName::Kaniko,
                 located: located.as_ref(),
                 upstream_commit: None,

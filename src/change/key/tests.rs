@@ -39,6 +39,7 @@ fn key_with(
 ) -> InputKey {
     let tree = tree(files);
     let located = Located::find(&tree, &RepoPath::from("a"), config, true, &mut |_| None);
+    let config = &Arc::new(config.clone());
     let inputs = ImageInputs { config, backend: BackendName::Kaniko, located: located.as_ref(), upstream_commit };
     Keys::new(&tree).key_of(&inputs, dependencies).unwrap().key
 }
@@ -54,7 +55,7 @@ fn the_form_is_stable() {
     let source = SourceInput::Local { files: hex(&context) };
     let json = serde_json::json!({"z": [1, "x", null, true], "a": {}});
     let dependency = Dependency { name: "x".into(), key: InputKey("0".repeat(64)) };
-    let fields = BTreeMap::from([("field".to_owned(), json)]);
+    let fields = BTreeMap::from([("field", json)]);
     let key = combine(&source, &fields, BackendName::Kaniko, &[dependency]);
     assert_eq!(key.as_str(), "db6720de917efa6d4f529e407cfe0511992bad26253ba9227e516baf04fb7c77");
 }
@@ -199,7 +200,7 @@ fn ten_thousand_images_of_the_whole_repository_share_one_walk() {
         let config = ImageConfig { dockerfile_path: file.clone(), ..config.clone() };
         let located = Located::find(&tree, &RepoPath::from("x"), &config, true, &mut |_| None);
         let inputs = ImageInputs {
-            config: &config,
+            config: &Arc::new(config),
             backend: BackendName::Kaniko,
             located: located.as_ref(),
             upstream_commit: None,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::change::Keyed;
 use crate::commands::session::Session;
@@ -82,7 +83,7 @@ fn collisions(survey: &Survey, facts: &TagFacts, tags: &BTreeMap<usize, ImageTag
     if facts.layout == crate::config::Layout::PerImage {
         return findings;
     }
-    let mut owners: HashMap<&str, usize> = HashMap::new();
+    let mut owners: HashMap<&str, usize> = HashMap::with_capacity(8 * tags.len());
     for (index, found) in tags {
         let image = &survey.images[*index];
         for tag in found.index.iter().chain(found.by_arch.values()) {
@@ -151,15 +152,14 @@ pub(super) struct Parts<'a> {
 ///
 /// # Errors
 /// For every build argument that cannot be expanded.
-pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Candidate>> {
+pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<Candidate>> {
     let known = Known { session, survey: parts.survey, registry: parts.registry };
     let position = positions(&parts);
     let mut candidates = Vec::with_capacity(position.len());
     let mut findings = Vec::new();
     for (index, image) in parts.survey.images.iter().enumerate() {
-        let (Some(config), Some(keyed), Some(_)) = (image.config(), &parts.keyed[index], position.get(&index)) else {
-            continue;
-        };
+        let (Some(config), Some(keyed)) = (image.config(), &parts.keyed[index]) else { continue };
+        let Some(tags) = parts.tags.remove(&index).filter(|_| position.contains_key(&index)) else { continue };
         let uses = &parts.survey.uses[index];
         let planned = !parts.decided[index].is_empty();
         let dependencies: Vec<&ImageName> =
@@ -193,10 +193,10 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
         candidates.push(Candidate {
             name: image.name.clone(),
             dir: image.dir.clone(),
-            config: config.clone(),
+            config: Arc::clone(config),
             input_key: keyed.key.to_string(),
-            reasons: parts.decided[index].clone(),
-            tags: parts.tags[&index].clone(),
+            reasons: std::mem::take(&mut parts.decided[index]),
+            tags,
             args,
             source: planned_source(image, config, parts.commits.get(&index)),
             backend: image.backend(parts.rules),

@@ -160,16 +160,14 @@ pub(super) fn destination(
     let chosen = explicit.or(root.registry.as_deref()).or(platform).filter(|text| *text != "none");
     let Some(text) = chosen else { return Ok(Destination { registry: None, layout }) };
     let text = text.trim_end_matches('/');
-    let repository = match layout {
-        Layout::Single => text.to_owned(),
-        Layout::PerImage => format!("{text}/image"),
-    };
+    let incomplete = layout == Layout::Single && !text.contains('/');
+    let repository = if layout == Layout::PerImage || incomplete { format!("{text}/image") } else { text.to_owned() };
     oci::Repository::parse(&repository).map_err(|error| {
         Error::usage(format!("`{}` is no registry to publish to", crate::diagnostic::escape_cut(text, 160)))
             .cause(error)
             .hint("a registry is host[:port]/repository, such as ghcr.io/acme/images")
     })?;
-    if layout == Layout::Single && !text.contains('/') {
+    if incomplete {
         // Docker Hub's short name of an official image; whoever writes a host alone does not mean that.
         return Err(Error::usage(format!("`{}` names no repository", crate::diagnostic::escape_cut(text, 160))).hint(
             format!(

@@ -1,15 +1,18 @@
 //! From image directories to [`Image`]s: configurations and Dockerfiles, each read with all others in one go.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
-use super::{Image, Rules};
+use super::{Image, Rules, crew};
 use crate::change::{Located, Oid, RepoPath, Resolved, Tree};
-use crate::config::{self, ImageConfig, Parsed, RootConfig, Spans};
+use crate::config::{self, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::dockerfile::{self, Dockerfile};
 use crate::error::{Error, Result};
 use crate::git::{Content, Objects};
 use crate::oci::ImageName;
+
+/// The default of `dockerfile_path`.
+const USUAL_DOCKERFILE: &str = "Dockerfile";
 
 /// What images are read from, and by which rules.
 pub(super) struct Reading<'a, 'r> {
@@ -20,13 +23,40 @@ pub(super) struct Reading<'a, 'r> {
     pub(super) root: &'a RootConfig,
 }
 
-/// A directory with its configuration file, before that is read.
-struct Place {
+/// A directory on the way to an image.
+struct Draft {
     index: usize,
     dir: RepoPath,
-    file: RepoPath,
-    oid: Option<Oid>,
+    file: String,
+    /// Whether the configuration is a file, and no link to one.
     direct: bool,
+    understood: Understood,
+}
+
+/// What the files of a draft say.
+struct Understood {
+    parsed: Parsed<Arc<ImageConfig>>,
+    /// The Dockerfile with the usual name, if there is one and the configuration asks for it.
+    usual: Option<(RepoPath, ParsedDockerfile)>,
+}
+
+type ParsedDockerfile = std::result::Result<Dockerfile, Box<Diagnostic>>;
+
+/// What an object is read for, and for which draft.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Configuration(usize),
+    Dockerfile(usize),
+}
+
+/// The contents of a draft's files.
+struct Contents {
+    /// The draft's place in the list.
+    at: usize,
+    dir: RepoPath,
+    file: String,
+    configuration: Content,
+    dockerfile: Option<Content>,
 }
 
 pub(super) fn unreadable(file: &str, content: Option<&Content>) -> Diagnostic {
@@ -43,32 +73,85 @@ pub(super) fn unreadable(file: &str, content: Option<&Content>) -> Diagnostic {
 impl Reading<'_, '_> {
     /// The images of these directories, each with its index among all of them.
     pub(super) fn images(&mut self, dirs: impl Iterator<Item = (usize, RepoPath)>) -> Result<Vec<Image>> {
-        let mut places = Vec::new();
-        for (index, dir) in dirs {
-            let file = dir.join(config::IMAGE_FILE);
-            let objects = &mut *self.objects;
-            let found = self.tree.resolve(&RepoPath::ROOT, file.as_bytes(), &mut |oid| objects.read_link(oid));
-            let (oid, direct) = match found {
-                Resolved::File { oid, links, .. } => (Some(oid), links.is_empty()),
-                _ => (None, false),
-            };
-            places.push(Place { index, dir, file, oid, direct });
+        let drafts = self.drafts(dirs)?;
+        let mut images = Vec::with_capacity(drafts.len());
+        let mut unusual = Vec::new();
+        for draft in drafts {
+            let (image, usual) = self.image(draft)?;
+            let place = image.located.as_ref().and_then(|located| located.dockerfile_blob());
+            let place = place.map(|(path, oid)| (path.clone(), oid));
+            images.push(image);
+            let (Some((path, oid)), Some(image)) = (place, images.last_mut()) else { continue };
+            match usual {
+                Some((usual, parsed)) if usual == path => accept(image, &path.to_string(), parsed),
+                _ => unusual.push((images.len() - 1, path.to_string(), oid)),
+            }
         }
-        let wanted: Vec<Oid> = places.iter().filter_map(|place| place.oid).collect();
-        let mut contents = self.objects.read_many(&wanted, config::MAX_BYTES as u64)?.into_iter();
-        let mut images = Vec::with_capacity(places.len());
-        for place in places {
-            let content = place.oid.and_then(|_| contents.next());
-            images.push(self.image(place, content.as_ref())?);
-        }
-        self.dockerfiles(&mut images)?;
+        let oids: Vec<Oid> = unusual.iter().map(|(_, _, oid)| *oid).collect();
+        self.objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |at, content| {
+            let (index, path, _) = &unusual[at];
+            accept(&mut images[*index], path, parse_dockerfile(path, &content));
+        })?;
         Ok(images)
     }
 
-    fn image(&mut self, place: Place, content: Option<&Content>) -> Result<Image> {
-        let Place { index, dir: path, file, direct, .. } = place;
-        let file = file.to_string();
-        let parsed = Rc::new(self.config(&file, content));
+    /// Reads the configurations, and in the same go the Dockerfiles that most images have beside them. They are
+    /// understood while git reads the next ones.
+    fn drafts(&mut self, dirs: impl Iterator<Item = (usize, RepoPath)>) -> Result<Vec<Draft>> {
+        let mut drafts = Vec::new();
+        let (mut oids, mut purposes) = (Vec::new(), Vec::new());
+        for (index, dir) in dirs {
+            let path = dir.join(config::IMAGE_FILE);
+            let objects = &mut *self.objects;
+            let found = self.tree.resolve(&RepoPath::ROOT, path.as_bytes(), &mut |oid| objects.read_link(oid));
+            let file = path.to_string();
+            let understood = Understood { parsed: refused(Vec::new()), usual: None };
+            let mut draft = Draft { index, file, direct: false, understood, dir };
+            if let Resolved::File { oid, links, .. } = found {
+                draft.direct = links.is_empty();
+                oids.push(oid);
+                purposes.push(Purpose::Configuration(drafts.len()));
+                let usual = self.tree.get(draft.dir.join(USUAL_DOCKERFILE).as_bytes());
+                if let Some(entry) = usual.filter(|entry| entry.mode.is_file()) {
+                    oids.push(entry.oid);
+                    purposes.push(Purpose::Dockerfile(drafts.len()));
+                }
+            } else {
+                draft.understood.parsed = refused(vec![unreadable(&draft.file, None)]);
+            }
+            drafts.push(draft);
+        }
+        let (root, objects) = (self.root, &mut *self.objects);
+        let understood = crew::work_through(
+            |contents: Contents| (contents.at, understand(&contents, root)),
+            |feed| {
+                let mut waiting: Option<Contents> = None;
+                objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |number, content| match purposes[number] {
+                    Purpose::Configuration(at) => {
+                        let Draft { dir, file, .. } = &drafts[at];
+                        let (dir, file) = (dir.clone(), file.clone());
+                        let contents = Contents { at, dir, file, configuration: content, dockerfile: None };
+                        waiting.replace(contents).into_iter().for_each(|contents| feed.push(contents));
+                    }
+                    // One that comes out of turn, after a fetch, is read again with the unusual ones.
+                    Purpose::Dockerfile(at) => {
+                        if let Some(contents) = waiting.as_mut().filter(|contents| contents.at == at) {
+                            contents.dockerfile = Some(content);
+                        }
+                    }
+                })?;
+                waiting.into_iter().for_each(|contents| feed.push(contents));
+                Ok(())
+            },
+        )?;
+        for (at, understood) in understood {
+            drafts[at].understood = understood;
+        }
+        Ok(drafts)
+    }
+
+    fn image(&mut self, draft: Draft) -> Result<(Image, Option<(RepoPath, ParsedDockerfile)>)> {
+        let Draft { index, dir: path, file, direct, understood: Understood { parsed, usual } } = draft;
         let dir = if path.is_root() { ".".to_owned() } else { path.to_string() };
         let named = match path.to_utf8() {
             Some(text) => ImageName::of_directory(text, self.rules.repository_name),
@@ -94,7 +177,7 @@ impl Reading<'_, '_> {
             dockerfile: None,
             problems: Vec::new(),
         };
-        let located = match image.config() {
+        image.located = match image.config() {
             Some(config) if config.manual_images.is_none() => {
                 let reads_dockerfile = image.backend(self.rules).reads_dockerfile();
                 let read_link = &mut |oid| self.objects.read_link(oid);
@@ -102,40 +185,51 @@ impl Reading<'_, '_> {
             }
             _ => None,
         };
-        let problems = located.iter().flat_map(|located| located.problems());
+        let problems = image.located.iter().flat_map(|located| located.problems());
         image.problems = problems.map(|problem| located_problem(&image, problem)).collect();
-        image.located = located;
-        Ok(image)
+        Ok((image, usual))
     }
+}
 
-    fn config(&self, file: &str, content: Option<&Content>) -> Parsed<ImageConfig> {
-        match content {
-            Some(Content::Bytes(bytes)) => config::parse_image(file, bytes, self.root),
-            content => Parsed { value: None, findings: vec![unreadable(file, content)], spans: Spans::default() },
+fn understand(contents: &Contents, root: &RootConfig) -> Understood {
+    let parsed = configuration(&contents.file, &contents.configuration, root);
+    let wanted = parsed.value.as_ref().is_some_and(|config| asks_for_usual(config));
+    let usual = contents.dockerfile.as_ref().filter(|_| wanted).map(|content| {
+        let path = contents.dir.join(USUAL_DOCKERFILE);
+        let parsed = parse_dockerfile(&path.to_string(), content);
+        (path, parsed)
+    });
+    Understood { parsed, usual }
+}
+
+fn configuration(file: &str, content: &Content, root: &RootConfig) -> Parsed<Arc<ImageConfig>> {
+    match content {
+        Content::Bytes(bytes) if bytes.len() <= config::MAX_BYTES => {
+            config::parse_image(file, bytes, root).map(Arc::new)
         }
+        Content::Bytes(bytes) => refused(vec![unreadable(file, Some(&Content::TooLarge(bytes.len() as u64)))]),
+        content => refused(vec![unreadable(file, Some(content))]),
     }
+}
 
-    fn dockerfiles(&mut self, images: &mut [Image]) -> Result<()> {
-        let places: Vec<Option<(String, Oid)>> = images
-            .iter()
-            .map(|image| {
-                let (path, oid) = image.located.as_ref()?.dockerfile_blob()?;
-                Some((path.to_string(), oid))
-            })
-            .collect();
-        let wanted: Vec<Oid> = places.iter().flatten().map(|(_, oid)| *oid).collect();
-        let mut contents = self.objects.read_many(&wanted, dockerfile::MAX_BYTES as u64)?.into_iter();
-        for (image, place) in images.iter_mut().zip(places) {
-            let Some((path, _)) = place else { continue };
-            match parse_dockerfile(&path, contents.next()) {
-                Ok(dockerfile) => {
-                    check_target(image, &path, &dockerfile);
-                    image.dockerfile = Some((path, Rc::new(dockerfile)));
-                }
-                Err(finding) => image.problems.push(*finding),
-            }
+fn refused(findings: Vec<Diagnostic>) -> Parsed<Arc<ImageConfig>> {
+    Parsed { value: None, findings, spans: Spans::default() }
+}
+
+/// Whether the Dockerfile is probably the one with the usual name in the image's directory.
+fn asks_for_usual(config: &ImageConfig) -> bool {
+    config.dockerfile_path == USUAL_DOCKERFILE
+        && matches!(config.source, Source::Local { from: ContextFrom::Directory })
+}
+
+/// Gives an image its Dockerfile.
+fn accept(image: &mut Image, path: &str, parsed: ParsedDockerfile) {
+    match parsed {
+        Ok(dockerfile) => {
+            check_target(image, path, &dockerfile);
+            image.dockerfile = Some((path.to_owned(), Arc::new(dockerfile)));
         }
-        Ok(())
+        Err(finding) => image.problems.push(*finding),
     }
 }
 
@@ -143,12 +237,12 @@ fn located_problem(image: &Image, (field, message): (&str, String)) -> Diagnosti
     Diagnostic::error(&image.file, image.parsed.spans.of(field), message)
 }
 
-fn parse_dockerfile(path: &str, content: Option<Content>) -> std::result::Result<Dockerfile, Box<Diagnostic>> {
+fn parse_dockerfile(path: &str, content: &Content) -> ParsedDockerfile {
     let refused = |why: &str| Err(Box::new(Diagnostic::error(path, Span::START, why)));
     match content {
-        Some(Content::Bytes(bytes)) => Dockerfile::parse(path, &bytes),
-        Some(Content::TooLarge(_)) => refused("the Dockerfile is larger than 1 MiB"),
-        Some(Content::Missing) | None => refused("the Dockerfile cannot be read"),
+        Content::Bytes(bytes) => Dockerfile::parse(path, bytes),
+        Content::TooLarge(_) => refused("the Dockerfile is larger than 1 MiB"),
+        Content::Missing => refused("the Dockerfile cannot be read"),
     }
 }
 
