@@ -130,6 +130,7 @@ impl Reading<'_, '_> {
             match parse_dockerfile(&path, contents.next()) {
                 Ok(dockerfile) => {
                     check_target(image, &path, &dockerfile);
+                    image.problems.extend(dockerfile.foreign_frontends(&path, &self.root.syntax_frontends));
                     image.dockerfile = Some((path, Rc::new(dockerfile)));
                 }
                 Err(finding) => image.problems.push(*finding),
