@@ -172,8 +172,17 @@ impl Error {
     /// The findings in configuration files that make up this failure; they are shown before the sentence.
     #[must_use]
     pub fn diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+        if let (None, Some(first)) = (&self.0.hint, diagnostics.first()) {
+            let file = crate::diagnostic::escape(&first.file);
+            self.0.hint = Some(format!("begin at {file}:{}; hephy check shows what else is wrong", first.span.line));
+        }
         self.0.diagnostics = diagnostics;
         self
+    }
+
+    /// The same findings, to add what was not at hand where they were made.
+    pub fn findings_mut(&mut self) -> &mut [Diagnostic] {
+        &mut self.0.diagnostics
     }
 
     /// The class of this failure.

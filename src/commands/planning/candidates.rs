@@ -10,7 +10,7 @@ use crate::config::{ContextFrom, ImageConfig, Source};
 use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
 use crate::oci::ImageName;
-use crate::plan::args::{Variables, expand};
+use crate::plan::args::{ArgProblem, Variables, expand};
 use crate::plan::assemble::Candidate;
 use crate::plan::graph::ExternalBase;
 use crate::plan::tags::{ImageTags, TagFacts, TagInput};
@@ -44,6 +44,19 @@ pub(super) fn all_tags(
     decided: &[Vec<Reason>],
     facts: &TagFacts,
 ) -> Result<BTreeMap<usize, ImageTags>> {
+    let (tags, findings) = tags_and_findings(survey, facts, |index| !decided[index].is_empty());
+    if findings.is_empty() {
+        return Ok(tags);
+    }
+    Err(Error::config("these tags cannot be written").diagnostics(findings))
+}
+
+/// The tags of the images that have legal ones, and what is wrong with those of the `wanted` images.
+pub(super) fn tags_and_findings(
+    survey: &Survey,
+    facts: &TagFacts,
+    wanted: impl Fn(usize) -> bool,
+) -> (BTreeMap<usize, ImageTags>, Vec<Diagnostic>) {
     let mut tags = BTreeMap::new();
     let mut findings = Vec::new();
     for (index, image) in survey.images.iter().enumerate() {
@@ -60,7 +73,7 @@ pub(super) fn all_tags(
         };
         match facts.tags_of(&input) {
             Ok(found) => drop(tags.insert(index, found)),
-            Err(problems) if !decided[index].is_empty() => {
+            Err(problems) if wanted(index) => {
                 findings.extend(problems.into_iter().map(|problem| {
                     Diagnostic::error(&image.file, image.parsed.spans.of(&problem.field), problem.message)
                 }));
@@ -69,10 +82,7 @@ pub(super) fn all_tags(
         }
     }
     findings.extend(collisions(survey, facts, &tags));
-    if findings.is_empty() {
-        return Ok(tags);
-    }
-    Err(Error::config("these tags cannot be written").diagnostics(findings))
+    (tags, findings)
 }
 
 /// Two images that would write the same tag (specification §3): `a` with `b-latest`, and `a-b` with `latest`.
@@ -168,12 +178,7 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
         let args = match expand(&config.build_args, parts.facts, &known, &dependencies) {
             Ok(args) => args,
             Err(unexpanded) => {
-                let unexpanded = unexpanded.into_iter().map(|problem| {
-                    let span = argument_span(image, &problem.field);
-                    let mut finding = Diagnostic::error(&image.file, span, problem.message);
-                    finding.notes.extend(problem.note);
-                    finding
-                });
+                let unexpanded = argument_findings(image, unexpanded);
                 if planned {
                     findings.extend(unexpanded)
                 } else {
@@ -210,6 +215,18 @@ pub(super) fn candidates(session: &Session, parts: Parts<'_>) -> Result<Vec<Cand
     } else {
         Err(Error::config("these build arguments have no value").diagnostics(findings))
     }
+}
+
+/// What is wrong with build arguments, at their places.
+pub(super) fn argument_findings(
+    image: &crate::commands::survey::Image,
+    problems: Vec<ArgProblem>,
+) -> impl Iterator<Item = Diagnostic> {
+    problems.into_iter().map(|problem| {
+        let mut finding = Diagnostic::error(&image.file, argument_span(image, &problem.field), problem.message);
+        finding.notes.extend(problem.note);
+        finding
+    })
 }
 
 /// Where a build argument stands: `build_args[N]` in a list, under its name in a mapping.

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use crate::change::RepoPath;
-use crate::ci::{self, CiContext, Overrides};
+use crate::ci::{self, BaseSpec, CiContext, Overrides};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
 use crate::commands::survey::Rules;
 use crate::config::{BackendName, Layout, Transports};
 use crate::error::{Error, Result};
-use crate::git::{Loaded, Repository};
+use crate::git::{Loaded, Repository, Request};
 use crate::oci;
 use crate::plan::PlanSource;
 use crate::plan::tags::TagFacts;
@@ -57,6 +57,16 @@ impl Ground {
             root,
             context,
             repository,
+        })
+    }
+
+    /// The files as they are, compared with nothing.
+    pub(super) fn load_head(&self) -> Result<Loaded<'_>> {
+        self.repository.load(&Request {
+            head: None,
+            base: &BaseSpec::Nothing(String::new()),
+            commits_only: self.context.commits_only,
+            exclude: &self.exclude,
         })
     }
 
@@ -167,11 +177,12 @@ pub(super) fn destination(
     })?;
     if layout == Layout::Single && !text.contains('/') {
         // Docker Hub's short name of an official image; whoever writes a host alone does not mean that.
-        return Err(Error::usage(format!("`{}` names no repository", crate::diagnostic::escape_cut(text, 160)))
-            .hint(format!(
+        return Err(Error::usage(format!("`{}` names no repository", crate::diagnostic::escape_cut(text, 160))).hint(
+            format!(
                 "add one, {}/images say; with `layout: per-image` each image has one of its own",
                 crate::diagnostic::escape_cut(text, 160)
-            )));
+            ),
+        ));
     }
     Ok(Destination { registry: Some(text.to_owned()), layout })
 }

@@ -10,6 +10,7 @@ mod failures;
 mod first_steps;
 mod graph;
 mod manifest;
+mod not_yet;
 mod output;
 mod plan;
 mod prepare;

@@ -158,7 +158,7 @@ fn odd_names_are_exact() {
     project.image("-dash", "");
     project.repo.commit("dash");
     let hephy = project.push(&before, ["plan"]);
-    let outcome = hephy.run().fails_without_hint(3);
+    let outcome = hephy.run().fails(3, &[]);
     let finding = "-dash/build-config.yaml:1:1: error: this directory cannot name an image: `-dash` cannot begin a tag";
     assert!(outcome.stderr.contains(finding), "{outcome}");
     let outcome = project.push(&project.repo.head(), ["plan"]).run().ok();
@@ -181,11 +181,12 @@ fn an_invalid_configuration_fails_where_it_changed_and_warns_elsewhere() {
     let broken = project.repo.commit("break b");
     let before = project.repo.git(&["rev-parse", "HEAD^"]);
     let outcome = project.push(&before, ["prepare"]).run();
-    let outcome = outcome.fails_without_hint(3);
+    let outcome = outcome.fails(3, &[]);
     assert_eq!(
         outcome.stderr,
         "b/build-config.yaml:2:1: error: unknown field `plaforms`\n  |\n2 | plaforms: [linux/amd64]\n  | ^^^^^^^^ did you \
-         mean `platforms`?\n\nerror: one error keeps images from being built (config_error)\n"
+         mean `platforms`?\n\nerror: one error keeps images from being built (config_error)\n\n\
+         hint: begin at b/build-config.yaml:2; hephy check shows what else is wrong\n"
     );
     assert!(!project.path(".hephy").exists(), "a failure leaves the work directory as it was");
 
@@ -204,7 +205,7 @@ fn what_is_built_on_an_invalid_image_is_not_built_without_it() {
     let broken = project.repo.commit("broken base");
     project.change("app/file");
     let outcome = project.push(&broken, ["plan"]).env("ECR_REGISTRY", "127.0.0.1:1/x").run();
-    let outcome = outcome.fails_without_hint(3);
+    let outcome = outcome.fails(3, &[]);
     assert!(outcome.stderr.contains("base/build-config.yaml:1:1: error: unknown field `nonsense`"), "{outcome}");
 }
 
@@ -338,7 +339,7 @@ fn a_schedule_list() {
     project.repo.write("rebuild-weekly.txt", "# weekly\na\n\nteam/d\n");
     let head = project.repo.commit("wrong list");
     let hephy = project.ci("gitlab-schedule", &[(HEAD, &head)], ["prepare", "--scheduled"]);
-    let outcome = hephy.run().fails_without_hint(3);
+    let outcome = hephy.run().fails(3, &[]);
     assert!(
         outcome.stderr.contains("rebuild-weekly.txt:4:1: error: `team/d` is not an image directory")
             && outcome.stderr.contains("did you mean `team/b`?"),
@@ -421,17 +422,21 @@ fn explain_answers_why_and_why_not() {
 }
 
 impl super::Outcome {
-    /// A failure whose findings are the next step themselves.
-    #[track_caller]
-    pub(crate) fn fails_without_hint(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{self}");
-        self
-    }
-
     /// stderr holds this.
     #[track_caller]
     pub(crate) fn says(self, part: &str) -> Self {
         assert!(self.stderr.contains(part), "stderr lacks {part:?}\n{self}");
         self
     }
+}
+
+#[test]
+fn ko_without_ko_config_builds_the_source_root() {
+    let project = Project::new();
+    project.repo.write("app/build-config.yaml", "build_backend: ko\n").write("app/main.go", "package main\n");
+    project.image("web", "build_backend: buildah\nko_config: {import_path: ./x}\n");
+    project.repo.commit("images");
+    let plan = project.hephy(["plan", "--all", "--format", "json"]).run().ok().json();
+    let ko = |at: usize| plan["images"][at]["ko"].clone();
+    assert_eq!((ko(0)["import_path"].as_str(), ko(1).is_null()), (Some("."), true), "{plan}");
 }
