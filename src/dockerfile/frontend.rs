@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn directives_stand_above_everything_else() {
         assert_eq!(found("# syntax=a/b:1\nFROM x"), ["1:10 a/b:1"]);
-        assert_eq!(found("#!/bin/x\n#escape=`\n  #  SYNTAX =  a/b  more\nFROM x"), ["3:15 a/b"]);
+        assert_eq!(found("#!/bin/x\n#escape=`\n  #  SYNTAX =  a/b  more\nFROM x"), ["3:16 a/b"]);
         assert_eq!(found("#syntax=a\n#syntax=b\n"), ["1:9 a", "2:9 b"]);
         for none in [
             "",
