@@ -99,7 +99,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     warnings.extend(unwatched(&now));
     let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
     let decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit);
-    judge::refuse_invalid(&now, &decided, &changes, &selection, &mut warnings)
+    judge::refuse_invalid(&now, &decided, &changes, &selection, destination.layout, &mut warnings)
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
 
     let facts = ground.tag_facts(&loaded, destination.layout);
@@ -179,7 +179,7 @@ pub fn problems(session: &Session) -> Result<Vec<(String, Diagnostic)>> {
     }
     let layout = select.layout.or(survey.root.layout).unwrap_or_default();
     let lasting = lasting::findings(&survey, layout);
-    let whole = judge::duplicate_names(&survey).into_iter().chain(lasting);
+    let whole = judge::duplicate_names(&survey, layout).into_iter().chain(lasting);
     let whole = whole.chain(survey.order.err().map(|finding| *finding));
     found.extend(whole.map(|finding| (finding.file.clone(), finding)));
     quote(found.iter_mut().map(|(_, finding)| finding), &loaded.head, &mut loaded.objects);
