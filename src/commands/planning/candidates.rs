@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use crate::backend::{declared_arches, declared_backends};
 use crate::change::Keyed;
 use crate::commands::session::Session;
 use crate::commands::survey::{Rules, Survey, UpstreamCommits};
@@ -286,24 +287,20 @@ fn bases(config: &ImageConfig, found: &[ExternalBase]) -> Vec<ExternalBase> {
 /// # Errors
 /// For an image that none of them can build.
 pub(in crate::commands) fn check_offers(session: &Session, candidates: &[Candidate]) -> Result<()> {
-    let list = |name: &str| -> Option<Vec<String>> {
-        let value = session.env.get(name).filter(|value| !value.trim().is_empty())?;
-        Some(value.split(',').map(|word| word.trim().to_lowercase()).collect())
-    };
-    let backends = list("HEPHY_BACKENDS");
-    let arches = list("HEPHY_ARCHES");
+    let said = |name: &str| session.env.get(name).filter(|value| !value.trim().is_empty());
+    let backends = said("HEPHY_BACKENDS").map(|text| Ok((text, declared_backends(text)?))).transpose()?;
+    let arches = said("HEPHY_ARCHES").map(|text| Ok((text, declared_arches(text)?))).transpose()?;
     for candidate in candidates.iter().filter(|it| it.is_built()) {
-        let word = candidate.backend.word();
-        let offered = |offers: &Vec<String>| offers.iter().any(|offer| offer.split('@').next() == Some(word));
-        if let Some(offers) = backends.as_ref().filter(|offers| !offered(offers)) {
-            return Err(Error::config(format!("no job can build {}: it wants {word}", candidate.name))
-                .cause(anyhow::anyhow!("HEPHY_BACKENDS offers {}", escape(&offers.join(", "))))
+        let backend = candidate.backend;
+        if let Some((text, _)) = backends.as_ref().filter(|(_, offered)| !offered.contains_key(&backend)) {
+            return Err(Error::config(format!("no job can build {}: it wants {}", candidate.name, backend.word()))
+                .cause(anyhow::anyhow!("HEPHY_BACKENDS offers {}", escape(text)))
                 .hint("set another build_backend, or add a job that has this builder"));
         }
-        for arch in candidate.config.platforms.iter().map(crate::oci::Platform::arch) {
-            if let Some(offers) = arches.as_ref().filter(|offers| !offers.contains(&arch)) {
-                return Err(Error::config(format!("no job can build {} for {arch}", candidate.name))
-                    .cause(anyhow::anyhow!("HEPHY_ARCHES offers {}", escape(&offers.join(", "))))
+        for platform in &candidate.config.platforms {
+            if let Some((text, _)) = arches.as_ref().filter(|(_, offered)| !offered.contains(platform)) {
+                return Err(Error::config(format!("no job can build {} for {}", candidate.name, platform.arch()))
+                    .cause(anyhow::anyhow!("HEPHY_ARCHES offers {}", escape(text)))
                     .hint("take the platform away, or add a runner of this architecture"));
             }
         }

@@ -40,6 +40,9 @@ impl Ground {
     pub(super) fn new(session: &Session, select: &SelectArgs) -> Result<Self> {
         let overrides =
             Overrides { base: select.base.clone(), merge_base: select.merge_base.clone(), head: select.head.clone() };
+        if select.backend == Some(BackendName::Spin) {
+            return Err(Error::usage("the builder `spin` is not supported yet").hint("--backend names another one"));
+        }
         let context = session.context(&overrides)?;
         let repository = Repository::open(&session.dir)?.fetch_url(context.fetch_url.clone());
         let root = repository.root().map_or_else(|| session.dir.clone(), std::path::Path::to_path_buf);
@@ -95,6 +98,7 @@ impl Ground {
             date,
             commit: loaded.commit.as_ref().map_or_else(|| "0".repeat(40), |commit| commit.id.to_string()),
             branch,
+            tag: self.context.tag.clone(),
             run: self.context.run_number.map(|number| number.to_string()),
             layout,
         }

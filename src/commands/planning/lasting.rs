@@ -30,6 +30,7 @@ pub(super) fn findings(survey: &Survey, layout: Layout) -> Vec<Diagnostic> {
         date: "20000101".to_owned(),
         commit: "0".repeat(40),
         branch: Some("main".to_owned()),
+        tag: None,
         run: Some("1".to_owned()),
         layout,
     };

@@ -15,6 +15,7 @@ mod output;
 mod plan;
 mod prepare;
 mod run;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
