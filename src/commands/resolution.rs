@@ -75,6 +75,11 @@ pub fn add_upstream_dockerfiles(planning: &mut Planning, out: &Path) -> Result<(
         let parsed = Dockerfile::parse(&shown, &bytes).map_err(|finding| {
             Error::config(format!("the Dockerfile of {} is malformed", candidate.name)).diagnostics(vec![*finding])
         })?;
+        let foreign = parsed.foreign_frontends(&shown, &planning.sides.survey.root.syntax_frontends);
+        if !foreign.is_empty() {
+            let sentence = format!("the Dockerfile of {} names a frontend that is not allowed", candidate.name);
+            return Err(Error::config(sentence).diagnostics(foreign));
+        }
         found.push((index, shown, parsed));
     }
     if found.is_empty() {

@@ -218,7 +218,8 @@ pub(super) const IMAGE: &[Field] = &[
         "watch",
         Kind::List(&Kind::Text(&GLOB)),
         "`[]`",
-        "Further paths that trigger this image, as globs relative to the repository's root.",
+        "Further paths that trigger this image, as globs relative to the repository's root. Not supported yet: read, and \
+         warned of.",
     ),
     field("ignore", Kind::List(&Kind::Text(&GLOB)), "`[]`", "Paths that do not, in addition to `hephy.yaml`'s."),
     field(
@@ -284,7 +285,7 @@ pub(super) const ROOT: &[Field] = &[
         Kind::Choice(PREFLIGHTS),
         "`stop`",
         "What prepare does when a builder cannot build a Dockerfile as written: `stop` with the line and the reason, or \
-         `reroute` it to a builder that can.",
+         `reroute` it to a builder that can (not supported yet).",
     ),
     field(
         "syntax_frontends",

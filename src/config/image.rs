@@ -135,6 +135,12 @@ fn builder_rules(file: &mut File<'_>, backend: Option<BackendName>) {
         let key = file.key("ko_config");
         file.warn(key, "`ko_config` does nothing without `build_backend: ko`");
     }
+    for name in ["dockerfile_path", "target", "build_args"] {
+        if backend == Some(BackendName::Ko) && file.has(name) {
+            let key = file.key(name);
+            file.warn(key, format!("`{name}` does nothing with the builder `ko`, which reads no Dockerfile"));
+        }
+    }
     match (file.flag("manual_build"), file.has("manual_images")) {
         (Some(true), false) => {
             let key = file.key("manual_build");

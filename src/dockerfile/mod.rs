@@ -4,6 +4,7 @@
 //! byte ranges. Pure, and it never decides which images are ours: `plan` does.
 
 mod expand;
+mod frontend;
 mod pin;
 mod reference;
 
@@ -32,8 +33,8 @@ pub struct Dockerfile {
     pub global_args: Vec<Arg>,
     /// Stages in order; never empty.
     pub stages: Vec<Stage>,
-    /// What `# syntax=` names.
-    pub syntax: Option<String>,
+    /// What `# syntax=` lines name, and where; none of them is believed.
+    pub syntax: Vec<(String, Span)>,
     /// Where each instruction stands, in order.
     pub instructions: Vec<Place>,
 }
@@ -142,11 +143,14 @@ impl Dockerfile {
         counts.into_iter().find(|(count, most, _)| count > most)
     }
 
+    /// A finding in `file` for each `# syntax=` line that names a frontend which is not `allowed`.
+    #[must_use]
+    pub fn foreign_frontends(&self, file: &str, allowed: &[String]) -> Vec<Diagnostic> {
+        frontend::refused(file, &self.syntax, allowed)
+    }
+
     fn from_tree(tree: &parse_dockerfile::Dockerfile<'_>, lines: &Lines<'_>) -> Self {
-        let mut dockerfile = Self {
-            syntax: tree.parser_directives.syntax.as_ref().map(|directive| directive.value.value.to_owned()),
-            ..Self::default()
-        };
+        let mut dockerfile = Self { syntax: frontend::frontends(lines.text), ..Self::default() };
         for instruction in &tree.instructions {
             if let Instruction::From(from) = instruction {
                 dockerfile.stages.push(Stage {

@@ -93,7 +93,8 @@ fn every_field_of_the_table_is_in_the_corpus_and_is_read() {
         for field in fields(&schema).iter().filter(|field| !sources.contains(&field.as_str())) {
             let (_, accepted, _) = corpus.iter().find(|(name, ..)| name == field).expect(field);
             let later = schema["properties"][field]["description"].as_str().unwrap().ends_with("Not supported yet.");
-            if later || field.starts_with("manual_") {
+            // The only word of `preflight` that is more than the default is not supported yet.
+            if later || field.starts_with("manual_") || field == "preflight" {
                 continue;
             }
             // A field that is read changes what comes out of the file for at least one of its values.
