@@ -108,7 +108,7 @@ impl Session {
     /// git, so the plan marks the root of the checkout.
     ///
     /// # Errors
-    /// When there is no plan, or it is none that this hephy can read.
+    /// When there is no plan, it is none that this hephy can read, or its registry is not this job's.
     pub fn plan(&self) -> Result<(PathBuf, Plan)> {
         let file = |root: &Path| self.out_below(root).join("plan.json");
         let root = self.dir.ancestors().find(|root| file(root).is_file()).ok_or_else(|| {
@@ -119,6 +119,7 @@ impl Session {
         let bytes = read_left(&file(root), MAX_PLAN)?;
         let plan = Plan::parse(&bytes.unwrap_or_default())?;
         super::build::validate::plan(&plan)?;
+        super::own_registry::confirm(self, root, &plan)?;
         Ok((root.to_owned(), plan))
     }
 }

@@ -222,11 +222,6 @@ fn manual_platforms(file: &mut File<'_>, platforms: &[Platform], images: &BTreeM
 
 fn build_args(file: &mut File<'_>) -> Vec<BuildArg> {
     if let Some(entries) = file.mapping("build_args") {
-        if let Some(entry) = entries.get(fields::MAX_ENTRIES) {
-            let message = format!("`build_args` has {} entries", entries.len());
-            let note = format!("a list has at most {}; this is the first too many", fields::MAX_ENTRIES);
-            file.error(entry.key_span, message, &note);
-        }
         let arg = |entry: &Entry| match &entry.value.kind {
             NodeKind::Scalar { text, .. } if entry.nth == 0 => {
                 Some(BuildArg { name: rules::arg_name(&entry.key).ok()?, value: rules::arg_value(text).ok()? })

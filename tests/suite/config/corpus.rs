@@ -200,6 +200,8 @@ pub(super) const SOURCES: (&[&str], &[&str]) = (
         "manual_build: true\nmanual_images: {amd64: a, arm64: a}\nplatforms: [linux/amd64]",
         "target: [\ntarget: a",
         "labels:\n  a: b\n  a: c\nuse_local_context: true",
+        "\u{feff}\u{feff}use_local_context: true",
+        "use_local_context: true\ntarget: x\u{feff}\nlabels: {a: '\u{feff}'}",
     ],
 );
 
