@@ -116,7 +116,7 @@ pub struct SelectArgs {
     #[arg(long, value_name = "REV", help_heading = "Comparison", conflicts_with = "all", allow_hyphen_values = true)]
     pub merge_base: Option<String>,
     /// Count commits only, not the working tree (always so in CI); a revision builds that one instead of HEAD.
-    #[arg(long, value_name = "REV", num_args = 0..=1, default_missing_value = "HEAD", require_equals = true, help_heading = "Comparison")]
+    #[arg(long, value_name = "REV", num_args = 0..=1, default_missing_value = "HEAD", help_heading = "Comparison")]
     pub head: Option<String>,
     /// Build every image.
     #[arg(long, help_heading = "Images")]
@@ -125,7 +125,7 @@ pub struct SelectArgs {
     #[arg(long = "dir", value_name = "DIR", help_heading = "Images", conflicts_with = "all")]
     pub dirs: Vec<String>,
     /// Build the images that `rebuild-NAME.txt` lists.
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "weekly", require_equals = true, help_heading = "Images", conflicts_with_all = ["all", "dirs"])]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "weekly", help_heading = "Images", conflicts_with_all = ["all", "dirs"])]
     pub scheduled: Option<String>,
     /// Build even what is published already.
     #[arg(long, help_heading = "Images")]

@@ -238,7 +238,9 @@ fn is_invisible(character: char) -> bool {
 
 /// The candidate that a misspelt word most likely meant, if one is near enough to be worth saying.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).clamp(1, 3);
+    // Every other letter is one away from a single one.
+    let length = word.chars().count();
+    let limit = if length < 2 { 0 } else { (length / 3).clamp(1, 3) };
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
@@ -289,5 +291,6 @@ mod tests {
     fn near_words_are_suggested_and_far_ones_are_not() {
         assert_eq!(nearest("plaforms", ["platforms", "target"]), Some("platforms"));
         assert_eq!(nearest("xyz", ["platforms", "target"]), None);
+        assert_eq!(nearest("c", ["a", "b"]), None);
     }
 }

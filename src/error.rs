@@ -73,6 +73,24 @@ impl ErrorKind {
         }
     }
 
+    /// The next step where nothing more exact is known: no failure is without one.
+    #[must_use]
+    pub const fn next_step(self) -> &'static str {
+        match self {
+            Self::BuildError => "the builder's whole output is in the logs directory below --out",
+            Self::UsageError => "hephy --help, and --help behind a command, show what can be typed",
+            Self::ConfigError => "hephy check shows everything that is wrong; docs/configuration.md has the rules",
+            Self::CloneError => "try `git ls-remote` with the same address in the same environment",
+            Self::AuthError => "see which credentials this job has: docs/configuration.md lists where hephy looks",
+            Self::RegistryError => "the registry's own log says more; running the same command again is safe",
+            Self::ResourceError => "free some disk or memory; running the same command again is safe",
+            Self::TimeoutError => "run the same command again, or raise the time limit",
+            Self::NotFound => "check how the name is spelt",
+            Self::InternalError => "please report it with these lines and the command",
+            Self::Cancelled => "results so far are kept; the same command goes on from there",
+        }
+    }
+
     /// The exit status of a process that ends with this failure.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
@@ -172,8 +190,17 @@ impl Error {
     /// The findings in configuration files that make up this failure; they are shown before the sentence.
     #[must_use]
     pub fn diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+        if let (None, Some(first)) = (&self.0.hint, diagnostics.first()) {
+            let file = crate::diagnostic::escape(&first.file);
+            self.0.hint = Some(format!("begin at {file}:{}; hephy check shows what else is wrong", first.span.line));
+        }
         self.0.diagnostics = diagnostics;
         self
+    }
+
+    /// The same findings, to add what was not at hand where they were made.
+    pub fn findings_mut(&mut self) -> &mut [Diagnostic] {
+        &mut self.0.diagnostics
     }
 
     /// The class of this failure.
@@ -192,6 +219,12 @@ impl Error {
     #[must_use]
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// The next step: the one that is known, else that of the kind.
+    #[must_use]
+    pub fn next_step(&self) -> &str {
+        self.hint_text().filter(|hint| !hint.is_empty()).unwrap_or_else(|| self.kind().next_step())
     }
 
     /// Findings with their places, in the order they are to be shown.
@@ -228,7 +261,7 @@ impl serde::Serialize for Error {
         fields.serialize_field("exit_code", &self.kind().exit_code())?;
         fields.serialize_field("message", self.message())?;
         fields.serialize_field("causes", &self.causes())?;
-        fields.serialize_field("hint", &self.hint_text())?;
+        fields.serialize_field("hint", self.next_step())?;
         fields.serialize_field("findings", self.findings())?;
         fields.end()
     }
@@ -257,6 +290,16 @@ mod tests {
                 (130, "cancelled"),
             ]
         );
+    }
+
+    #[test]
+    fn every_failure_has_a_next_step() {
+        for kind in ErrorKind::ALL {
+            assert!(!Error::new(kind, "x").next_step().is_empty());
+            assert_eq!(Error::new(kind, "x").hint("y").next_step(), "y");
+            let json = serde_json::to_value(Error::new(kind, "x").hint("")).unwrap();
+            assert_eq!(json["hint"], kind.next_step());
+        }
     }
 
     #[test]

@@ -224,9 +224,8 @@ impl Report {
         for (at, cause) in error.causes().iter().enumerate() {
             self.talk(&format!("  {}: {}", at + 1, escape(cause)));
         }
-        if let Some(hint) = error.hint_text() {
-            self.talk(&format!("\n{} {}", self.paint(BOLD, "hint:"), hint.replace('\n', "\n      ")));
-        }
+        let hint = error.next_step().replace('\n', "\n      ");
+        self.talk(&format!("\n{} {hint}", self.paint(BOLD, "hint:")));
         if self.documented.load(Ordering::Relaxed) {
             return;
         }

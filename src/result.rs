@@ -112,7 +112,7 @@ impl ResultError {
             code: error.kind(),
             message: error.message().to_owned(),
             causes: error.causes(),
-            hint: error.hint_text().map(str::to_owned),
+            hint: Some(error.next_step().to_owned()),
             instruction: None,
             last_lines: Vec::new(),
             because_of: None,

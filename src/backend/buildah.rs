@@ -55,15 +55,7 @@ fn build(tool: &Tool, step: &Step) -> Invocation {
     }
     // What the registry has, never a namesake that an earlier build left in the local storage.
     invocation.arg("--pull=always");
-    if let Some(target) = &step.target {
-        invocation.option("--target", target);
-    }
-    for (name, value) in &step.build_args {
-        invocation.option("--build-arg", format!("{name}={value}"));
-    }
-    for (name, value) in &step.labels {
-        invocation.option("--label", format!("{name}={value}"));
-    }
+    invocation.docker_options(step);
     for (name, value) in &step.annotations {
         invocation.option("--annotation", format!("{name}={value}"));
     }

@@ -77,15 +77,7 @@ fn buildx(tool: &Tool, step: &Step) -> Invocation {
     let mut invocation = Invocation::new(tool);
     invocation.arg("buildx").arg("build").arg("--progress=plain").option("--file", &step.dockerfile);
     invocation.option("--platform", step.platform.to_string());
-    if let Some(target) = &step.target {
-        invocation.option("--target", target);
-    }
-    for (name, value) in &step.build_args {
-        invocation.option("--build-arg", format!("{name}={value}"));
-    }
-    for (name, value) in &step.labels {
-        invocation.option("--label", format!("{name}={value}"));
-    }
+    invocation.docker_options(step);
     invocation.option("--output", output(step)).option("--metadata-file", step.work.join(METADATA_FILE));
     // In the environment rather than as `--provenance=false`, which buildx before 0.10 does not know.
     invocation.env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");

@@ -51,15 +51,7 @@ fn build(tool: &Tool, step: &Step) -> Invocation {
     invocation.option("--platform", step.platform.to_string()).option("--tag", step.destination());
     // What the registry has, never a namesake that an earlier build left in the engine.
     invocation.arg("--pull");
-    if let Some(target) = &step.target {
-        invocation.option("--target", target);
-    }
-    for (name, value) in &step.build_args {
-        invocation.option("--build-arg", format!("{name}={value}"));
-    }
-    for (name, value) in &step.labels {
-        invocation.option("--label", format!("{name}={value}"));
-    }
+    invocation.docker_options(step);
     invocation.arg("--").arg(&step.context);
     invocation.env("BUILDKIT_PROGRESS", "plain").env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1").docker_config(step);
     invocation

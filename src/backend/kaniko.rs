@@ -168,15 +168,7 @@ fn common(invocation: &mut Invocation, tool: &Tool, step: &Step) {
     for host in &step.insecure_hosts {
         invocation.option("--insecure-registry", host);
     }
-    if let Some(target) = &step.target {
-        invocation.option("--target", target);
-    }
-    for (name, value) in &step.build_args {
-        invocation.option("--build-arg", format!("{name}={value}"));
-    }
-    for (name, value) in &step.labels {
-        invocation.option("--label", format!("{name}={value}"));
-    }
+    invocation.docker_options(step);
     for (name, value) in &step.annotations {
         invocation.option("--annotation", format!("{name}={value}"));
     }

@@ -128,6 +128,19 @@ impl Invocation {
         self.arg(arg)
     }
 
+    /// Adds what Docker's command line and those modelled on it have in common.
+    fn docker_options(&mut self, step: &Step) -> &mut Self {
+        if let Some(target) = &step.target {
+            self.option("--target", target);
+        }
+        let args = step.build_args.iter().map(|(name, value)| ("--build-arg", name, value));
+        let labels = step.labels.iter().map(|(name, value)| ("--label", name, value));
+        for (option, name, value) in args.chain(labels) {
+            self.option(option, format!("{name}={value}"));
+        }
+        self
+    }
+
     fn env(&mut self, name: &str, value: impl Into<OsString>) -> &mut Self {
         self.env.insert(name.to_owned(), value.into());
         self

@@ -55,7 +55,8 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let env = environment();
-    let text = crate::ci::output::masked(&error.render().to_string(), &crate::ci::output::secrets(&env));
+    let said = not_yet(error).unwrap_or_else(|| error.render().to_string());
+    let text = crate::ci::output::masked(&said, &crate::ci::output::secrets(&env));
     let github = ci::platform(&env) == ci::Platform::Github;
     let _ = write!(std::io::stderr().lock(), "{}", crate::ci::output::harmless(&text, github));
     let json = words.iter().any(|word| word == "--format=json")
@@ -66,6 +67,38 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
         let _ = crate::report::document(&serde_json::json!({ "error": error }));
     }
     ErrorKind::UsageError.exit_code().into()
+}
+
+/// Commands and flags that are documented and follow in later versions.
+const LATER: [&str; 14] = [
+    "generate",
+    "stale",
+    "diagnose",
+    "verify",
+    "builds",
+    "release",
+    "reuse",
+    "deploy",
+    "rootfs",
+    "--since",
+    "--only-stale",
+    "--file",
+    "-f",
+    "--source-url",
+];
+
+/// Something that this version has not yet deserves a better answer than a word that looks like it.
+fn not_yet(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let kinds = [ContextKind::InvalidSubcommand, ContextKind::InvalidArg];
+    let word = kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(word) => Some(word.as_str()),
+        _ => None,
+    })?;
+    let unknown =
+        matches!(error.kind(), clap::error::ErrorKind::InvalidSubcommand | clap::error::ErrorKind::UnknownArgument);
+    (unknown && LATER.contains(&word))
+        .then(|| format!("error: `{word}` is not supported yet\n\nhint: hephy --help says what this version does\n"))
 }
 
 /// Runs the command and says what failed. Gives the exit code.
@@ -120,14 +153,19 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
 }
 
 fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
-    let root = crate::git::Repository::open(&session.dir).ok().and_then(|it| it.root().map(std::path::Path::to_owned));
+    let repository = crate::git::Repository::open(&session.dir).ok();
+    let root = repository.as_ref().and_then(|it| it.root().map(std::path::Path::to_owned));
     let root = root.unwrap_or_else(|| session.dir.clone());
     let paths: Vec<std::path::PathBuf> = paths.iter().map(|path| session.dir.join(path)).collect();
     let transports = crate::config::Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str));
     let mut report = super::check::run(&root, &paths, &transports)?;
-    // Without git there is no graph.
-    if let Ok(problems) = super::planning::problems(session) {
-        report = report.also(problems);
+    match super::planning::problems(session) {
+        Ok(problems) => report = report.also(problems),
+        Err(error) if repository.is_some() => {
+            session.report.warn(&format!("what images refer to could not be checked: {error}"));
+        }
+        // Without git there is no graph.
+        Err(_) => {}
     }
     session.report.text(&report.render())?;
     match super::check::failure(&report) {

@@ -2,7 +2,7 @@
 
 use super::planning::graph_of;
 use super::session::Session;
-use crate::cli::{GraphArgs, GraphForm, SelectArgs};
+use crate::cli::{GraphArgs, GraphForm};
 use crate::error::{Error, Result};
 use crate::plan::draw::{self, DrawnEdge, DrawnImage};
 use crate::plan::graph::waves;
@@ -12,7 +12,7 @@ use crate::plan::graph::waves;
 /// # Errors
 /// When the repository cannot be read, or images are built on each other in a circle.
 pub fn run(session: &Session, args: &GraphArgs) -> Result<()> {
-    let survey = graph_of(session, &SelectArgs::default())?;
+    let survey = graph_of(session, &session.select()?)?;
     let order = survey.order.as_deref().unwrap_or_default();
     let waves = waves(&survey.edges, order);
     let images: Vec<DrawnImage> = survey

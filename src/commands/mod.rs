@@ -9,6 +9,7 @@ pub mod graph;
 pub mod local_registry;
 pub mod manifest;
 pub mod out_dir;
+mod own_registry;
 pub mod plan;
 pub mod planning;
 pub mod prepare;

@@ -9,7 +9,7 @@ use crate::oci::{Digest, Platform, Reference, Repository, Tag};
 use crate::registry::{By, Client, Settings};
 
 /// Look-ups at the same time.
-const CONCURRENT: usize = 16;
+pub(super) const CONCURRENT: usize = 16;
 
 /// How often somebody who waits for a registry looks whether a signal came.
 const LOOK_FOR_SIGNALS: std::time::Duration = std::time::Duration::from_millis(50);

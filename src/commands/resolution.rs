@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
 use super::planning::Planning;
-use super::published::{Found, block_on, client, first_of, look_up_all};
+use super::published::{CONCURRENT, Found, block_on, client, first_of, look_up_all};
 use super::session::Session;
 use crate::config::{Layout, Spans};
 use crate::diagnostic::{Diagnostic, Severity, escape};
@@ -73,6 +75,11 @@ pub fn add_upstream_dockerfiles(planning: &mut Planning, out: &Path) -> Result<(
         let parsed = Dockerfile::parse(&shown, &bytes).map_err(|finding| {
             Error::config(format!("the Dockerfile of {} is malformed", candidate.name)).diagnostics(vec![*finding])
         })?;
+        let foreign = parsed.foreign_frontends(&shown, &planning.sides.survey.root.syntax_frontends);
+        if !foreign.is_empty() {
+            let sentence = format!("the Dockerfile of {} names a frontend that is not allowed", candidate.name);
+            return Err(Error::config(sentence).diagnostics(foreign));
+        }
         found.push((index, shown, parsed));
     }
     if found.is_empty() {
@@ -173,14 +180,20 @@ pub struct Published(BTreeMap<ImageName, Option<(Tag, Found)>>);
 /// When the registry cannot be read, or what is needed can neither be had nor built.
 pub fn join_unpublished(network: &Network, planning: &mut Planning, published: &mut Published) -> Result<bool> {
     refuse_lacking_platforms(&planning.candidates)?;
+    let (layout, needs) = (planning.facts.layout, needs(&planning.candidates));
+    let name = |need: &Need| planning.candidates[need.index].name.clone();
+    let unknown = needs.iter().map(|need| (name(need), need)).filter(|(name, _)| !published.0.contains_key(name));
+    let lookups = unknown.map(|(name, need)| async move {
+        let found = look_up(network, layout, &name, need).await?;
+        Ok((name, found))
+    });
+    let lookups: Vec<_> = lookups.collect();
+    // In their order, so that of several failures it is always the same that is told.
+    let found: Vec<_> = block_on(stream::iter(lookups).buffered(CONCURRENT).try_collect())?;
+    published.0.extend(found);
     let mut joined = false;
-    for need in needs(&planning.candidates) {
-        let name = planning.candidates[need.index].name.clone();
-        if !published.0.contains_key(&name) {
-            let found = block_on(look_up(network, planning.facts.layout, &name, &need))?;
-            published.0.insert(name.clone(), found);
-        }
-        let found = published.0.get(&name).and_then(Option::as_ref);
+    for need in needs {
+        let found = published.0.get(&planning.candidates[need.index].name).and_then(Option::as_ref);
         let Some(why) = lacking(network, found, &need) else { continue };
         join(&mut planning.candidates[need.index], why, &need)?;
         joined = true;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::out_dir;
 use crate::ci::{self, CiContext, Env, Overrides};
-use crate::cli::Global;
+use crate::cli::{Global, SelectArgs};
 use crate::diagnostic::escape;
 use crate::error::{Error, Result};
 use crate::plan::{Mode, Plan};
@@ -65,6 +65,29 @@ impl Session {
         Ok(context)
     }
 
+    /// What the environment says to commands that have no flags for it, so that they see what `plan` sees.
+    ///
+    /// # Errors
+    /// When a variable holds a word that its flag would not take.
+    pub fn select(&self) -> Result<SelectArgs> {
+        Ok(SelectArgs {
+            registry: self.env.get("HEPHY_REGISTRY").cloned(),
+            layout: self.word("HEPHY_LAYOUT")?,
+            backend: self.word("HEPHY_BACKEND")?,
+            ..SelectArgs::default()
+        })
+    }
+
+    fn word<T: clap::ValueEnum>(&self, name: &str) -> Result<Option<T>> {
+        let Some(value) = self.env.get(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+        T::from_str(value, false).map(Some).map_err(|_| {
+            let words = T::value_variants().iter().filter_map(T::to_possible_value);
+            let words: Vec<String> = words.map(|word| word.get_name().to_owned()).collect();
+            Error::usage(format!("{name} cannot be `{}`", crate::diagnostic::escape_cut(value, 80)))
+                .hint(format!("one of {}", words.join(", ")))
+        })
+    }
+
     /// The output directory below `root`, which may be written.
     ///
     /// # Errors
@@ -85,7 +108,7 @@ impl Session {
     /// git, so the plan marks the root of the checkout.
     ///
     /// # Errors
-    /// When there is no plan, or it is none that this hephy can read.
+    /// When there is no plan, it is none that this hephy can read, or its registry is not this job's.
     pub fn plan(&self) -> Result<(PathBuf, Plan)> {
         let file = |root: &Path| self.out_below(root).join("plan.json");
         let root = self.dir.ancestors().find(|root| file(root).is_file()).ok_or_else(|| {
@@ -96,6 +119,7 @@ impl Session {
         let bytes = read_left(&file(root), MAX_PLAN)?;
         let plan = Plan::parse(&bytes.unwrap_or_default())?;
         super::build::validate::plan(&plan)?;
+        super::own_registry::confirm(self, root, &plan)?;
         Ok((root.to_owned(), plan))
     }
 }

@@ -46,48 +46,97 @@ pub(super) struct Text {
     pub(super) word: &'static str,
     /// A regular expression (ECMA 262) that every accepted text matches.
     pub(super) pattern: Option<&'static str>,
+    /// One that no accepted text matches.
+    pub(super) refused: Option<&'static str>,
+    /// No accepted text reads as a number or a boolean to an editor.
+    pub(super) only_text: bool,
     /// The rule itself; besides the text it gets the transports that are allowed.
     pub(super) rule: fn(&str, &[String]) -> Checked<()>,
 }
 
-/// Most entries of a list.
+/// Most entries of a list, and of a mapping whose keys are the user's.
 pub(super) const MAX_ENTRIES: usize = 100;
 /// Most repetitions of a build.
 pub(super) const MAX_RETRIES: u32 = 100;
 
-/// A sort of text whose rule depends on nothing else.
-macro_rules! text {
-    ($name:ident, $word:literal, $pattern:expr, $rule:path) => {
-        const $name: Text = Text { word: $word, pattern: $pattern, rule: |text, _| $rule(text).map(drop) };
+impl Text {
+    const fn new(word: &'static str, pattern: Option<&'static str>, rule: fn(&str, &[String]) -> Checked<()>) -> Self {
+        Self { word, pattern, refused: None, only_text: false, rule }
+    }
+
+    const fn refusing(self, pattern: &'static str) -> Self {
+        Self { refused: Some(pattern), ..self }
+    }
+
+    const fn only_text(self) -> Self {
+        Self { only_text: true, ..self }
+    }
+}
+
+/// The rule of a sort of text that depends on nothing else.
+macro_rules! rule {
+    ($rule:path) => {
+        |text, _| $rule(text).map(drop)
     };
 }
 
-text!(LINE, "text", None, rules::argument);
-text!(FILE, "path", Some(r"^[^/\\][^\\]*$"), rules::file);
-text!(DIRECTORY, "path", Some(r"^[^/\\][^\\]*$"), rules::directory);
-text!(GLOB, "glob", Some(r"^[^/\\!][^\\{}]*$"), rules::glob);
-text!(REF, "branch, tag or commit", Some(r"^[A-Za-z0-9_@][A-Za-z0-9._/@+-]*$"), rules::git_ref);
-text!(STAGE, "stage", Some(r"^([A-Za-z0-9_][A-Za-z0-9._-]*)?$"), rules::stage);
-text!(PLATFORM, "platform", Some(r"^(linux/[a-z0-9]+(/v[0-9]+)?|wasi/wasm)$"), rules::platform);
-text!(ARCH, "architecture", Some(r"^[a-z0-9]+$"), rules::arch);
-text!(TAG, "tag", Some(r"^([A-Za-z0-9._-]|\$\{[A-Za-z_][A-Za-z0-9_]*\})+$"), rules::additional_tag);
-text!(TEMPLATE, "template", Some(r"^([A-Za-z0-9._-]|\{[a-z_]+\})+$"), rules::tag_template);
-text!(REFERENCE, "image reference", Some(r"^[A-Za-z0-9\[][A-Za-z0-9:._/@\[\]-]*$"), rules::image_reference);
-text!(REGISTRY, "registry", Some(r"^[A-Za-z0-9\[][A-Za-z0-9:._/\[\]-]*$"), rules::registry);
-text!(ARG, "`KEY=VALUE`", Some(r"^[A-Za-z_][A-Za-z0-9_]*="), rules::build_arg);
-text!(ARG_NAME, "variable", Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), rules::arg_name);
-text!(ARG_VALUE, "text", None, rules::arg_value);
-text!(NAME, "variable", Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), rules::variable_name);
-text!(ENVIRONMENT, "`KEY=VALUE`", Some(r"^[A-Za-z_][A-Za-z0-9_]*="), rules::environment);
-text!(IMPORT_PATH, "import path", Some(r"^[A-Za-z0-9._~@+][A-Za-z0-9._/@+~-]*$"), rules::import_path);
-text!(DURATION, "duration", Some(r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"), rules::duration);
-text!(LABEL, "key", Some(r#"^[^-=\s"',][^=\s"',]*$"#), rules::label_key);
-text!(LABEL_VALUE, "text", None, rules::label_value);
-const REPOSITORY: Text = Text {
-    word: "repository",
-    pattern: Some(r"^[^-\s][^\s\\]*$"),
-    rule: |text, transports| rules::repository(text, transports).map(drop),
-};
+/// Empty and hidden parts, `..`, schemes and drives, control characters.
+const NO_PATH: &str = r"(^|/)(\.\.|\.[gG][iI][tT])?(/|$)|^[A-Za-z][A-Za-z0-9+.-]*:|[\u0000-\u001f\u007f-\u009f]";
+/// The same, and what names the root itself.
+const NO_FILE: &str =
+    r"(^|/)(\.\.|\.[gG][iI][tT])?(/|$)|^[A-Za-z][A-Za-z0-9+.-]*:|[\u0000-\u001f\u007f-\u009f]|^\.(/\.)*$";
+/// The ends of lines and NUL.
+const LINES: &str = r"[\n\r\u0000\u0085\u2028\u2029]";
+/// Text with `${NAME}`, and no other `${`.
+const EXPANDED: &str = r"^([^$]|\$+[^{$]|\$+\{[A-Za-z_][A-Za-z0-9_]*\})*\$*$";
+const EXPANDED_ARG: &str = r"^[A-Za-z_][A-Za-z0-9_]*=([^$]|\$+[^{$]|\$+\{[A-Za-z_][A-Za-z0-9_]*\})*\$*$";
+
+const LINE: Text = Text::new("text", Some(r"."), rule!(rules::argument)).refusing(LINES);
+const FILE: Text = Text::new("path", Some(r"^[^/\\][^\\]*$"), rule!(rules::file)).refusing(NO_FILE);
+const DIRECTORY: Text = Text::new("path", Some(r"^[^/\\][^\\]*$"), rule!(rules::directory)).refusing(NO_PATH);
+const GLOB: Text = Text::new("glob", Some(r"^[^/\\!][^\\{}]*$"), rule!(rules::glob)).refusing(NO_PATH);
+const REF: Text = Text::new("branch, tag or commit", Some(r"^[A-Za-z0-9_@][A-Za-z0-9._/@+-]*$"), rule!(rules::git_ref))
+    .refusing(r"\.\.|//|/\.|\.lock(/|$)|[./]$|^(HEAD|@)$");
+const STAGE: Text = Text::new("stage", Some(r"^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$"), rule!(rules::stage));
+const PLATFORM: Text =
+    Text::new("platform", Some(r"^(linux/[a-z0-9]+(/v[0-9]+)?|wasi/wasm)$"), rule!(rules::platform)).only_text();
+const ARCH: Text = Text::new("architecture", Some(r"^[a-z0-9]+$"), rule!(rules::arch));
+const TAG: Text =
+    Text::new("tag", Some(r"^([A-Za-z0-9._-]|\$\{[A-Za-z_][A-Za-z0-9_]*\})+$"), rule!(rules::additional_tag));
+const TEMPLATE: Text = Text::new(
+    "template",
+    Some(r"^([A-Za-z0-9._-]|\{(image|date|ref|arch|sha|short_sha|branch|version|major|minor|run)\})+$"),
+    rule!(rules::tag_template),
+);
+const REFERENCE: Text =
+    Text::new("image reference", Some(r"^[A-Za-z0-9\[][A-Za-z0-9:._/@\[\]-]*$"), rule!(rules::image_reference));
+const REGISTRY: Text =
+    Text::new("registry", Some(r"^(none|[A-Za-z0-9\[][A-Za-z0-9:._\[\]-]*(/[a-z0-9._/-]+)?)$"), rule!(rules::registry))
+        .refusing(r"//|/$")
+        .only_text();
+const ARG: Text = Text::new("`KEY=VALUE`", Some(EXPANDED_ARG), rule!(rules::build_arg))
+    .refusing(r"^BUILDKIT_SYNTAX=|[\n\r\u0000\u0085\u2028\u2029]")
+    .only_text();
+const ARG_NAME: Text =
+    Text::new("variable", Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), rule!(rules::arg_name)).refusing(r"^BUILDKIT_SYNTAX$");
+const ARG_VALUE: Text = Text::new("text", Some(EXPANDED), rule!(rules::arg_value)).refusing(LINES);
+const NAME: Text = Text::new("variable", Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), rule!(rules::variable_name));
+const ENVIRONMENT: Text =
+    Text::new("`KEY=VALUE`", Some(r"^[A-Za-z_][A-Za-z0-9_]*="), rule!(rules::environment)).refusing(LINES).only_text();
+const IMPORT_PATH: Text =
+    Text::new("import path", Some(r"^[A-Za-z0-9._~@+][A-Za-z0-9._/@+~-]*$"), rule!(rules::import_path))
+        .refusing(r"//[^/]|(^|/)\.\.(/|$)");
+const DURATION: Text = Text::new("duration", Some(r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"), rule!(rules::duration))
+    .refusing(r"^$")
+    .only_text();
+const LABEL: Text = Text::new("key", Some(r#"^[^-=\s"',][^=\s"',]*$"#), rule!(rules::label_key))
+    .refusing(r"^dev\.hephy\.|[\u0000-\u001f\u007f-\u009f]");
+const LABEL_VALUE: Text =
+    Text::new("text", None, rule!(rules::label_value)).refusing(r"[\u0000-\u0008\u000b-\u001f\u007f-\u009f]");
+const REPOSITORY: Text = Text::new("repository", Some(r"^[^-\s][^\s\\]*$"), |text, transports| {
+    rules::repository(text, transports).map(drop)
+})
+.only_text();
 
 /// The words of `build_backend`.
 pub(super) const BACKENDS: &[&str] = &["kaniko", "buildkit", "buildah", "docker", "ko", "spin"];
@@ -218,7 +267,8 @@ pub(super) const IMAGE: &[Field] = &[
         "watch",
         Kind::List(&Kind::Text(&GLOB)),
         "`[]`",
-        "Further paths that trigger this image, as globs relative to the repository's root.",
+        "Further paths that trigger this image, as globs relative to the repository's root. Not supported yet: read, and \
+         warned of.",
     ),
     field("ignore", Kind::List(&Kind::Text(&GLOB)), "`[]`", "Paths that do not, in addition to `hephy.yaml`'s."),
     field(
@@ -284,7 +334,7 @@ pub(super) const ROOT: &[Field] = &[
         Kind::Choice(PREFLIGHTS),
         "`stop`",
         "What prepare does when a builder cannot build a Dockerfile as written: `stop` with the line and the reason, or \
-         `reroute` it to a builder that can.",
+         `reroute` it to a builder that can (not supported yet).",
     ),
     field(
         "syntax_frontends",

@@ -36,7 +36,7 @@ pub(super) fn open<'a>(
     let text = str::from_utf8(bytes).map_err(|wrong| vec![not_utf8(name, bytes, wrong.valid_up_to())])?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut findings = Findings::new(Source::new(name, text));
-    control_characters(text, &mut findings);
+    forbidden_characters(text, &mut findings);
     let document = document::read(text, &mut findings);
     let entries = match document.root {
         Some(Node { kind: NodeKind::Map(entries), .. }) => entries,
@@ -62,19 +62,24 @@ fn not_utf8(name: &str, bytes: &[u8], at: usize) -> Diagnostic {
     Diagnostic::error(name, Span::new(line, column, 1), "the file is not UTF-8").note(note)
 }
 
-/// Characters that YAML does not allow in a file (YAML 1.2.2 §5.1), one finding a line.
-fn control_characters(text: &str, findings: &mut Findings<'_>) {
+/// Characters that YAML does not allow in a file (YAML 1.2.2 §5.1), one finding a line. A byte order mark is allowed
+/// at the very start alone; it is invisible anywhere else, so quotes do not excuse it here.
+fn forbidden_characters(text: &str, findings: &mut Findings<'_>) {
+    const ESCAPES: &str = "in double quotes it is written as an escape, such as \"\\e\"";
     let mut reported = 0;
     for (at, character) in text.chars().enumerate() {
-        let allowed = matches!(character, '\t' | '\n' | '\r' | '\u{85}') || !character.is_control();
-        if allowed && !matches!(character, '\u{fffe}' | '\u{ffff}') {
-            continue;
-        }
+        let (message, note) = match character {
+            '\t' | '\n' | '\r' | '\u{85}' => continue,
+            '\u{feff}' => ("a byte order mark inside the file", "one is allowed, as the first character of the file"),
+            '\u{fffe}' | '\u{ffff}' => ("a control character", ESCAPES),
+            character if character.is_control() => ("a control character", ESCAPES),
+            _ => continue,
+        };
         let span = findings.source.span(at, at + 1);
         if span.line != reported {
             reported = span.line;
-            let finding = findings.error(span, "a control character");
-            findings.push(finding.note("in double quotes it is written as an escape, such as \"\\e\""));
+            let finding = findings.error(span, message);
+            findings.push(finding.note(note));
         }
     }
 }

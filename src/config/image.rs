@@ -135,6 +135,12 @@ fn builder_rules(file: &mut File<'_>, backend: Option<BackendName>) {
         let key = file.key("ko_config");
         file.warn(key, "`ko_config` does nothing without `build_backend: ko`");
     }
+    for name in ["dockerfile_path", "target", "build_args"] {
+        if backend == Some(BackendName::Ko) && file.has(name) {
+            let key = file.key(name);
+            file.warn(key, format!("`{name}` does nothing with the builder `ko`, which reads no Dockerfile"));
+        }
+    }
     match (file.flag("manual_build"), file.has("manual_images")) {
         (Some(true), false) => {
             let key = file.key("manual_build");
@@ -216,11 +222,6 @@ fn manual_platforms(file: &mut File<'_>, platforms: &[Platform], images: &BTreeM
 
 fn build_args(file: &mut File<'_>) -> Vec<BuildArg> {
     if let Some(entries) = file.mapping("build_args") {
-        if let Some(entry) = entries.get(fields::MAX_ENTRIES) {
-            let message = format!("`build_args` has {} entries", entries.len());
-            let note = format!("a list has at most {}; this is the first too many", fields::MAX_ENTRIES);
-            file.error(entry.key_span, message, &note);
-        }
         let arg = |entry: &Entry| match &entry.value.kind {
             NodeKind::Scalar { text, .. } if entry.nth == 0 => {
                 Some(BuildArg { name: rules::arg_name(&entry.key).ok()?, value: rules::arg_value(text).ok()? })

@@ -247,6 +247,14 @@ pub struct KoConfig {
     pub working_dir: Option<String>,
 }
 
+impl KoConfig {
+    /// Without `ko_config`: the main package in the source root.
+    #[must_use]
+    pub fn here() -> Self {
+        Self { import_path: ".".to_owned(), ..Self::default() }
+    }
+}
+
 /// `hephy.yaml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RootConfig {

@@ -15,8 +15,8 @@ for editors.
 
 The language is YAML 1.2: one document, UTF-8, no custom tags, no merge keys, no key twice. Values are taken as written:
 `upstream_ref: 1.10` is the ref `1.10`. Only `true` and `false` are booleans. `null` (or nothing) behind an optional
-field means that it is absent; unknown fields are errors. A file has at most 256 KiB and 32 levels, a list at most 100
-entries.
+field means that it is absent; unknown fields are errors. A file has at most 256 KiB and 32 levels, a list or a
+mapping of yours at most 100 entries.
 ";
 
 const VALUES: &str = "

@@ -31,6 +31,11 @@ fn read(mut file: File<'_>) -> Parsed<RootConfig> {
         let place = file.key("platforms");
         file.error(place, "`wasi/wasm` is a platform of the builder `spin` alone", "set it where it is used");
     }
+    let preflight = choice(&file, "preflight", [("stop", Preflight::Stop), ("reroute", Preflight::Reroute)]);
+    if preflight == Some(Preflight::Reroute) {
+        let place = file.shape.spans.of("preflight");
+        file.error(place, "`preflight: reroute` is not supported yet", "name the builder in `build_backend`");
+    }
     let config = RootConfig {
         registry,
         layout,
@@ -43,8 +48,7 @@ fn read(mut file: File<'_>) -> Parsed<RootConfig> {
             [("none", Dependents::None), ("direct", Dependents::Direct), ("all", Dependents::All)],
         ),
         build_args_env: file.list("build_args_env", rules::variable_name),
-        preflight: choice(&file, "preflight", [("stop", Preflight::Stop), ("reroute", Preflight::Reroute)])
-            .unwrap_or_default(),
+        preflight: preflight.unwrap_or_default(),
         syntax_frontends: file.list("syntax_frontends", rules::image_reference),
         transports: Transports::default(),
     };

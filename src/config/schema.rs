@@ -1,22 +1,42 @@
 //! JSON Schemas (draft 2020-12) for editors, made from the table of fields.
 //!
-//! A schema is never stricter than the parser: what it refuses, `hephy check` refuses too. Editors read `1.10` and
+//! A schema is never stricter than the parser, and no laxer where a pattern can say the rule. Editors read `1.10` and
 //! `true` as number and boolean where hephy takes the text as written, so text fields allow those as well.
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{self, Field, Kind, MAX_ENTRIES};
+use super::fields::{self, Field, Kind, MAX_ENTRIES, Text};
 
 /// The schema of `build-config.yaml`.
 #[must_use]
 pub fn image_schema() -> Value {
-    document("hephy: build-config.yaml", "One image: where its source comes from and how it is built.", fields::IMAGE)
+    let description = "One image: where its source comes from and how it is built.";
+    let mut schema = document("hephy: build-config.yaml", description, fields::IMAGE);
+    schema["allOf"] = image_rules();
+    schema
 }
 
 /// The schema of `hephy.yaml`.
 #[must_use]
 pub fn root_schema() -> Value {
     document("hephy: hephy.yaml", "Defaults for all images of a repository.", fields::ROOT)
+}
+
+/// The rules that join several fields, as far as they do not depend on `hephy.yaml`. A field that is null is absent.
+fn image_rules() -> Value {
+    let given = |name: &str| json!({ "required": [name], "properties": { name: { "not": { "type": "null" } } } });
+    let is = |name: &str, value: Value| json!({ "required": [name], "properties": { name: { "const": value } } });
+    let needs = |one: Value, other: Value| json!({ "if": one, "then": other });
+    let excludes = |one: Value, other: Value| json!({ "if": one, "then": { "not": other } });
+    json!([
+        needs(given("upstream_repo"), given("upstream_ref")),
+        needs(given("upstream_ref"), given("upstream_repo")),
+        excludes(is("use_local_context", json!(true)), given("upstream_repo")),
+        excludes(is("context_from", json!("repository")), given("upstream_repo")),
+        needs(is("manual_build", json!(true)), given("manual_images")),
+        needs(given("manual_images"), given("manual_build")),
+        excludes(given("target"), given("targets")),
+    ])
 }
 
 fn document(title: &str, description: &str, table: &'static [Field]) -> Value {
@@ -52,6 +72,19 @@ fn markdown(field: &Field) -> String {
     format!("{}{default}{later}", field.meaning)
 }
 
+/// What a sort of text matches, and what it does not.
+fn patterns(sort: &Text) -> Map<String, Value> {
+    let mut schema = Map::new();
+    if let Some(pattern) = sort.pattern {
+        schema.insert("pattern".into(), json!(pattern));
+    }
+    if let Some(refused) = sort.refused {
+        // A pattern says nothing about numbers, so the refusal must not either.
+        schema.insert("not".into(), json!({ "type": "string", "pattern": refused }));
+    }
+    schema
+}
+
 /// The schema of a value; `null` where it is a field's.
 fn kind(kind_of: &Kind, nullable: bool) -> Map<String, Value> {
     let types = |names: &[&str]| {
@@ -64,10 +97,11 @@ fn kind(kind_of: &Kind, nullable: bool) -> Map<String, Value> {
             schema.insert("type".into(), types(&["boolean"]));
         }
         Kind::Text(sort) => {
-            schema.insert("type".into(), types(&["string", "number", "boolean"]));
-            if let Some(pattern) = sort.pattern {
-                schema.insert("pattern".into(), json!(pattern));
-            }
+            schema.insert(
+                "type".into(),
+                if sort.only_text { types(&["string"]) } else { types(&["string", "number", "boolean"]) },
+            );
+            schema.extend(patterns(sort));
         }
         Kind::Choice(words) => {
             let words = words.iter().map(|word| json!(word)).chain(nullable.then_some(Value::Null));
@@ -82,13 +116,19 @@ fn kind(kind_of: &Kind, nullable: bool) -> Map<String, Value> {
             schema.insert("type".into(), types(&["array"]));
             schema.insert("items".into(), Value::Object(kind(item, false)));
             schema.insert("maxItems".into(), json!(MAX_ENTRIES));
+            if matches!(item, Kind::Text(sort) if sort.word == "platform") {
+                schema.insert("minItems".into(), json!(1));
+                schema.insert("uniqueItems".into(), json!(true));
+            }
         }
         Kind::Mapping(key, value) => {
             schema.insert("type".into(), types(&["object"]));
-            if let Some(pattern) = key.pattern {
-                schema.insert("propertyNames".into(), json!({ "pattern": pattern }));
-            }
+            schema.insert("propertyNames".into(), Value::Object(patterns(key)));
             schema.insert("additionalProperties".into(), Value::Object(kind(value, false)));
+            schema.insert("maxProperties".into(), json!(MAX_ENTRIES));
+            if key.word == "architecture" {
+                schema.insert("minProperties".into(), json!(1));
+            }
         }
         Kind::Fields(table) => {
             schema.insert("type".into(), types(&["object"]));

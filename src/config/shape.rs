@@ -101,7 +101,9 @@ impl Checker<'_, '_> {
             }
             (Kind::List(kind), NodeKind::Seq(nodes)) => self.list(nodes, kind, subject, path, nth),
             (Kind::Mapping(key, kind), NodeKind::Map(entries)) => {
-                for entry in entries.iter() {
+                let first = entries.get(MAX_ENTRIES).map(|entry| entry.key_span);
+                self.limited(first, entries.len(), "mapping", subject);
+                for entry in entries.iter().take(MAX_ENTRIES) {
                     self.mapping_entry(entry, key, kind, path, nth);
                 }
             }
@@ -112,18 +114,19 @@ impl Checker<'_, '_> {
     }
 
     fn list(&mut self, nodes: &[Node], kind: &'static Kind, subject: &str, path: &str, nth: usize) {
-        if let Some(first) = nodes.get(MAX_ENTRIES) {
-            let finding = self
-                .findings
-                .error(first.span, format!("{subject} has {} entries", nodes.len()))
-                .note(format!("a list has at most {MAX_ENTRIES}; this is the first too many"));
-            self.findings.push(finding);
-        }
+        self.limited(nodes.get(MAX_ENTRIES).map(|node| node.span), nodes.len(), "list", subject);
         for (index, node) in nodes.iter().take(MAX_ENTRIES).enumerate() {
             let item = format!("{path}[{index}]");
             self.record(&item, nth, node.span);
             self.value(node, kind, &format!("an entry of {subject}"), &item, nth);
         }
+    }
+
+    /// Refuses more than [`MAX_ENTRIES`]; `first` is the place of the first too many.
+    fn limited(&mut self, first: Option<Span>, count: usize, what: &str, subject: &str) {
+        let Some(first) = first else { return };
+        let finding = self.findings.error(first, format!("{subject} has {count} entries"));
+        self.findings.push(finding.note(format!("a {what} has at most {MAX_ENTRIES}; this is the first too many")));
     }
 
     fn mapping_entry(&mut self, entry: &Entry, key: &'static Text, kind: &'static Kind, path: &str, nth: usize) {

@@ -4,7 +4,9 @@
 //! byte ranges. Pure, and it never decides which images are ours: `plan` does.
 
 mod expand;
+mod frontend;
 mod pin;
+mod prepare;
 mod reference;
 
 use std::ops::Range;
@@ -32,8 +34,8 @@ pub struct Dockerfile {
     pub global_args: Vec<Arg>,
     /// Stages in order; never empty.
     pub stages: Vec<Stage>,
-    /// What `# syntax=` names.
-    pub syntax: Option<String>,
+    /// What `# syntax=` lines name, and where; none of them is believed.
+    pub syntax: Vec<(String, Span)>,
     /// Where each instruction stands, in order.
     pub instructions: Vec<Place>,
 }
@@ -117,14 +119,18 @@ impl Dockerfile {
             let span = Lines::new(text).span(&(at..at + 1));
             return Err(Box::new(Diagnostic::error(file, span, "the Dockerfile holds a NUL").with_source(text)));
         }
-        let parsed = parse_dockerfile::parse(text).map_err(|error| {
+        let prepared = prepare::prepare(text).map_err(|range| {
+            let span = Lines::new(text).span(&range);
+            Box::new(Diagnostic::error(file, span, "a here-document is never closed").with_source(text))
+        })?;
+        let parsed = parse_dockerfile::parse(&prepared.text).map_err(|error| {
             let sentence = error.to_string();
             // The library appends " at line L column C", which the finding says already.
             let message = sentence.rsplit_once(" at line ").map_or(sentence.as_str(), |(message, _)| message);
             let span = Span::new(error.line().max(1), error.column().max(1), 1);
             Box::new(Diagnostic::error(file, span, message).with_source(text))
         })?;
-        let dockerfile = Self::from_tree(&parsed, &Lines::new(text));
+        let dockerfile = Self::from_tree(&parsed, &Lines::new(text), &prepared.here_documents);
         match dockerfile.excess() {
             Some((count, most, what)) => Err(whole(&format!("the Dockerfile has {count} {what}, more than {most}"))),
             None => Ok(dockerfile),
@@ -142,11 +148,14 @@ impl Dockerfile {
         counts.into_iter().find(|(count, most, _)| count > most)
     }
 
-    fn from_tree(tree: &parse_dockerfile::Dockerfile<'_>, lines: &Lines<'_>) -> Self {
-        let mut dockerfile = Self {
-            syntax: tree.parser_directives.syntax.as_ref().map(|directive| directive.value.value.to_owned()),
-            ..Self::default()
-        };
+    /// A finding in `file` for each `# syntax=` line that names a frontend which is not `allowed`.
+    #[must_use]
+    pub fn foreign_frontends(&self, file: &str, allowed: &[String]) -> Vec<Diagnostic> {
+        frontend::refused(file, &self.syntax, allowed)
+    }
+
+    fn from_tree(tree: &parse_dockerfile::Dockerfile<'_>, lines: &Lines<'_>, here_documents: &[Range<usize>]) -> Self {
+        let mut dockerfile = Self { syntax: frontend::frontends(lines.text), ..Self::default() };
         for instruction in &tree.instructions {
             if let Instruction::From(from) = instruction {
                 dockerfile.stages.push(Stage {
@@ -168,7 +177,12 @@ impl Dockerfile {
                 }
                 _ => {}
             }
-            dockerfile.instructions.push(place(instruction, dockerfile.stages.len().checked_sub(1), lines));
+            dockerfile.instructions.push(place(
+                instruction,
+                dockerfile.stages.len().checked_sub(1),
+                lines,
+                here_documents,
+            ));
         }
         dockerfile
     }
@@ -200,8 +214,16 @@ fn args(arguments: &UnescapedString<'_>, lines: &Lines<'_>) -> Vec<Arg> {
         .collect()
 }
 
-fn place(instruction: &Instruction<'_>, stage: Option<usize>, lines: &Lines<'_>) -> Place {
-    let span = instruction_range(instruction);
+fn place(
+    instruction: &Instruction<'_>,
+    stage: Option<usize>,
+    lines: &Lines<'_>,
+    here_documents: &[Range<usize>],
+) -> Place {
+    let mut span = instruction_range(instruction);
+    if let Ok(index) = here_documents.binary_search_by_key(&span.start, |range| range.start) {
+        span.end = here_documents[index].end;
+    }
     let text = lines.text.get(span.clone()).unwrap_or_default().trim_end().to_owned();
     Place { line: lines.line(span.start), end_line: lines.line(span.end.saturating_sub(1)), stage, text }
 }
@@ -214,10 +236,7 @@ fn instruction_range(instruction: &Instruction<'_>) -> Range<usize> {
         _ => 0,
     };
     match instruction {
-        Instruction::Run(run) => {
-            let heredoc = run.here_docs.iter().map(|doc| doc.span.end).max().unwrap_or_default();
-            run.run.span.start..command_end(&run.arguments).max(heredoc)
-        }
+        Instruction::Run(run) => run.run.span.start..command_end(&run.arguments),
         Instruction::Copy(copy) => copy.copy.span.start..copy.dest.span.end,
         Instruction::Add(add) => add.add.span.start..add.dest.span.end,
         Instruction::From(from) => {

@@ -70,14 +70,18 @@ impl ImageUse {
 
 /// The value of `from` in `type=bind,from=image,source=/x`, with its offset.
 fn mount_source(mount: &str) -> Option<(usize, &str)> {
-    let mut offset = 0;
+    let (mut offset, mut found) = (0, None);
     for field in mount.split(',') {
-        if let Some(value) = field.strip_prefix("from=") {
-            return Some((offset + "from=".len(), value));
+        let bare = field.trim_start_matches(['"', '\'']);
+        // As BuildKit has it: keys in any case, and the last one counts.
+        if let Some((key, value)) = bare.split_once('=')
+            && key.eq_ignore_ascii_case("from")
+        {
+            found = Some((offset + field.len() - value.len(), value));
         }
         offset += field.len() + 1;
     }
-    None
+    found
 }
 
 impl Dockerfile {
@@ -124,7 +128,7 @@ impl Dockerfile {
         for index in reached {
             let Some(stage) = self.stages.get(index) else { continue };
             for image in std::iter::once(&stage.from).chain(&stage.uses) {
-                let scratch = image.kind == UseKind::From && image.text == "scratch";
+                let scratch = scope.expand(&image.text).is_some_and(|text| text == "scratch");
                 if !scratch && !image.text.is_empty() && self.earlier_stage(index, image, scope).is_none() {
                     uses.push(image);
                 }
@@ -209,6 +213,38 @@ mod tests {
     }
 
     #[test]
+    fn the_source_of_a_mount_is_what_buildkit_reads() {
+        for (mount, source) in [
+            ("type=bind,FROM=tools,target=/t", Some("tools")),
+            ("type=bind,\"from=tools\",target=/t", Some("tools")),
+            ("type=bind,from='tools',target=/t", Some("tools")),
+            ("from=other,from=tools,target=/t", Some("tools")),
+            ("from=other,from=,target=/t", None),
+            ("type=secret,id=from=x", None),
+        ] {
+            let found = uses(&format!("FROM a\nRUN --mount={mount} x\n"), None);
+            assert_eq!(found.get(1).map(|(text, _)| text.as_str()), source, "{mount}");
+        }
+    }
+
+    #[test]
+    fn scratch_is_no_image_however_it_is_named() {
+        let file =
+            parse("ARG BASE=scratch\nFROM ${BASE}\nCOPY --from=scratch a b\nRUN --mount=from=scratch,target=/t x\n");
+        assert_eq!(file.external_uses(None, &file.scope(&BTreeMap::new())), Vec::<&ImageUse>::new());
+    }
+
+    #[test]
+    fn bodies_of_here_documents_name_no_images() {
+        let text = "FROM a\nRUN python3 - <<'PY' && \\\n  x\nFROM b\nprint(1 << 2)\nPY\nCOPY <<-\"E O F\" /x\n\tFROM c\n\tE O F\n\
+                    FROM d\n";
+        assert_eq!(uses(text, None), [("d".into(), 10)]);
+        let places: Vec<_> = parse(text).instructions.iter().map(|place| (place.line, place.end_line)).collect();
+        assert_eq!(places, [(1, 1), (2, 6), (7, 9), (10, 10)]);
+        assert!(Dockerfile::parse("f", b"FROM a\nRUN <<E\nx\n").unwrap_err().message.contains("never closed"));
+    }
+
+    #[test]
     fn what_is_no_dockerfile_is_refused_with_its_place() {
         let finding = *Dockerfile::parse("x/Dockerfile", b"FROM a\nFORM b\n").unwrap_err();
         assert_eq!((finding.span.line, finding.span.column), (2, 1));
@@ -232,7 +268,6 @@ mod tests {
     fn heredocs_and_continuations_are_one_instruction() {
         let file = parse("FROM a\nRUN <<EOF\necho FROM b\nEOF\nRUN a \\\n && b\n");
         let places: Vec<_> = file.instructions.iter().map(|place| (place.line, place.end_line)).collect();
-        // A heredoc ends with its last line of content; its delimiter is not part of it.
-        assert_eq!(places, [(1, 1), (2, 3), (5, 6)]);
+        assert_eq!(places, [(1, 1), (2, 4), (5, 6)]);
     }
 }

@@ -128,6 +128,7 @@ mod tests {
             date: "20251015".into(),
             commit: "4f2a91c0d1e2".into(),
             branch: Some("main".into()),
+            tag: None,
             run: None,
             layout: Layout::Single,
         };

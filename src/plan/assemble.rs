@@ -11,7 +11,7 @@ use super::{
     DependencyFrom, Mode, Plan, PlanSource, PlannedArg, PlannedBase, PlannedDependency, PlannedImage, PlannedSource,
     Reason, UnchangedImage, VERSION,
 };
-use crate::config::{BackendName, ImageConfig, Layout};
+use crate::config::{BackendName, ImageConfig, KoConfig, Layout};
 use crate::diagnostic::Diagnostic;
 use crate::oci::{Digest, ImageName, Platform, Tag};
 
@@ -176,7 +176,7 @@ fn planned_image(candidates: &[Candidate], index: usize, wave: u32, resolved: &R
         bases: candidate.bases.iter().map(|base| planned_base(base, resolved)).collect(),
         dependencies: planned_dependencies(candidates, candidate, resolved),
         wave,
-        ko: config.ko_config.clone(),
+        ko: (candidate.backend == BackendName::Ko).then(|| config.ko_config.clone().unwrap_or_else(KoConfig::here)),
         manual_images: config.manual_images.clone(),
         timeout_seconds: config.timeout.map(|timeout| timeout.as_secs()),
         retries: config.retries,

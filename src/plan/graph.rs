@@ -280,6 +280,15 @@ impl<'a> Names<'a> {
                 Part::Variable { name, .. } if !scope.0.contains_key(&name) => {
                     let declared = dockerfile.declared_args().any(|arg| arg == name);
                     let problem = Problem::new(format!("`{name}` has no value here"));
+                    if declared && let Some(of) = self.by_variable.get(&name).and_then(|found| found.first()) {
+                        let of = self.nodes[*of].name;
+                        let path = match self.layout {
+                            Layout::Single => String::new(),
+                            Layout::PerImage => format!("/{}", of.as_str().to_lowercase()),
+                        };
+                        return Problem::new(format!("`{name}` is the tag of {of}, and this is not where {of} lies"))
+                            .note(format!("write ${{ECR_REGISTRY}}{path}:${{{name}}}, or give the ARG a default"));
+                    }
                     return match (declared, name.strip_suffix("_TAG")) {
                         (true, Some(_)) => {
                             let mut problem = Problem::new(format!("`{name}` names no image of this repository"));

@@ -14,6 +14,8 @@ pub struct TagFacts {
     pub commit: String,
     /// Branch name, if the run is of a branch.
     pub branch: Option<String>,
+    /// Tag name, if the run is of a tag.
+    pub tag: Option<String>,
     /// Number of the pipeline.
     pub run: Option<String>,
     /// Where an image lies below the registry.
@@ -91,8 +93,8 @@ impl TagFacts {
             "sha" => Ok(self.commit.clone()),
             "short_sha" => Ok(self.short_sha().to_owned()),
             "ref" => {
-                let reference = input.upstream_ref.or(self.branch.as_deref());
-                reference.map(Tag::sanitise).ok_or_else(|| absent("the run is of no branch"))
+                let reference = input.upstream_ref.or(self.tag.as_deref()).or(self.branch.as_deref());
+                reference.map(Tag::sanitise).ok_or_else(|| absent("the run is of no branch or tag"))
             }
             "branch" => self.branch.as_deref().map(Tag::sanitise).ok_or_else(|| absent("the run is of no branch")),
             "run" => self.run.clone().ok_or_else(|| absent("only a CI pipeline has a number")),
@@ -214,6 +216,7 @@ mod tests {
             date: "20251015".into(),
             commit: "4f2a91c0d1e2f3a4b5c6d7e8f90a1b2c3d4e5f60".into(),
             branch: Some("feature/x".into()),
+            tag: None,
             run: Some("7".into()),
             layout,
         }
@@ -282,6 +285,29 @@ mod tests {
                 vec!["curl-7-4f2a91c0-amd64", "curl-7-4f2a91c0-armv7"]
             )
         );
+    }
+
+    #[test]
+    fn the_ref_is_the_upstream_ref_or_what_the_run_is_of() {
+        let name = ImageName::parse("curl").unwrap();
+        let platforms = [Platform::parse("linux/amd64").unwrap()];
+        let first = |branch: Option<&str>, tag: Option<&str>, upstream_ref: Option<&str>| {
+            let text = |text: Option<&str>| text.map(str::to_owned);
+            let facts = TagFacts { branch: text(branch), tag: text(tag), ..facts(Layout::Single) };
+            let template = Some("{image}-{ref}");
+            let found = facts.tags_of(&TagInput {
+                name: &name,
+                upstream_ref,
+                template,
+                additional: &[],
+                platforms: &platforms,
+            });
+            found.map(|tags| tags.index[0].to_string()).map_err(|problems| problems[0].message.clone())
+        };
+        assert_eq!(first(Some("feature/x"), None, None).unwrap(), "curl-feature-x");
+        assert_eq!(first(None, Some("release/1.2"), None).unwrap(), "curl-release-1.2");
+        assert_eq!(first(Some("main"), Some("v1"), Some("v8")).unwrap(), "curl-v8");
+        assert!(first(None, None, None).unwrap_err().contains("of no branch or tag"));
     }
 
     #[test]

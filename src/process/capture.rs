@@ -62,16 +62,7 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Whether a process is still there after a moment: the kernel may take one to end what was killed.
-    fn alive(pid: &str) -> bool {
-        let there = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
-        let until = Instant::now() + Duration::from_secs(5);
-        while there() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        there()
-    }
+    use crate::process::tests::alive;
 
     #[test]
     fn a_time_limit_ends_everything_that_was_started() {

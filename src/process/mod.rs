@@ -191,3 +191,19 @@ impl Command {
 pub fn find(name: impl AsRef<OsStr>) -> Option<PathBuf> {
     which::which(name).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    /// Whether a process is still there after a moment: the kernel may take one to end what was killed.
+    pub(super) fn alive(pid: &str) -> bool {
+        // A zombie that nobody reaps is dead as well.
+        let there = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        let until = Instant::now() + Duration::from_secs(5);
+        while there() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        there()
+    }
+}

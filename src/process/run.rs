@@ -207,6 +207,7 @@ fn copy(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::tests::alive;
 
     /// Runs a shell script, the shortest way to a process that misbehaves in a certain way.
     fn run(script: &str, timeout: Option<Duration>, interrupt: &Interrupt) -> (Result<Ended>, Vec<String>, Duration) {
@@ -216,17 +217,6 @@ mod tests {
         let started = Instant::now();
         let ended = command.stream(&mut log, interrupt);
         (ended, log.tail(), started.elapsed())
-    }
-
-    /// Whether a process is still there after a moment: the kernel may take one to end what was killed.
-    fn alive(pid: &str) -> bool {
-        // A zombie that nobody reaps is dead as well.
-        let there = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
-        let until = Instant::now() + Duration::from_secs(5);
-        while there() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        there()
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub use blobs::Blob;
 pub use docker_config::{for_builders, is_ecr};
 pub use manifests::{By, Manifest};
 pub use policy::{MAX_CONFIG, MAX_MANIFEST, Policy, Retry};
+pub(crate) use settings::host_of;
 pub use settings::{EnvCredential, Settings, is_loopback};
 
 use crate::error::{Error, Result};

@@ -121,7 +121,7 @@ fn credentials<'a>(get: &impl Fn(&str) -> Option<&'a str>, registry_host: Option
 }
 
 /// The host of `host[:port][/path]` as the client names it.
-fn host_of(registry: &str) -> Option<String> {
+pub(crate) fn host_of(registry: &str) -> Option<String> {
     let text = registry.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let text = if text.contains('/') { text.to_owned() } else { format!("{text}/any") };
     Repository::parse(&text).ok().map(|repository| repository.host().to_owned())

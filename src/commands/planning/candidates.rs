@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::backend::{declared_arches, declared_backends};
 use crate::change::Keyed;
 use crate::commands::session::Session;
 use crate::commands::survey::{Rules, Survey, UpstreamCommits};
@@ -11,7 +12,7 @@ use crate::config::{ContextFrom, ImageConfig, Source};
 use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
 use crate::oci::ImageName;
-use crate::plan::args::{Variables, expand};
+use crate::plan::args::{ArgProblem, Variables, expand};
 use crate::plan::assemble::Candidate;
 use crate::plan::graph::ExternalBase;
 use crate::plan::tags::{ImageTags, TagFacts, TagInput};
@@ -45,6 +46,19 @@ pub(super) fn all_tags(
     decided: &[Vec<Reason>],
     facts: &TagFacts,
 ) -> Result<BTreeMap<usize, ImageTags>> {
+    let (tags, findings) = tags_and_findings(survey, facts, |index| !decided[index].is_empty());
+    if findings.is_empty() {
+        return Ok(tags);
+    }
+    Err(Error::config("these tags cannot be written").diagnostics(findings))
+}
+
+/// The tags of the images that have legal ones, and what is wrong with those of the `wanted` images.
+pub(super) fn tags_and_findings(
+    survey: &Survey,
+    facts: &TagFacts,
+    wanted: impl Fn(usize) -> bool,
+) -> (BTreeMap<usize, ImageTags>, Vec<Diagnostic>) {
     let mut tags = BTreeMap::new();
     let mut findings = Vec::new();
     for (index, image) in survey.images.iter().enumerate() {
@@ -61,7 +75,7 @@ pub(super) fn all_tags(
         };
         match facts.tags_of(&input) {
             Ok(found) => drop(tags.insert(index, found)),
-            Err(problems) if !decided[index].is_empty() => {
+            Err(problems) if wanted(index) => {
                 findings.extend(problems.into_iter().map(|problem| {
                     Diagnostic::error(&image.file, image.parsed.spans.of(&problem.field), problem.message)
                 }));
@@ -70,10 +84,7 @@ pub(super) fn all_tags(
         }
     }
     findings.extend(collisions(survey, facts, &tags));
-    if findings.is_empty() {
-        return Ok(tags);
-    }
-    Err(Error::config("these tags cannot be written").diagnostics(findings))
+    (tags, findings)
 }
 
 /// Two images that would write the same tag (specification §3): `a` with `b-latest`, and `a-b` with `latest`.
@@ -168,12 +179,7 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
         let args = match expand(&config.build_args, parts.facts, &known, &dependencies) {
             Ok(args) => args,
             Err(unexpanded) => {
-                let unexpanded = unexpanded.into_iter().map(|problem| {
-                    let span = argument_span(image, &problem.field);
-                    let mut finding = Diagnostic::error(&image.file, span, problem.message);
-                    finding.notes.extend(problem.note);
-                    finding
-                });
+                let unexpanded = argument_findings(image, unexpanded);
                 if planned {
                     findings.extend(unexpanded)
                 } else {
@@ -210,6 +216,18 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
     } else {
         Err(Error::config("these build arguments have no value").diagnostics(findings))
     }
+}
+
+/// What is wrong with build arguments, at their places.
+pub(super) fn argument_findings(
+    image: &crate::commands::survey::Image,
+    problems: Vec<ArgProblem>,
+) -> impl Iterator<Item = Diagnostic> {
+    problems.into_iter().map(|problem| {
+        let mut finding = Diagnostic::error(&image.file, argument_span(image, &problem.field), problem.message);
+        finding.notes.extend(problem.note);
+        finding
+    })
 }
 
 /// Where a build argument stands: `build_args[N]` in a list, under its name in a mapping.
@@ -269,24 +287,20 @@ fn bases(config: &ImageConfig, found: &[ExternalBase]) -> Vec<ExternalBase> {
 /// # Errors
 /// For an image that none of them can build.
 pub(in crate::commands) fn check_offers(session: &Session, candidates: &[Candidate]) -> Result<()> {
-    let list = |name: &str| -> Option<Vec<String>> {
-        let value = session.env.get(name).filter(|value| !value.trim().is_empty())?;
-        Some(value.split(',').map(|word| word.trim().to_lowercase()).collect())
-    };
-    let backends = list("HEPHY_BACKENDS");
-    let arches = list("HEPHY_ARCHES");
+    let said = |name: &str| session.env.get(name).filter(|value| !value.trim().is_empty());
+    let backends = said("HEPHY_BACKENDS").map(|text| Ok((text, declared_backends(text)?))).transpose()?;
+    let arches = said("HEPHY_ARCHES").map(|text| Ok((text, declared_arches(text)?))).transpose()?;
     for candidate in candidates.iter().filter(|it| it.is_built()) {
-        let word = candidate.backend.word();
-        let offered = |offers: &Vec<String>| offers.iter().any(|offer| offer.split('@').next() == Some(word));
-        if let Some(offers) = backends.as_ref().filter(|offers| !offered(offers)) {
-            return Err(Error::config(format!("no job can build {}: it wants {word}", candidate.name))
-                .cause(anyhow::anyhow!("HEPHY_BACKENDS offers {}", escape(&offers.join(", "))))
+        let backend = candidate.backend;
+        if let Some((text, _)) = backends.as_ref().filter(|(_, offered)| !offered.contains_key(&backend)) {
+            return Err(Error::config(format!("no job can build {}: it wants {}", candidate.name, backend.word()))
+                .cause(anyhow::anyhow!("HEPHY_BACKENDS offers {}", escape(text)))
                 .hint("set another build_backend, or add a job that has this builder"));
         }
-        for arch in candidate.config.platforms.iter().map(crate::oci::Platform::arch) {
-            if let Some(offers) = arches.as_ref().filter(|offers| !offers.contains(&arch)) {
-                return Err(Error::config(format!("no job can build {} for {arch}", candidate.name))
-                    .cause(anyhow::anyhow!("HEPHY_ARCHES offers {}", escape(&offers.join(", "))))
+        for platform in &candidate.config.platforms {
+            if let Some((text, _)) = arches.as_ref().filter(|(_, offered)| !offered.contains(platform)) {
+                return Err(Error::config(format!("no job can build {} for {}", candidate.name, platform.arch()))
+                    .cause(anyhow::anyhow!("HEPHY_ARCHES offers {}", escape(text)))
                     .hint("take the platform away, or add a runner of this architecture"));
             }
         }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use crate::change::RepoPath;
-use crate::ci::{self, CiContext, Overrides};
+use crate::ci::{self, BaseSpec, CiContext, Overrides};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
 use crate::commands::survey::Rules;
 use crate::config::{BackendName, Layout, Transports};
 use crate::error::{Error, Result};
-use crate::git::{Loaded, Repository};
+use crate::git::{Loaded, Repository, Request};
 use crate::oci;
 use crate::plan::PlanSource;
 use crate::plan::tags::TagFacts;
@@ -40,6 +40,9 @@ impl Ground {
     pub(super) fn new(session: &Session, select: &SelectArgs) -> Result<Self> {
         let overrides =
             Overrides { base: select.base.clone(), merge_base: select.merge_base.clone(), head: select.head.clone() };
+        if select.backend == Some(BackendName::Spin) {
+            return Err(Error::usage("the builder `spin` is not supported yet").hint("--backend names another one"));
+        }
         let context = session.context(&overrides)?;
         let repository = Repository::open(&session.dir)?.fetch_url(context.fetch_url.clone());
         let root = repository.root().map_or_else(|| session.dir.clone(), std::path::Path::to_path_buf);
@@ -57,6 +60,16 @@ impl Ground {
             root,
             context,
             repository,
+        })
+    }
+
+    /// The files as they are, compared with nothing.
+    pub(super) fn load_head(&self) -> Result<Loaded<'_>> {
+        self.repository.load(&Request {
+            head: None,
+            base: &BaseSpec::Nothing(String::new()),
+            commits_only: self.context.commits_only,
+            exclude: &self.exclude,
         })
     }
 
@@ -85,6 +98,7 @@ impl Ground {
             date,
             commit: loaded.commit.as_ref().map_or_else(|| "0".repeat(40), |commit| commit.id.to_string()),
             branch,
+            tag: self.context.tag.clone(),
             run: self.context.run_number.map(|number| number.to_string()),
             layout,
         }

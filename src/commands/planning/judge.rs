@@ -7,6 +7,7 @@ use glob::{MatchOptions, Pattern};
 use crate::change::{ImageChange, RepoPath, State, Tree};
 use crate::cli::SelectArgs;
 use crate::commands::survey::Survey;
+use crate::config::Layout;
 use crate::diagnostic::{Diagnostic, Severity, Span, escape, nearest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Base, Content, Objects};
@@ -79,11 +80,12 @@ fn scheduled(name: &str, survey: &Survey, tree: &Tree, objects: &mut Objects<'_>
             .hint("it lists the image directories to rebuild, one a line"));
     };
     let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_start_matches('\u{feff}');
     let mut listed = BTreeSet::new();
     let mut findings = Vec::new();
     for (at, line) in text.lines().enumerate() {
-        let dir = line.split(" #").next().unwrap_or_default().trim();
-        if dir.is_empty() || dir.starts_with('#') {
+        let dir = without_comment(line);
+        if dir.is_empty() {
             continue;
         }
         let dir = dir.trim_start_matches("./").trim_end_matches('/');
@@ -92,7 +94,7 @@ fn scheduled(name: &str, survey: &Survey, tree: &Tree, objects: &mut Objects<'_>
             None => {
                 let span = Span::new(at + 1, 1, dir.chars().count());
                 let message = format!("`{dir}` is not an image directory");
-                let mut finding = Diagnostic::error(&file, span, message).with_source(&text);
+                let mut finding = Diagnostic::error(&file, span, message).with_source(text);
                 if let Some(near) = nearest(dir, survey.images.iter().map(|image| image.dir.as_str())) {
                     finding = finding.suggest(format!("did you mean `{near}`?"));
                 }
@@ -104,6 +106,13 @@ fn scheduled(name: &str, survey: &Survey, tree: &Tree, objects: &mut Objects<'_>
         return Ok(Selection::Scheduled(listed, file));
     }
     Err(Error::config(format!("{file} names directories that are no images")).diagnostics(findings))
+}
+
+/// A line of a list without its comment: `#` begins one at the line's start and behind a space or a tab.
+fn without_comment(line: &str) -> &str {
+    let begins = |at: &usize| line[..*at].chars().next_back().is_none_or(char::is_whitespace);
+    let end = line.match_indices('#').map(|(at, _)| at).find(begins).unwrap_or(line.len());
+    line[..end].trim()
 }
 
 /// The reasons of every image, by index.
@@ -142,9 +151,10 @@ pub(super) fn refuse_invalid(
     decided: &[Vec<Reason>],
     changes: &[ImageChange],
     selection: &Selection,
+    layout: Layout,
     warnings: &mut Vec<String>,
 ) -> Result<()> {
-    let mut findings = duplicate_names(survey);
+    let mut findings = duplicate_names(survey, layout);
     let needed: BTreeSet<usize> = survey
         .edges
         .iter()
@@ -202,16 +212,21 @@ pub(super) fn refuse_invalid(
 }
 
 /// Two directories with the same image name (specification §3).
-pub(super) fn duplicate_names(survey: &Survey) -> Vec<Diagnostic> {
+/// In layout `per-image` a name is a repository's and therefore in lower case.
+pub(super) fn duplicate_names(survey: &Survey, layout: Layout) -> Vec<Diagnostic> {
     let mut by_name: std::collections::BTreeMap<String, &str> = std::collections::BTreeMap::new();
     let mut findings = Vec::new();
     for image in survey.images.iter().filter(|image| image.illegal.is_none()) {
-        if let Some(other) = by_name.insert(image.name.as_str().to_lowercase(), &image.dir) {
+        let name = match layout {
+            Layout::Single => image.name.to_string(),
+            Layout::PerImage => image.name.as_str().to_lowercase(),
+        };
+        if let Some(other) = by_name.insert(name.clone(), &image.dir) {
             findings.push(
                 Diagnostic::error(
                     &image.file,
                     Span::START,
-                    format!("`{}` and `{other}` are both named {}", image.dir, image.name),
+                    format!("`{}` and `{other}` are both named {name}", image.dir),
                 )
                 .note("an image is named after its directory, with / replaced by -; rename one of the two"),
             );

@@ -4,16 +4,18 @@
 mod candidates;
 mod ground;
 mod judge;
+mod lasting;
+mod lines;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::change::{ImageChange, Keyed, Keys, RepoPath, State, Tree, TreeChange, compare};
-use crate::ci::{BaseSpec, CiContext};
+use crate::ci::CiContext;
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
-use crate::commands::survey::{Known, Other, Survey, UpstreamCommits, survey};
+use crate::commands::survey::{Image, Known, Other, Survey, UpstreamCommits, survey};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::git::{Base, Request};
@@ -22,6 +24,7 @@ use crate::plan::decide::Selection;
 
 pub(super) use candidates::check_offers;
 use ground::Ground;
+use lines::{quote, quoted};
 
 /// Everything that is known before the registry is asked.
 pub struct Planning {
@@ -75,7 +78,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     })?;
     let rules = ground.rules(select);
     let now = survey(&loaded.head, &mut loaded.objects, &rules, None)?;
-    refuse_broken(&now)?;
+    refuse_broken(&now).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     let destination = ground::destination(rules.registry, &now.root, rules.platform_registry, rules.layout)?;
     let other = Other { survey: &now, changes: &loaded.changes };
     let was = loaded.base.as_ref().map(|tree| survey(tree, &mut loaded.objects, &rules, Some(&other))).transpose()?;
@@ -93,12 +96,15 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let changes = compare(&now.side(&loaded.head, &compared), base_side.as_ref(), &loaded.changes);
 
     let mut warnings = ground.context.warnings.clone();
+    warnings.extend(unwatched(&now));
     let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
     let decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit);
-    judge::refuse_invalid(&now, &decided, &changes, &selection, &mut warnings)?;
+    judge::refuse_invalid(&now, &decided, &changes, &selection, destination.layout, &mut warnings)
+        .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
 
     let facts = ground.tag_facts(&loaded, destination.layout);
-    let tags = candidates::all_tags(&now, &decided, &facts)?;
+    let tags = candidates::all_tags(&now, &decided, &facts)
+        .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     let (commits, unresolved) = candidates::upstream_commits(&now, &decided)?;
     warnings.extend(unresolved);
     let keyed = now.keys(&keys, &rules, &commits, &Known::Same(&compared))?;
@@ -113,7 +119,8 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         tags,
         commits: &commits,
     };
-    let candidates = candidates::candidates(session, parts)?;
+    let candidates =
+        candidates::candidates(session, parts).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     candidates::check_offers(session, &candidates)?;
 
     Ok(Planning {
@@ -148,8 +155,10 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
 /// # Errors
 /// When the repository cannot be read, `hephy.yaml` is invalid, or images are built on each other in a circle.
 pub fn graph_of(session: &Session, select: &SelectArgs) -> Result<Survey> {
-    let survey = survey_of(session, select)?;
-    refuse_broken(&survey)?;
+    let ground = Ground::new(session, select)?;
+    let mut loaded = ground.load_head()?;
+    let survey = survey(&loaded.head, &mut loaded.objects, &ground.rules(select), None)?;
+    refuse_broken(&survey).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     Ok(survey)
 }
 
@@ -159,26 +168,22 @@ pub fn graph_of(session: &Session, select: &SelectArgs) -> Result<Survey> {
 /// # Errors
 /// When the repository cannot be read.
 pub fn problems(session: &Session) -> Result<Vec<(String, Diagnostic)>> {
-    let survey = survey_of(session, &SelectArgs::default())?;
+    let select = session.select()?;
+    let ground = Ground::new(session, &select)?;
+    let mut loaded = ground.load_head()?;
+    let survey = survey(&loaded.head, &mut loaded.objects, &ground.rules(&select), None)?;
     let mut found = Vec::new();
     for (image, uses) in survey.images.iter().zip(&survey.uses) {
         let own = image.problems.iter().chain(&uses.problems);
         found.extend(own.map(|finding| (image.file.clone(), finding.clone())));
     }
-    let whole = judge::duplicate_names(&survey).into_iter().chain(survey.order.err().map(|finding| *finding));
+    let layout = select.layout.or(survey.root.layout).unwrap_or_default();
+    let lasting = lasting::findings(&survey, layout);
+    let whole = judge::duplicate_names(&survey, layout).into_iter().chain(lasting);
+    let whole = whole.chain(survey.order.err().map(|finding| *finding));
     found.extend(whole.map(|finding| (finding.file.clone(), finding)));
+    quote(found.iter_mut().map(|(_, finding)| finding), &loaded.head, &mut loaded.objects);
     Ok(found)
-}
-
-fn survey_of(session: &Session, select: &SelectArgs) -> Result<Survey> {
-    let ground = Ground::new(session, select)?;
-    let mut loaded = ground.repository.load(&Request {
-        head: None,
-        base: &BaseSpec::Nothing(String::new()),
-        commits_only: ground.context.commits_only,
-        exclude: &ground.exclude,
-    })?;
-    survey(&loaded.head, &mut loaded.objects, &ground.rules(select), None)
 }
 
 /// An invalid `hephy.yaml` and a cycle concern every image.
@@ -192,6 +197,15 @@ fn refuse_broken(survey: &Survey) -> Result<()> {
             Err(Error::config("images are built on each other in a circle").diagnostics(vec![(**finding).clone()]))
         }
     }
+}
+
+/// `watch` is read and does nothing yet; whoever relies on it must hear so.
+fn unwatched(survey: &Survey) -> Option<String> {
+    let watching = |image: &&Rc<Image>| image.config().is_some_and(|config| !config.watch.is_empty());
+    let names: Vec<&str> = survey.images.iter().filter(watching).map(|image| image.name.as_str()).collect();
+    let (first, rest) = names.split_first()?;
+    let others = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    Some(format!("`watch` of {first}{others} is not supported yet: changes of those paths trigger nothing"))
 }
 
 fn by_dir(survey: &Survey, keyed: &[Option<Rc<Keyed>>]) -> BTreeMap<RepoPath, Rc<Keyed>> {

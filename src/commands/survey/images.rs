@@ -83,14 +83,15 @@ impl Reading<'_, '_> {
             images.push(image);
             let (Some((path, oid)), Some(image)) = (place, images.last_mut()) else { continue };
             match usual {
-                Some((usual, parsed)) if usual == path => accept(image, &path.to_string(), parsed),
+                Some((usual, parsed)) if usual == path => accept(image, &path.to_string(), parsed, self.root),
                 _ => unusual.push((images.len() - 1, path.to_string(), oid)),
             }
         }
+        let root = self.root;
         let oids: Vec<Oid> = unusual.iter().map(|(_, _, oid)| *oid).collect();
         self.objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |at, content| {
             let (index, path, _) = &unusual[at];
-            accept(&mut images[*index], path, parse_dockerfile(path, &content));
+            accept(&mut images[*index], path, parse_dockerfile(path, &content), root);
         })?;
         Ok(images)
     }
@@ -223,10 +224,11 @@ fn asks_for_usual(config: &ImageConfig) -> bool {
 }
 
 /// Gives an image its Dockerfile.
-fn accept(image: &mut Image, path: &str, parsed: ParsedDockerfile) {
+fn accept(image: &mut Image, path: &str, parsed: ParsedDockerfile, root: &RootConfig) {
     match parsed {
         Ok(dockerfile) => {
             check_target(image, path, &dockerfile);
+            image.problems.extend(dockerfile.foreign_frontends(path, &root.syntax_frontends));
             image.dockerfile = Some((path.to_owned(), Arc::new(dockerfile)));
         }
         Err(finding) => image.problems.push(*finding),

@@ -12,7 +12,9 @@ const RULE: &str = "a duration is 90s, 10m or 1h30m, more than nothing and at mo
 pub(in super::super) fn duration(text: &str) -> Checked<Duration> {
     let refusal = || Refusal::new("is not a duration").note(RULE);
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Refusal::new("has no unit").note(RULE).meant(format!("did you mean `{text}s`?")));
+        let refusal = Refusal::new("has no unit").note(RULE);
+        // No longer number makes a duration in any unit.
+        return Err(if text.len() > 7 { refusal } else { refusal.meant(format!("did you mean `{text}s`?")) });
     }
     let (mut seconds, mut rest, mut units) = (0_u64, text, &[('h', 3600_u64), ('m', 60), ('s', 1)][..]);
     while !rest.is_empty() {
@@ -63,5 +65,6 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert_eq!(duration("90").unwrap_err().meant.as_deref(), Some("did you mean `90s`?"));
+        assert_eq!(duration(&"9".repeat(200_000)).unwrap_err().meant, None, "nobody reads that");
     }
 }

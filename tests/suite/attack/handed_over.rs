@@ -129,6 +129,52 @@ fn edited_plans_are_refused_by_every_stage_that_reads_them() {
     }
 }
 
+/// Counts who connects, and says nothing.
+fn listener() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = std::sync::Arc::clone(&count);
+    std::thread::spawn(move || {
+        for connection in socket.incoming() {
+            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            drop(connection);
+        }
+    });
+    (address, count)
+}
+
+#[test]
+fn a_plan_cannot_send_the_jobs_credential_to_another_registry() {
+    let prepared = Prepared::new();
+    let honest = prepared.plan();
+    let own = honest["registry"].as_str().unwrap().to_owned();
+    let (evil, connections) = listener();
+    let run = |registry: Option<&str>, stage: &[&str]| {
+        let run = Hephy::at(prepared.repo.path()).env("HEPHY_RETRIES", "0").env("HEPHY_REGISTRY_USERNAME", "u");
+        let run = run.env("HEPHY_REGISTRY_PASSWORD", "correct-horse");
+        registry.into_iter().fold(run, |run, registry| run.env("HEPHY_REGISTRY", registry)).run(stage)
+    };
+    let mut edited = honest.clone();
+    edited["registry"] = json!(format!("{evil}/acme"));
+    for stage in STAGES {
+        prepared.write("plan.json", &edited);
+        run(Some(&own), stage).refused(3, "HEPHY_REGISTRY names");
+        run(None, stage).refused(3, "nothing here says that it is for");
+        // A host that the repository or the platform names is one, in any spelling of the whole.
+        Hephy::at(prepared.repo.path()).env("ECR_REGISTRY", &own).run(stage).refused(3, "ECR_REGISTRY names");
+    }
+    assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 0);
+    prepared.write("plan.json", &honest);
+    run(Some(&format!("{own}/")), &["manifest"]).succeeded();
+    prepared.repo.write("hephy.yaml", format!("backend: buildah\nregistry: {own}\n"));
+    run(None, &["manifest"]).succeeded();
+    run(Some("none"), &["manifest"]).succeeded();
+    prepared.repo.write("hephy.yaml", "backend: buildah\n");
+    run(None, &["manifest"]).refused(3, "nothing here says");
+    Hephy::at(prepared.repo.path()).run(&["manifest"]).succeeded();
+}
+
 #[test]
 fn enormous_numbers_in_a_plan_break_nothing() {
     let prepared = Prepared::new();

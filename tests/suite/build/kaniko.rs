@@ -145,7 +145,7 @@ fn a_killed_build_leaves_nothing_for_the_next() {
     let killed = fixture.image(
         "b",
         "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"touch\", \"/left-behind\"]\n\
-         RUN [\"/bin/busybox\", \"sleep\", \"4444\"]\n",
+         RUN [\"/bin/busybox\", \"sh\", \"-c\", \"while :; do /bin/busybox touch /left-behind-$((i += 1)); done\"]\n",
     );
     killed.timeout_seconds = Some(3);
     fixture.image("base", BASE);

@@ -119,12 +119,12 @@ fn an_image_that_joins_and_cannot_be_built_is_refused_with_its_findings() {
     project.repo.remove("base/Dockerfile");
     project.repo.commit("base lost its Dockerfile");
     prepare(&project, &["--dir", "app"])
-        .fails_without_hint(3)
+        .fails(3, &[])
         .says("base is needed (app/Dockerfile:3 uses BASE_TAG) and cannot be built")
         .says("the Dockerfile");
     project.image("base", "build_args: {X: '${NOPE}'}\n");
     project.repo.commit("base has an argument without value");
-    let outcome = prepare(&project, &["--dir", "app"]).fails_without_hint(3);
+    let outcome = prepare(&project, &["--dir", "app"]).fails(3, &[]);
     outcome.says("base/build-config.yaml:2:");
 }
 

@@ -10,10 +10,12 @@ mod failures;
 mod first_steps;
 mod graph;
 mod manifest;
+mod not_yet;
 mod output;
 mod plan;
 mod prepare;
 mod run;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -293,11 +293,16 @@ fn jobs_that_offer_too_little_are_named_before_anything_is_built() {
     project.image("a", "platforms: [linux/amd64, linux/arm64]\n");
     project.repo.commit("a");
     let prepare = || project.push(BEFORE, ["prepare", "--all"]);
-    prepare().env("HEPHY_BACKENDS", "kaniko@1.28.3,ko").run().fails(
-        3,
-        &["no job can build a: it wants buildah", "HEPHY_BACKENDS offers kaniko@1.28.3, ko", "build_backend"],
-    );
+    prepare()
+        .env("HEPHY_BACKENDS", "kaniko@1.28.3,ko")
+        .run()
+        .fails(3, &["no job can build a: it wants buildah", "HEPHY_BACKENDS offers kaniko@1.28.3,ko", "build_backend"]);
     prepare().env("HEPHY_ARCHES", "amd64").run().fails(3, &["no job can build a for arm64"]);
     assert!(!project.path(".hephy").exists());
+    prepare().env("HEPHY_BACKENDS", "buildh").run().fails(2, &["HEPHY_BACKENDS names `buildh`", "buildah"]);
+    prepare().env("HEPHY_BACKENDS", "buildah@new").run().fails(2, &["whose version is none"]);
+    prepare().env("HEPHY_ARCHES", "x86_64").run().fails(2, &["HEPHY_ARCHES names `x86_64`"]);
     prepare().env("HEPHY_BACKENDS", "buildah@1.28").env("HEPHY_ARCHES", "amd64, arm64").run().ok();
+    // Empty says nothing, and what was built elsewhere needs no builder.
+    prepare().env("HEPHY_BACKENDS", " ").env("HEPHY_ARCHES", "").run().ok();
 }

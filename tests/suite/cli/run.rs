@@ -190,7 +190,7 @@ fn a_failure_before_anything_is_built_leaves_nothing() {
     project.repo.write("b/build-config.yaml", "use_local_context: true\ndockerfile_path: gone\n");
     project.repo.commit("b is broken");
     let was = snapshot(project.repo.path());
-    project.hephy(["run", "--all"]).run().fails_without_hint(3);
+    project.hephy(["run", "--all"]).run().fails(3, &[]);
     assert_eq!(snapshot(project.repo.path()), was);
 }
 

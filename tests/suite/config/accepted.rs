@@ -143,12 +143,16 @@ fn a_repeated_entry_counts_once_and_places_stay_right() {
 
 #[test]
 fn the_configuration_of_the_input_key_is_what_can_reach_the_build() {
-    let config = accepted(
-        "upstream_repo: https://h/x\nupstream_ref: main\nplatforms: [linux/arm64, linux/amd64]\n\
+    // With warnings: ko reads no Dockerfile.
+    let config = parse_image(
+        "app/build-config.yaml",
+        b"upstream_repo: https://h/x\nupstream_ref: main\nplatforms: [linux/arm64, linux/amd64]\n\
          build_args: [B=2, A=1]\ntarget: run\nlabels: {l: 1}\nannotations: {a: 2}\nkeep_git: true\n\
          ko_config: {import_path: ./cmd}\nadditional_tags: [latest]\ntag_template: '{image}'\ntimeout: 1m\nretries: 1\n\
          watch: [a]\nignore: [b]\ndepends_on: [c]\nbuild_backend: ko\n",
+        &RootConfig::default(),
     );
+    let config = config.value.unwrap();
     assert_eq!(
         serde_json::to_string(&config.key_fields()).unwrap(),
         r#"{"annotations":{"a":"2"},"build_args":{"A":"1","B":"2"},"context_path":".","dockerfile_path":"Dockerfile","#

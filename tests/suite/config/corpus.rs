@@ -128,7 +128,7 @@ pub(super) const ROOT: &[(&str, &[&str], &[&str])] = &[
     ("ignore", &["['docs/**']"], &["[/x]", "docs"]),
     ("dependents", &["none", "direct", "all"], &["some", "true"]),
     ("build_args_env", &["[GO_VERSION, _X]"], &["GO_VERSION", "[1X]", "['A-B']", "['${X}']"]),
-    ("preflight", &["stop", "reroute"], &["re-route", "true"]),
+    ("preflight", &["stop"], &["reroute", "re-route", "true"]),
     ("syntax_frontends", &["[docker.io/acme/frontend:1]"], &["acme", "['A B']"]),
     ("schedules", &["[]", "{}"], &["{weekly: x}", "[x]", "x"]),
     ("notify", &["~"], &["{slack: x}", "x"]),
@@ -200,6 +200,8 @@ pub(super) const SOURCES: (&[&str], &[&str]) = (
         "manual_build: true\nmanual_images: {amd64: a, arm64: a}\nplatforms: [linux/amd64]",
         "target: [\ntarget: a",
         "labels:\n  a: b\n  a: c\nuse_local_context: true",
+        "\u{feff}\u{feff}use_local_context: true",
+        "use_local_context: true\ntarget: x\u{feff}\nlabels: {a: '\u{feff}'}",
     ],
 );
 
@@ -207,6 +209,7 @@ pub(super) const SOURCES: (&[&str], &[&str]) = (
 pub(super) const WARNED: &[&str] = &[
     "use_local_context: true\nkeep_git: true\nsubmodules: true",
     "use_local_context: true\nbuild_backend: kaniko\nko_config: {}",
+    "build_backend: ko\ndockerfile_path: x\ntarget: a\nbuild_args: [A=b]",
 ];
 
 /// Files that are no YAML, each in its own way.

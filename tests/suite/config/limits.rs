@@ -153,6 +153,20 @@ fn nasty_content_is_refused_quickly() {
 }
 
 #[test]
+fn a_hundred_entries_are_allowed_and_one_more_is_not() {
+    let entries = |count: usize| (0..count).map(|at| format!("  k{at}: v\n")).collect::<String>();
+    for field in ["labels", "annotations", "build_args"] {
+        accepted(&format!("use_local_context: true\n{field}:\n{}", entries(100)));
+        let refused = image(&format!("use_local_context: true\n{field}:\n{}", entries(101)));
+        assert!(refused.contains(&format!(":103:3: error: `{field}` has 101 entries")), "{refused}");
+        assert!(refused.contains("a mapping has at most 100; this is the first too many"), "{refused}");
+    }
+    let list = |count: usize| format!("use_local_context: true\nwatch: [{}]", vec!["a"; count].join(","));
+    accepted(&list(100));
+    assert!(image(&list(101)).contains("a list has at most 100; this is the first too many"));
+}
+
+#[test]
 fn what_is_not_utf8_is_refused_where_it_stops_being_it() {
     let of = |bytes: &[u8]| rendered(&parse_image("f", bytes, &RootConfig::default()).findings);
     assert_eq!(of(b"a: 1\n\xc3\xa4\xff"), "f:2:2: error: the file is not UTF-8\n  = save it as UTF-8\n");

@@ -16,9 +16,44 @@ fn validator(schema: &Value) -> Validator {
     jsonschema::draft202012::new(schema).unwrap()
 }
 
+/// What no schema can say: rules over several values, over what an editor has read in its own way (`yes`, `012`),
+/// grammars that a pattern cannot hold, and what is refused only until its issue.
+const BEYOND_A_SCHEMA: [&str; 27] = [
+    "not supported yet",
+    "must be true or false",
+    "the file names no source",
+    "is given twice",
+    "a custom tag",
+    "tag `!",
+    "YAML 1.1",
+    "merge keys",
+    "a byte order mark",
+    "is not a reference of an image",
+    "`wasi/wasm` is a platform of the builder",
+    "names no host",
+    "is a host without a repository",
+    "is not a glob",
+    "is not a whole number",
+    "is not a duration",
+    "is not an address",
+    "has no proper host",
+    "holds a password",
+    "has a query",
+    "has a fragment",
+    "names a host and no repository",
+    "is a shortened commit id",
+    "uses a transport",
+    "for none of the `platforms`",
+    "has no image for",
+    "uses `${X}`",
+];
+
+#[derive(Default)]
 struct Tally {
     accepted: usize,
     refused: usize,
+    /// Refused by the parser for a reason that a schema can express, and not by the schema.
+    lax: Vec<String>,
 }
 
 fn compare(text: &str, accepted: bool, validator: &Validator, findings: &[Diagnostic], tally: &mut Tally) {
@@ -32,14 +67,19 @@ fn compare(text: &str, accepted: bool, validator: &Validator, findings: &[Diagno
             tally.accepted += 1;
         }
         (false, false) => tally.refused += 1,
-        (false, true) => {}
+        (false, true) => {
+            let known = |finding: &Diagnostic| BEYOND_A_SCHEMA.iter().any(|reason| finding.message.contains(reason));
+            if !findings.iter().any(known) {
+                tally.lax.push(format!("{text}\n{}", rendered(findings)));
+            }
+        }
     }
 }
 
 #[test]
-fn the_image_schema_is_never_stricter_than_the_parser() {
+fn the_image_schema_agrees_with_the_parser() {
     let validator = validator(&image_schema());
-    let mut tally = Tally { accepted: 0, refused: 0 };
+    let mut tally = Tally::default();
     let mut judge = |text: &str, accepted: bool| {
         let parsed = parse_image("f", text.as_bytes(), &RootConfig::default());
         compare(text, accepted, &validator, &parsed.findings, &mut tally);
@@ -51,14 +91,14 @@ fn the_image_schema_is_never_stricter_than_the_parser() {
     corpus::SOURCES.0.iter().for_each(|text| judge(text, true));
     corpus::SOURCES.1.iter().for_each(|text| judge(text, false));
     assert!(tally.accepted > 60, "{}", tally.accepted);
-    // Lax it may be, but not useless.
+    assert!(tally.lax.is_empty(), "{}", tally.lax.join("\n"));
     assert!(tally.refused > 80, "{}", tally.refused);
 }
 
 #[test]
-fn the_root_schema_is_never_stricter_than_the_parser() {
+fn the_root_schema_agrees_with_the_parser() {
     let validator = validator(&root_schema());
-    let mut tally = Tally { accepted: 0, refused: 0 };
+    let mut tally = Tally::default();
     for (field, accepted, refused) in corpus::ROOT {
         for (values, good) in [(accepted, true), (refused, false)] {
             for value in *values {
@@ -67,6 +107,7 @@ fn the_root_schema_is_never_stricter_than_the_parser() {
             }
         }
     }
+    assert!(tally.lax.is_empty(), "{}", tally.lax.join("\n"));
     assert!(tally.accepted > 15 && tally.refused > 15, "{} {}", tally.accepted, tally.refused);
 }
 
@@ -93,7 +134,8 @@ fn every_field_of_the_table_is_in_the_corpus_and_is_read() {
         for field in fields(&schema).iter().filter(|field| !sources.contains(&field.as_str())) {
             let (_, accepted, _) = corpus.iter().find(|(name, ..)| name == field).expect(field);
             let later = schema["properties"][field]["description"].as_str().unwrap().ends_with("Not supported yet.");
-            if later || field.starts_with("manual_") {
+            // The only word of `preflight` that is more than the default is not supported yet.
+            if later || field.starts_with("manual_") || field == "preflight" {
                 continue;
             }
             // A field that is read changes what comes out of the file for at least one of its values.

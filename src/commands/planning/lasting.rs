@@ -1,0 +1,55 @@
+//! What is wrong with an image whatever the run: `hephy check` says it before a pipeline does.
+//!
+//! A branch, a pipeline's number, the environment and the registry differ from run to run; here each has a value, so
+//! that what is found is wrong for all of them.
+
+use super::candidates::{argument_findings, tags_and_findings};
+use crate::commands::survey::Survey;
+use crate::config::Layout;
+use crate::diagnostic::{Diagnostic, Span};
+use crate::oci::ImageName;
+use crate::plan::args::{Variables, expand};
+use crate::plan::tags::TagFacts;
+
+struct Anything<'a>(&'a [String]);
+
+impl Variables for Anything<'_> {
+    fn registry(&self) -> Option<&str> {
+        Some("registry.invalid/images")
+    }
+
+    fn allowed(&self, name: &str) -> Option<Option<String>> {
+        self.0.iter().any(|allowed| allowed == name).then(|| Some(String::new()))
+    }
+}
+
+/// Tags that cannot be written, build arguments that cannot have a value, directories that cannot name an image, and
+/// what is read and does nothing yet.
+pub(super) fn findings(survey: &Survey, layout: Layout) -> Vec<Diagnostic> {
+    let facts = TagFacts {
+        date: "20000101".to_owned(),
+        commit: "0".repeat(40),
+        branch: Some("main".to_owned()),
+        tag: None,
+        run: Some("1".to_owned()),
+        layout,
+    };
+    let (_, mut found) = tags_and_findings(survey, &facts, |_| true);
+    let variables = Anything(&survey.root.build_args_env);
+    for (image, edges) in survey.images.iter().zip(&survey.edges) {
+        let Some(config) = image.config() else { continue };
+        if let Some(why) = &image.illegal {
+            let message = format!("this directory cannot name an image: {why}");
+            found.push(Diagnostic::error(&image.file, Span::START, message).warning().note("rename the directory"));
+        }
+        if !config.watch.is_empty() {
+            let message = "`watch` is not supported yet: changes of these paths trigger nothing";
+            found.push(Diagnostic::error(&image.file, image.parsed.spans.of("watch"), message).warning());
+        }
+        let dependencies: Vec<&ImageName> = edges.iter().map(|to| &survey.images[*to].name).collect();
+        if let Err(problems) = expand(&config.build_args, &facts, &variables, &dependencies) {
+            found.extend(argument_findings(image, problems));
+        }
+    }
+    found
+}
