@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::measure::{Times, alternately, command, hephy, memory, ratio, run};
+use crate::project::git;
 use crate::report::{Report, megabytes, milliseconds};
 
 const ROUNDS: usize = 5;
@@ -136,10 +137,6 @@ impl World {
     fn size(&self, name: &str) -> String {
         std::fs::metadata(self.path(name)).map_or_else(|_| String::new(), |file| megabytes(file.len() / 1024))
     }
-}
-
-fn git(dir: &Path, args: &[&str]) {
-    run(command("git", dir).args(args));
 }
 
 /// One commit with a Dockerfile and [`FILES`] files of `length` bytes, in the language of `git fast-import`.

@@ -9,16 +9,30 @@
 
 mod archive;
 mod binary;
+mod build;
+mod gitlab;
+mod manifest;
 mod measure;
 mod plan;
+mod project;
+mod recorder;
 mod report;
+/// Registries, builders and the proxy are those of the suite.
+#[path = "../../tests/suite/support/mod.rs"]
+#[allow(dead_code)]
+mod support;
 
 use report::Report;
 
 type Measurement = (&'static str, fn(&mut Report));
 
-const MEASUREMENTS: &[Measurement] =
-    &[("plan", plan::measure), ("archive", archive::measure), ("binary", binary::measure)];
+const MEASUREMENTS: &[Measurement] = &[
+    ("plan", plan::measure),
+    ("archive", archive::measure),
+    ("build", build::measure),
+    ("manifest", manifest::measure),
+    ("binary", binary::measure),
+];
 
 fn main() {
     let mut names = Vec::new();

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::gitlab;
 use crate::measure::{Times, alternately, command, difference, hephy, memory, ratio, run};
+use crate::project::git;
 use crate::report::{Report, megabytes, milliseconds};
 
 const ROUNDS: usize = 15;
@@ -70,7 +72,7 @@ impl Repository {
         let questions = temp.path().join("questions");
         std::fs::create_dir(&dir).unwrap();
         git(&dir, &["init", "-q", "-b", "main"]);
-        let mut import = git_command(&dir, &["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut import = command_of_git(&dir, &["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
         let mut input = std::io::BufWriter::new(import.stdin.take().unwrap());
         input.write_all(history(directories, changed).as_bytes()).unwrap();
         drop(input);
@@ -90,21 +92,7 @@ impl Repository {
     fn plan(&self) -> Command {
         let mut plan = command(hephy(), &self.dir);
         plan.args(["plan", "--format", "json", "--base", &self.base]);
-        plan.envs([
-            ("CI", "true"),
-            ("GITLAB_CI", "true"),
-            ("CI_COMMIT_SHA", &self.head),
-            ("CI_COMMIT_BEFORE_SHA", &self.base),
-            ("CI_COMMIT_BRANCH", "main"),
-            ("CI_COMMIT_REF_NAME", "main"),
-            ("CI_DEFAULT_BRANCH", "main"),
-            ("CI_PIPELINE_SOURCE", "push"),
-            ("CI_PIPELINE_CREATED_AT", "2025-10-15T12:00:00Z"),
-            ("CI_PIPELINE_IID", "42"),
-            ("CI_PROJECT_PATH", "acme/images"),
-            ("CI_PROJECT_URL", "https://gitlab.example.com/acme/images"),
-            ("CI_REGISTRY_IMAGE", "registry.example.com/acme/images"),
-        ]);
+        gitlab::push_pipeline(&mut plan, &self.base, &self.head);
         plan
     }
 
@@ -120,18 +108,6 @@ fn command_of_git(dir: &Path, args: &[&str]) -> Command {
     let mut git = command("git", dir);
     git.args(args);
     git
-}
-
-fn git_command(dir: &Path, args: &[&str]) -> Command {
-    let mut git = command_of_git(dir, args);
-    git.stdout(Stdio::piped());
-    git
-}
-
-fn git(dir: &Path, args: &[&str]) -> String {
-    let output = git_command(dir, args).output().unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
 /// Two commits in the language of `git fast-import`.

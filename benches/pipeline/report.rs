@@ -44,6 +44,11 @@ impl Report {
     pub(crate) fn target(&mut self, what: &str, wanted: &str, value: f64, limit: f64, unit: &str) {
         self.add(what, wanted, value, unit, value <= limit);
     }
+    /// A target that is met when `value` is at least `limit`.
+    pub(crate) fn target_at_least(&mut self, what: &str, wanted: &str, value: f64, limit: f64, unit: &str) {
+        self.add(what, wanted, value, unit, value >= limit);
+    }
+
     /// A target that is a fact: met or not.
     pub(crate) fn fact(&mut self, what: &str, wanted: &str, measured: &str, met: bool) {
         self.targets.push(Target { what: what.into(), wanted: wanted.into(), measured: measured.into(), met });

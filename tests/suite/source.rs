@@ -4,7 +4,6 @@
 
 mod archive;
 mod hostile;
-mod measure;
 mod reach;
 mod upstream;
 

@@ -239,25 +239,3 @@ fn exchange(registry: &mut BufReader<TcpStream>, seen: &Seen) -> Option<(String,
     }
     Some((status, headers, body))
 }
-
-/// Serves for benchmarks until it is killed: `PROXY_LISTEN` (address), `PROXY_UPSTREAM` (address), `PROXY_LATENCY_MS`.
-/// Every `GET /__count` is answered with the number of requests so far.
-#[test]
-#[ignore = "a server for hack/bench, not a test"]
-fn serve_for_benchmarks() {
-    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
-    let upstream = variable("PROXY_UPSTREAM").parse().unwrap();
-    let latency = Duration::from_millis(variable("PROXY_LATENCY_MS").parse().unwrap());
-    let count = std::sync::atomic::AtomicU64::new(0);
-    let _proxy = Proxy::listen(&variable("PROXY_LISTEN"), upstream, latency, move |seen| {
-        if seen.path == "/__count" {
-            let so_far = count.load(std::sync::atomic::Ordering::Relaxed).to_string();
-            return Action::Answer(200, Vec::new(), so_far.into_bytes());
-        }
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Action::Forward
-    });
-    loop {
-        std::thread::park();
-    }
-}
