@@ -21,7 +21,14 @@ fn json_makes_stdout_one_document_whatever_happens() {
         &["check"],
         &["graph"],
         &["schema", "config"],
+        &["completions", "bash"],
+        &["man"],
+        &["check", "broken"],
     ] {
+        project.repo.write(
+            "broken/build-config.yaml",
+            if args.contains(&"broken") { "x: y" } else { "use_local_context: true" },
+        );
         let outcome = project.hephy(args.iter().copied().chain(["--format", "json"])).run();
         let json = outcome.json();
         if outcome.code != 0 {
@@ -114,6 +121,10 @@ fn completions_manual_and_version_come_from_the_same_definitions() {
     }
     let page = project.hephy(["man"]).run().ok().stdout;
     assert!(page.contains(".TH hephy 1") && page.contains("Exit codes"), "{page}");
+    for part in [".SH \"HEPHY PLAN\"", "\\-\\-explain", ".SH \"HEPHY MANIFEST\"", "\\-\\-allow\\-partial"] {
+        assert!(page.contains(part), "the manual lacks {part}");
+    }
+    assert_eq!(page.matches("GLOBAL OPTIONS").count(), 1, "{page}");
     let version = project.hephy(["--version"]).run().ok().stdout;
     assert_eq!(version, format!("hephy {}\n", env!("CARGO_PKG_VERSION")));
     let outcome = project.hephy([]).run();
