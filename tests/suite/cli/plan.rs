@@ -37,6 +37,17 @@ gitlab-new-branch                  branch -      check    a      the merge base 
 gitlab-first-push                  main   -      publish  a,b,c  everything: the first push
 gitlab-tag                         main   -      publish  a,b,c  everything: a tag
 gitlab-schedule                    main   -      publish  a,b,c  everything: a schedule
+gitlab-push                        merge  main   publish  a      the previous commit of the push
+github-push                        merge  main   publish  a      the previous commit of the push
+gitlab-api                         main   -      publish  a,b,c  everything
+gitlab-trigger                     main   -      publish  a,b,c  everything
+gitlab-pipeline                    main   -      publish  a,b,c  everything
+gitlab-parent-pipeline             main   -      publish  a,b,c  everything
+github-repository-dispatch         main   -      publish  a,b,c  everything
+github-workflow-dispatch-tag       main   -      publish  a,b,c  everything
+github-workflow-run                main   -      publish  a,b,c  everything
+github-workflow-run-fork           main   -      check    a,b,c  everything
+github-issue-comment               main   -      check    a,b,c  everything
 gitlab-web                         main   -      publish  a,b,c  everything
 gitlab-web-branch                  branch -      check    a      the merge base with `main`
 gitlab-web-tag                     main   -      publish  a,b,c  everything: a tag
