@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{Image, Rules};
 use crate::change::{Located, Oid, RepoPath, Resolved, Tree};
-use crate::config::{self, ImageConfig, Parsed, RootConfig, Spans};
+use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig, Spans};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::dockerfile::{self, Dockerfile};
 use crate::error::{Error, Result};
@@ -105,6 +105,7 @@ impl Reading<'_, '_> {
         let problems = located.iter().flat_map(|located| located.problems());
         image.problems = problems.map(|problem| located_problem(&image, problem)).collect();
         image.located = located;
+        image.problems.extend(unwritable_annotations(&image, image.backend(self.rules)));
         Ok(image)
     }
 
@@ -138,6 +139,17 @@ impl Reading<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Docker's engine pushes manifests without annotations; told here, and not by a build job.
+fn unwritable_annotations(image: &Image, backend: BackendName) -> Option<Diagnostic> {
+    let config = image.config().filter(|_| backend == BackendName::Docker)?;
+    let writes = !config.annotations.is_empty() && config.manual_images.is_none();
+    let message = format!("the builder `{backend}` cannot write annotations into a manifest");
+    writes.then(|| {
+        Diagnostic::error(&image.file, image.parsed.spans.of("annotations"), message)
+            .note("build it with kaniko, buildkit or buildah, or use `labels`")
+    })
 }
 
 fn located_problem(image: &Image, (field, message): (&str, String)) -> Diagnostic {
