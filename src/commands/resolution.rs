@@ -32,9 +32,6 @@ impl Network {
     /// When `HEPHY_INSECURE_REGISTRIES` holds something that is no host.
     pub fn new(session: &Session, registry: Option<&str>) -> Result<Self> {
         let settings = Settings::from_env(&session.env, registry)?;
-        if settings.insecure_all {
-            session.report.warn("HEPHY_INSECURE_ALL: every registry may be spoken to without TLS");
-        }
         Ok(Self { client: client(settings, &session.report), registry: registry.map(str::to_owned) })
     }
 

@@ -120,6 +120,23 @@ impl Dockerfile {
         }
     }
 
+    /// What the image itself lies on: the `FROM` of the stage that is built, through stages that it is built from. None
+    /// for `scratch`.
+    #[must_use]
+    pub fn underlying(&self, target: Option<&str>, scope: &Scope) -> Option<&ImageUse> {
+        let mut index = match target {
+            Some(name) => self.stage_index(name)?,
+            None => self.stages.len().checked_sub(1)?,
+        };
+        loop {
+            let image = &self.stages.get(index)?.from;
+            match self.earlier_stage(index, image, scope) {
+                Some(earlier) => index = earlier,
+                None => return Some(image).filter(|image| image.text != "scratch"),
+            }
+        }
+    }
+
     /// All uses of images that are no stages of this file, `scratch` excepted, which building `target` reaches.
     #[must_use]
     pub fn external_uses(&self, target: Option<&str>, scope: &Scope) -> Vec<&ImageUse> {
@@ -178,6 +195,19 @@ mod tests {
         let text = "ARG V=1\nFROM golang:${V} AS build\nRUN --mount=type=bind,from=tools:2,source=/x,target=/x \\\n  make\n\
                     FROM scratch\nCOPY --from=build /a /a\nCOPY --chown=0 --from=alpine:3 /b /b\nCOPY --from=0 /c /c\n";
         assert_eq!(uses(text, None), [("golang:${V}".into(), 2), ("tools:2".into(), 3), ("alpine:3".into(), 7)]);
+    }
+
+    #[test]
+    fn the_underlying_image_is_that_of_the_stage_that_is_built() {
+        let text = "FROM golang AS build\nFROM alpine AS base\nCOPY --from=busybox /x /x\nFROM base AS run\n\
+                    COPY --from=build /a /a\nFROM scratch AS bare\nCOPY --from=build /a /a\n";
+        let dockerfile = parse(text);
+        let of = |target: Option<&str>| {
+            dockerfile.underlying(target, &Scope::default()).map(|image| (image.text.clone(), image.span.line))
+        };
+        assert_eq!(of(Some("run")), Some(("alpine".into(), 2)));
+        assert_eq!(of(Some("build")), Some(("golang".into(), 1)));
+        assert_eq!((of(Some("bare")), of(None), of(Some("none"))), (None, None, None));
     }
 
     #[test]

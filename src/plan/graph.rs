@@ -68,6 +68,8 @@ pub struct ExternalBase {
     pub line: usize,
     /// The wanted platforms that use it.
     pub wanted_for: Vec<Platform>,
+    /// Whether the image itself lies on it; other bases only lend files.
+    pub underlying: bool,
 }
 
 /// What one image refers to.
@@ -170,10 +172,20 @@ impl<'a> Names<'a> {
         } else {
             (Scope::default(), Scope::default())
         };
+        let underlying = dockerfile.underlying(node.target, &plain);
         for image in dockerfile.external_uses(node.target, &plain) {
             match self.classify(dockerfile, image, &plain, &marked) {
                 Ok(Found::Image(edge)) => push_once(&mut uses.edges, edge),
-                Ok(Found::Base(reference)) => push_base(&mut uses.bases, reference, image, platforms),
+                Ok(Found::Base(reference)) => {
+                    let base = ExternalBase {
+                        reference,
+                        platform: image.platform.clone(),
+                        line: image.span.line,
+                        wanted_for: platforms.to_vec(),
+                        underlying: underlying.is_some_and(|underlying| std::ptr::eq(underlying, image)),
+                    };
+                    push_base(&mut uses.bases, base);
+                }
                 Err(problem) => {
                     let mut finding = Diagnostic::error(file, image.span, problem.message);
                     finding.suggestion = problem.suggestion;
@@ -354,15 +366,13 @@ fn push_once(edges: &mut Vec<Edge>, edge: Edge) {
     }
 }
 
-fn push_base(bases: &mut Vec<ExternalBase>, reference: String, image: &ImageUse, platforms: &[Platform]) {
-    let known = bases.iter_mut().find(|base| base.reference == reference && base.platform == image.platform);
-    let Some(base) = known else {
-        let (platform, line) = (image.platform.clone(), image.span.line);
-        return bases.push(ExternalBase { reference, platform, line, wanted_for: platforms.to_vec() });
-    };
-    for platform in platforms {
-        if !base.wanted_for.contains(platform) {
-            base.wanted_for.push(platform.clone());
+fn push_base(bases: &mut Vec<ExternalBase>, base: ExternalBase) {
+    let known = bases.iter_mut().find(|known| known.reference == base.reference && known.platform == base.platform);
+    let Some(known) = known else { return bases.push(base) };
+    known.underlying |= base.underlying;
+    for platform in base.wanted_for {
+        if !known.wanted_for.contains(&platform) {
+            known.wanted_for.push(platform);
         }
     }
 }

@@ -31,7 +31,7 @@ pub use docker_config::{for_builders, is_ecr};
 pub use manifests::{By, Manifest};
 pub use policy::{MAX_CONFIG, MAX_MANIFEST, Policy, Retry};
 pub(crate) use settings::host_of;
-pub use settings::{EnvCredential, Settings, is_loopback};
+pub use settings::{EnvCredential, Settings, insecure_all, is_loopback};
 
 use crate::error::{Error, Result};
 use crate::oci::Repository;
