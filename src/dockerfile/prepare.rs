@@ -127,7 +127,7 @@ impl Logical {
             .find('[')
             .map(|at| &text[at..])
             .filter(|_| words.find(|word| !word.starts_with("--")).is_some_and(|word| word.starts_with('[')));
-        takes && !arguments.is_some_and(|list| serde_json::from_str::<Vec<String>>(list.trim()).is_ok())
+        takes && arguments.is_none_or(|list| serde_json::from_str::<Vec<String>>(list.trim()).is_err())
     }
 
     /// The names that end the here-documents, in order, and whether tabs in front do not count.
