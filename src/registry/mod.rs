@@ -27,7 +27,7 @@ use auth::{Access, Asking, Auth, Scope};
 use transport::{Answer, Failed, OnRetry, Request, Transport};
 
 pub use blobs::Blob;
-pub use docker_config::{for_builders, is_ecr};
+pub use docker_config::{for_builders, is_ecr, secrets_of};
 pub use manifests::{By, Manifest};
 pub use policy::{MAX_CONFIG, MAX_MANIFEST, Policy, Retry};
 pub(crate) use settings::host_of;
