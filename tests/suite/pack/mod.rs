@@ -1,0 +1,5 @@
+//! The CI pack: templates, action, workflow, and what they show, run for real.
+
+mod core;
+mod github;
+mod gitlab;
