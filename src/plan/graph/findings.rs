@@ -5,8 +5,8 @@ use std::borrow::Borrow;
 use super::names::Names;
 use super::{Node, Uses};
 use crate::config::Layout;
-use crate::diagnostic::{Diagnostic, Span, nearest};
-use crate::dockerfile::{Dockerfile, ImageUse, Part, Scope, parts};
+use crate::diagnostic::{Diagnostic, Span, escape_cut, nearest};
+use crate::dockerfile::{Arg, Dockerfile, Use, UseKind};
 use crate::plan::DependencyVia;
 
 /// What is wrong with one reference.
@@ -28,37 +28,51 @@ impl Problem {
 }
 
 impl Names<'_> {
-    pub(super) fn unexpandable(&self, image: &ImageUse, scope: &Scope, dockerfile: &Dockerfile) -> Problem {
-        for part in parts(&image.text) {
-            match part {
-                Part::Variable { name, .. } if !scope.0.contains_key(&name) => {
-                    let declared = dockerfile.declared_args().any(|arg| arg == name);
-                    let problem = Problem::new(format!("`{name}` has no value here"));
-                    if declared && let Some(of) = self.by_variable.get(&name).and_then(|found| found.first()) {
-                        let of = self.nodes[*of].name;
-                        let path = match self.layout {
-                            Layout::Single => String::new(),
-                            Layout::PerImage => format!("/{}", of.as_str().to_lowercase()),
-                        };
-                        return Problem::new(format!("`{name}` is the tag of {of}, and this is not where {of} lies"))
-                            .note(format!("write ${{ECR_REGISTRY}}{path}:${{{name}}}, or give the ARG a default"));
-                    }
-                    return match (declared, name.strip_suffix("_TAG")) {
-                        (true, Some(_)) => {
-                            let mut problem = Problem::new(format!("`{name}` names no image of this repository"));
-                            let near = nearest(&name, self.by_variable.keys().map(String::as_str));
-                            problem.suggestion = near.map(|near| format!("did you mean `{near}`?"));
-                            problem.note("or give the ARG a default")
-                        }
-                        (true, None) => problem.note("give the ARG a default, or set it in build_args"),
-                        (false, _) => problem.note(format!("declare it above the first FROM: ARG {name}")),
-                    };
-                }
-                Part::Unknown(form) => return Problem::new(format!("`${{{form}}}` cannot be expanded here")),
-                _ => {}
-            }
+    /// Says of a reference that is empty or illegal without `variable`'s value how to give it one.
+    pub(super) fn without_value(
+        &self,
+        node: &Node<'_>,
+        dockerfile: &Dockerfile,
+        used: &Use<'_>,
+        variable: &str,
+    ) -> Problem {
+        let name = escape_cut(variable, 80);
+        let problem = Problem::new(format!("`{name}` has no value here"));
+        if node.build_args.contains_key(variable) {
+            return problem
+                .note("its value in build_args is known when the image is built; give it one without variables");
         }
-        Problem::new("the reference cannot be expanded".to_owned())
+        if !declared(dockerfile, used, variable) {
+            return problem.note(match used.image.kind {
+                UseKind::From => format!("declare it above the first FROM: ARG {name}"),
+                _ => format!("declare it in this stage, above this line: ARG {name}"),
+            });
+        }
+        if let Some(of) = self.by_variable.get(variable).and_then(|found| found.first()) {
+            let of = self.nodes[*of].name;
+            let path = match self.layout {
+                Layout::Single => String::new(),
+                Layout::PerImage => format!("/{}", of.as_str().to_lowercase()),
+            };
+            return Problem::new(format!("`{name}` is the tag of {of}, and this is not where {of} lies"))
+                .note(format!("write ${{ECR_REGISTRY}}{path}:${{{name}}}, or give the ARG a default"));
+        }
+        if !variable.ends_with("_TAG") {
+            return problem.note("give the ARG a default, or set it in build_args");
+        }
+        let mut problem = Problem::new(format!("`{name}` names no image of this repository"));
+        let near = nearest(variable, self.by_variable.keys().map(String::as_str));
+        problem.suggestion = near.map(|near| format!("did you mean `{near}`?"));
+        problem.note("or give the ARG a default")
+    }
+}
+
+/// Whether an argument is declared where the reference sees it.
+fn declared(dockerfile: &Dockerfile, used: &Use<'_>, variable: &str) -> bool {
+    let declares = |args: &[Arg]| args.iter().any(|arg| arg.name == variable);
+    match used.image.kind {
+        UseKind::From => declares(&dockerfile.global_args),
+        _ => dockerfile.stages.get(used.stage).is_some_and(|stage| declares(&stage.args)),
     }
 }
 

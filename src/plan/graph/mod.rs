@@ -43,8 +43,10 @@ pub struct Node<'a> {
     pub dockerfile: Option<(&'a str, &'a Dockerfile)>,
     /// Dockerfile stage.
     pub target: Option<&'a str>,
-    /// Build arguments whose values are known without building anything.
+    /// Build arguments as written; values with `${` are known when it is built.
     pub build_args: BTreeMap<String, String>,
+    /// Whether its builder expands variables in `COPY --from` and `RUN --mount=from`.
+    pub expands_sources: bool,
     /// Wanted platforms: a reference may depend on them.
     pub platforms: &'a [Platform],
 }
@@ -108,6 +110,10 @@ mod tests {
     }
 
     fn uses(images: &[Image], layout: Layout) -> Vec<Uses> {
+        uses_by(images, layout, true, &[])
+    }
+
+    fn uses_by(images: &[Image], layout: Layout, expands_sources: bool, build_args: &[(&str, &str)]) -> Vec<Uses> {
         let spans = Spans::default();
         let platforms = [Platform::linux_amd64()];
         let nodes: Vec<Node<'_>> = images
@@ -121,7 +127,8 @@ mod tests {
                 additional_tags: &image.additional,
                 dockerfile: Some(("Dockerfile", &image.dockerfile)),
                 target: None,
-                build_args: BTreeMap::new(),
+                build_args: build_args.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+                expands_sources,
                 platforms: &platforms,
             })
             .collect();
@@ -142,12 +149,12 @@ mod tests {
             ("ARG ECR_REGISTRY\nARG CURL_TAG=x\nFROM ${ECR_REGISTRY}/curl:${CURL_TAG}", Layout::PerImage, 1),
             ("ARG CURL_TAG=x\nFROM reg.example/acme:${CURL_TAG}", Layout::Single, 1),
             (
-                "ARG ECR_REGISTRY\nARG CURL_TAG\nFROM scratch\nCOPY --from=${ECR_REGISTRY}:${CURL_TAG} /a /a",
+                "FROM scratch\nARG ECR_REGISTRY\nARG CURL_TAG\nCOPY --from=${ECR_REGISTRY}:${CURL_TAG} /a /a",
                 Layout::Single,
                 1,
             ),
             (
-                "ARG ECR_REGISTRY\nARG CURL_TAG\nFROM scratch\nRUN --mount=type=bind,from=${ECR_REGISTRY}:${CURL_TAG} x",
+                "FROM scratch\nARG ECR_REGISTRY\nARG CURL_TAG\nRUN --mount=type=bind,from=${ECR_REGISTRY}:${CURL_TAG} x",
                 Layout::Single,
                 1,
             ),
@@ -205,6 +212,77 @@ mod tests {
         assert_eq!(found[0].problems[0].message, "`nowhere` is not an image directory");
         assert_eq!(found[1].problems[0].suggestion.as_deref(), Some("did you mean `CURL_TAG`?"));
         assert_eq!(found[2].problems[0].notes, ["declare it above the first FROM: ARG ECR_REGISTRY"]);
+    }
+
+    /// The bases of an image, or what is said of it.
+    fn bases(text: &str, expands_sources: bool, build_args: &[(&str, &str)]) -> Vec<String> {
+        let images = [image("curl", "FROM scratch", &[]), image("app", text, &[])];
+        let found = uses_by(&images, Layout::Single, expands_sources, build_args);
+        let problems = found[1]
+            .problems
+            .iter()
+            .map(|finding| format!("{}: {}; {}", finding.span.line, finding.message, finding.notes.join("; ")));
+        found[1].bases.iter().map(|base| base.reference.clone()).chain(problems).collect()
+    }
+
+    #[test]
+    fn arguments_without_a_value_are_empty_where_a_reference_is_left() {
+        for (text, expected) in [
+            ("ARG X\nFROM a${X}", "a"),
+            ("FROM a\nARG V=1\nFROM b:${V:-2}", "b:2"),
+            ("ARG ECR_REGISTRY\nFROM ${ECR_REGISTRY%/*}/more", "reg.example/more"),
+            ("ARG X\nFROM ${X}", "2: `X` has no value here; give the ARG a default, or set it in build_args"),
+            ("ARG X=${Y}\nFROM a:$X", "2: `Y` has no value here; declare it above the first FROM: ARG Y"),
+            ("FROM scratch\nARG X\nFROM a:$X", "3: `X` has no value here; declare it above the first FROM: ARG X"),
+            ("FROM \"\"", "1: the reference is empty; "),
+            ("ARG X=\nFROM $X", "2: the reference is empty; "),
+            ("FROM ${X:?is-needed}", "1: X: is-needed; "),
+            ("ARG X=${Y:?none}\nFROM a", "1: Y: none; "),
+            (
+                "ARG ECR_REGISTRY\nARG CURL_TAG\nFROM ${ECR_REGISTRY}:slim-${CURL_TAG}",
+                "3: `CURL_TAG` is the tag of curl, and this is not where curl lies; write ${ECR_REGISTRY}:${CURL_TAG}, \
+                 or give the ARG a default",
+            ),
+        ] {
+            assert_eq!(bases(text, true, &[]), [expected], "{text}");
+        }
+        let later =
+            ["2: `X` has no value here; its value in build_args is known when the image is built; give it one \
+                      without variables"];
+        assert_eq!(bases("ARG X\nFROM $X", true, &[("X", "${CHANNEL}")]), later);
+        assert_eq!(bases("ARG X\nFROM $X", true, &[("X", "b")]), ["b"]);
+        assert_eq!(
+            bases("ARG ECR_REGISTRY\nFROM $ECR_REGISTRY/x", true, &[("ECR_REGISTRY", "c.example")]),
+            ["c.example/x"]
+        );
+    }
+
+    #[test]
+    fn a_default_may_insist_on_a_tag_that_is_supplied() {
+        let text = "ARG ECR_REGISTRY\nARG CURL_TAG\nARG BASE=${ECR_REGISTRY:?}:${CURL_TAG:?}\nFROM ${BASE}";
+        let found = uses(&[image("curl", "FROM scratch", &[]), image("app", text, &[])], Layout::Single);
+        assert_eq!((targets(&found[1]), found[1].problems.len()), (vec![0], 0));
+    }
+
+    #[test]
+    fn variables_in_from_of_a_stage_need_a_builder_that_takes_them_or_mean_an_own_image() {
+        let text = "FROM scratch\nARG V=1\nCOPY --from=b:$V a b";
+        assert_eq!(bases(text, true, &[]), ["b:1"]);
+        let refusal = "3: the builder takes no variables in `from=`; name it in a stage of its own, `FROM b:$V AS source`, \
+                       or build with buildah";
+        assert_eq!(bases(text, false, &[]), [refusal]);
+        assert_eq!(bases("FROM scratch\nRUN --mount=from=b:1,target=/t x", false, &[]), ["b:1"]);
+        let stage = "FROM a AS s1\nFROM scratch\nARG V=1\nCOPY --from=s$V a b";
+        assert_eq!(bases(stage, true, &[]), ["a"]);
+        assert_eq!(bases(stage, false, &[])[1..], [refusal.replace("3:", "4:").replace("b:$V", "s$V")]);
+        // The build stage replaces what names an own image.
+        let own = "FROM scratch\nARG ECR_REGISTRY CURL_TAG\nCOPY --from=${ECR_REGISTRY}:${CURL_TAG} a b";
+        let found = uses_by(&[image("curl", "FROM scratch", &[]), image("app", own, &[])], Layout::Single, false, &[]);
+        let via = DependencyVia::Reference { text: "${ECR_REGISTRY}:${CURL_TAG}".into(), line: 3 };
+        assert_eq!((found[1].edges[0].via.clone(), found[1].problems.len()), (via, 0));
+        let undeclared = "ARG ECR_REGISTRY CURL_TAG\nFROM scratch\nCOPY --from=${ECR_REGISTRY}:${CURL_TAG} a b";
+        let note = "declare it in this stage, above this line: ARG ECR_REGISTRY";
+        assert_eq!(bases(undeclared, true, &[]), [format!("3: `ECR_REGISTRY` has no value here; {note}")]);
     }
 
     #[test]

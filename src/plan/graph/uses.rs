@@ -1,12 +1,10 @@
 //! What one image's Dockerfile and configuration refer to.
 
-use std::collections::BTreeMap;
-
 use super::findings::Problem;
 use super::names::{Names, REGISTRY_MARK, TAG_MARK};
 use super::{Edge, ExternalBase, Node, REGISTRY_VARIABLES, Uses};
-use crate::diagnostic::{Diagnostic, nearest};
-use crate::dockerfile::{Dockerfile, ImageUse, Scope};
+use crate::diagnostic::{Diagnostic, Span, escape_cut, nearest};
+use crate::dockerfile::{Arguments, Dockerfile, Expanded, ImageUse, Meaning, Refusal, Stage, Use, UseKind};
 use crate::oci::Platform;
 use crate::plan::DependencyVia;
 
@@ -52,14 +50,26 @@ impl Names<'_> {
         uses: &mut Uses,
     ) {
         let Some(platform) = platforms.first() else { return };
-        let (plain, marked) = if texts(dockerfile).any(|text| text.contains('$')) {
-            self.scopes(node, dockerfile, Some(platform).filter(|_| names_a_platform(dockerfile)))
-        } else {
-            (Scope::default(), Scope::default())
+        let (plain, marked) = self.arguments(node, dockerfile, Some(platform).filter(|_| names_a_platform(dockerfile)));
+        let marked = match marked.map(|marked| dockerfile.references(&marked)).transpose() {
+            Ok(marked) => marked,
+            Err((line, refusal)) => {
+                return push_problem(&mut uses.problems, of_argument(file, dockerfile, line, refusal));
+            }
+        };
+        // Only the tag of an image may be what a default asks for.
+        let plain = match (dockerfile.references(&plain), &marked) {
+            (Ok(plain), _) => plain,
+            (Err(_), Some(marked)) => marked.clone(),
+            (Err((line, refusal)), None) => {
+                return push_problem(&mut uses.problems, of_argument(file, dockerfile, line, refusal));
+            }
         };
         let underlying = dockerfile.underlying(node.target, &plain);
-        for image in dockerfile.external_uses(node.target, &plain) {
-            match self.classify(dockerfile, image, &plain, &marked) {
+        for used in dockerfile.uses(node.target, &plain) {
+            let image = used.image;
+            let said = marked.as_ref().and_then(|marked| marked.of(&used));
+            match self.classify(node, dockerfile, &used, plain.of(&used), said) {
                 Ok(Found::Image(edge)) => push_once(&mut uses.edges, edge),
                 Ok(Found::Base(reference)) => {
                     let base = ExternalBase {
@@ -71,81 +81,96 @@ impl Names<'_> {
                     };
                     push_base(&mut uses.bases, base);
                 }
-                Err(problem) => {
-                    let mut finding = Diagnostic::error(file, image.span, problem.message);
-                    finding.suggestion = problem.suggestion;
-                    finding.notes = problem.notes;
-                    finding.source_line = Some(source_line(dockerfile, image));
-                    if !uses.problems.contains(&finding) {
-                        uses.problems.push(finding);
-                    }
-                }
+                Ok(Found::Nothing) => {}
+                Err(problem) => push_problem(&mut uses.problems, of_reference(file, dockerfile, image, problem)),
             }
         }
     }
 
-    /// Variables that a use may name: what the image passes, the platform (where it matters), and the registry; and
-    /// the same with marks for the tags of images.
-    fn scopes(&self, node: &Node<'_>, dockerfile: &Dockerfile, platform: Option<&Platform>) -> (Scope, Scope) {
-        let mut passed = node.build_args.clone();
-        for name in dockerfile.declared_args().filter(|name| REGISTRY_VARIABLES.contains(name)) {
-            passed.insert(name.to_owned(), REGISTRY_MARK.to_owned());
-        }
+    /// Arguments that the image is built with as far as they are known: what it passes, the platform (where it
+    /// matters), and the registry; and, where one could be used, the same with marks for the tags of images.
+    fn arguments(
+        &self,
+        node: &Node<'_>,
+        dockerfile: &Dockerfile,
+        platform: Option<&Platform>,
+    ) -> (Arguments, Option<Arguments>) {
+        let mut plain = Arguments::default();
         if let Some(platform) = platform {
-            // Native runners build: the build platform is the wanted one.
-            for side in ["TARGET", "BUILD"] {
-                passed.insert(format!("{side}PLATFORM"), platform.to_string());
-                passed.insert(format!("{side}OS"), platform.os().to_owned());
-                passed.insert(format!("{side}ARCH"), platform.architecture().to_owned());
-                passed.insert(format!("{side}VARIANT"), platform.variant().unwrap_or_default().to_owned());
-            }
+            plain.predefine(platform);
         }
-        let plain = scope(dockerfile, &passed);
-        let marks = |name: &&str| self.by_variable.contains_key(*name) && !passed.contains_key(*name);
+        let literal = node.build_args.iter().filter(|(_, value)| !value.contains("${"));
+        plain.passed = literal.map(|(name, value)| (name.clone(), value.clone())).collect();
+        for name in REGISTRY_VARIABLES {
+            plain.passed.entry(name.to_owned()).or_insert_with(|| self.registry.unwrap_or(REGISTRY_MARK).to_owned());
+        }
+        let marks = |name: &&str| self.by_variable.contains_key(*name) && !plain.passed.contains_key(*name);
         let marks: Vec<&str> = dockerfile.declared_args().filter(marks).collect();
         if marks.is_empty() {
-            return (plain.clone(), plain);
+            return (plain, None);
         }
-        passed.extend(marks.into_iter().map(|name| (name.to_owned(), format!("{TAG_MARK}{name}\u{0}"))));
-        let marked = scope(dockerfile, &passed);
-        (plain, marked)
+        let mut marked = plain.clone();
+        marked.passed.extend(marks.into_iter().map(|name| (name.to_owned(), format!("{TAG_MARK}{name}\u{0}"))));
+        (plain, Some(marked))
     }
 
+    /// `plain` and `marked` are what the reference says without and with marks for tags.
     fn classify(
         &self,
+        node: &Node<'_>,
         dockerfile: &Dockerfile,
-        image: &ImageUse,
-        plain: &Scope,
-        marked: &Scope,
+        used: &Use<'_>,
+        plain: Option<&Expanded>,
+        marked: Option<&Expanded>,
     ) -> Result<Found, Problem> {
-        if let Some(variable) = marked.expand(&image.text).as_deref().and_then(|text| self.tag_variable_of(text)) {
+        let image = used.image;
+        let reference = || DependencyVia::Reference { text: image.text.clone(), line: image.span.line };
+        if let Some(variable) = marked.and_then(|said| self.tag_variable_of(&said.text)) {
             let to = self.by_variable(&variable)?;
-            let via = DependencyVia::Variable { name: variable, line: image.span.line };
+            // Most builders take no variables but in FROM: the build stage replaces the reference.
+            let via = match image.kind {
+                UseKind::From => DependencyVia::Variable { name: variable, line: image.span.line },
+                _ => reference(),
+            };
             return Ok(Found::Image(Edge { to, via, place: None }));
         }
-        let Some(text) = plain.expand(&image.text) else { return Err(self.unexpandable(image, plain, dockerfile)) };
-        if let Some(to) = self.named_outright(&text) {
-            let via = DependencyVia::Reference { text: image.text.clone(), line: image.span.line };
-            return Ok(Found::Image(Edge { to, via, place: Some((text, image.span)) }));
+        let meaning = used.meaning.as_ref().map_err(|refusal| Problem::new(refusal.0.clone()))?;
+        if let Meaning::Image(text) = meaning {
+            let missed = plain.into_iter().flat_map(|said| &said.unset);
+            let senseless = !is_reference(text);
+            if let Some(missed) = missed.into_iter().find(|name| senseless || self.by_variable.contains_key(*name)) {
+                return Err(self.without_value(node, dockerfile, used, missed));
+            }
+            if text.is_empty() {
+                return Err(Problem::new("the reference is empty".to_owned()));
+            }
+            if let Some(to) = self.named_outright(text) {
+                return Ok(Found::Image(Edge { to, via: reference(), place: Some((text.clone(), image.span)) }));
+            }
         }
-        Ok(Found::Base(text.replace(REGISTRY_MARK, self.registry.unwrap_or("<registry>"))))
+        let is_literal = plain.is_some_and(|said| said.text == image.text);
+        if image.kind != UseKind::From && !is_literal && !node.expands_sources {
+            return Err(Problem::new("the builder takes no variables in `from=`".to_owned()).note(format!(
+                "name it in a stage of its own, `FROM {} AS source`, or build with buildah",
+                escape_cut(&image.text, 120)
+            )));
+        }
+        Ok(match meaning {
+            Meaning::Image(text) => Found::Base(text.replace(REGISTRY_MARK, self.registry.unwrap_or("<registry>"))),
+            _ => Found::Nothing,
+        })
     }
 }
 
-/// What may be named anywhere in the file: global arguments, and then those of the stages.
-fn scope(dockerfile: &Dockerfile, passed: &BTreeMap<String, String>) -> Scope {
-    let mut scope = dockerfile.scope(passed);
-    for arg in dockerfile.stages.iter().flat_map(|stage| &stage.args) {
-        if let Some(value) = passed.get(&arg.name).or(arg.default.as_ref()) {
-            scope.0.entry(arg.name.clone()).or_insert_with(|| value.clone());
-        }
-    }
-    scope
+fn is_reference(text: &str) -> bool {
+    oci_client::Reference::try_from(text.replace(REGISTRY_MARK, "registry.invalid/repository")).is_ok()
 }
 
 enum Found {
     Image(Edge),
     Base(String),
+    /// A stage, or `scratch`.
+    Nothing,
 }
 
 fn push_once(edges: &mut Vec<Edge>, edge: Edge) {
@@ -168,7 +193,7 @@ fn push_base(bases: &mut Vec<ExternalBase>, base: ExternalBase) {
 /// Every text that variables of a reference may stand in.
 fn texts(dockerfile: &Dockerfile) -> impl Iterator<Item = &str> {
     let stages = &dockerfile.stages;
-    let named = stages.iter().flat_map(|stage| std::iter::once(&stage.from).chain(&stage.uses));
+    let named = stages.iter().flat_map(Stage::images);
     let args = dockerfile.global_args.iter().chain(stages.iter().flat_map(|stage| &stage.args));
     named.map(|image| image.text.as_str()).chain(args.filter_map(|arg| arg.default.as_deref()))
 }
@@ -179,7 +204,27 @@ fn names_a_platform(dockerfile: &Dockerfile) -> bool {
     texts(dockerfile).any(|text| text.contains("TARGET") || text.contains("BUILD"))
 }
 
-fn source_line(dockerfile: &Dockerfile, image: &ImageUse) -> String {
-    let place = dockerfile.instructions.iter().find(|place| (place.line..=place.end_line).contains(&image.span.line));
-    place.and_then(|place| place.text.lines().nth(image.span.line - place.line)).unwrap_or_default().to_owned()
+fn push_problem(problems: &mut Vec<Diagnostic>, finding: Diagnostic) {
+    if !problems.contains(&finding) {
+        problems.push(finding);
+    }
+}
+
+fn of_reference(file: &str, dockerfile: &Dockerfile, image: &ImageUse, problem: Problem) -> Diagnostic {
+    let mut finding = Diagnostic::error(file, image.span, problem.message);
+    finding.suggestion = problem.suggestion;
+    finding.notes = problem.notes;
+    finding.source_line = Some(source_line(dockerfile, image.span.line));
+    finding
+}
+
+fn of_argument(file: &str, dockerfile: &Dockerfile, line: usize, refusal: Refusal) -> Diagnostic {
+    let mut finding = Diagnostic::error(file, Span::new(line, 1, 1), refusal.0);
+    finding.source_line = Some(source_line(dockerfile, line));
+    finding
+}
+
+fn source_line(dockerfile: &Dockerfile, line: usize) -> String {
+    let place = dockerfile.instructions.iter().find(|place| (place.line..=place.end_line).contains(&line));
+    place.and_then(|place| place.text.lines().nth(line - place.line)).unwrap_or_default().to_owned()
 }
