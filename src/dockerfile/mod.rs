@@ -10,6 +10,7 @@ mod pattern;
 mod pin;
 mod prepare;
 mod reference;
+mod scope;
 
 use std::ops::Range;
 
@@ -18,9 +19,10 @@ use parse_dockerfile::{Command, Instruction, UnescapedString};
 use crate::diagnostic::{Diagnostic, Span};
 
 pub use expand::{Expanded, Refusal};
-pub use meaning::{Arguments, Meaning, References, Use};
+pub use meaning::{Meaning, Use};
 pub use pin::{Pin, pin};
 pub use reference::{ImageUse, UseKind};
+pub use scope::{Arguments, References};
 
 /// Largest Dockerfile that is read, in bytes. The largest ones in public repositories have some hundred KiB.
 pub const MAX_BYTES: usize = 1024 * 1024;
