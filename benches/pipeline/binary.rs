@@ -20,7 +20,7 @@ pub(crate) fn measure(report: &mut Report) {
         &["`hephy --version`", "fastest", "`true`, for comparison", "size", "linked", "symbols"],
         &[
             milliseconds(start.median()),
-            milliseconds(start.least()),
+            milliseconds(start.fastest()),
             milliseconds(nothing.median()),
             megabytes(size / 1024),
             if is_static(&path) { "statically" } else { "dynamically" }.into(),
