@@ -55,7 +55,7 @@ impl Scope {
 
 fn append(out: &mut String, text: &str) -> Result<(), Refusal> {
     if out.len() + text.len() > MAX_EXPANDED {
-        return Err(Refusal(format!("it expands to more than {MAX_EXPANDED} bytes")));
+        return Err(Refusal(format!("the text expands to more than {MAX_EXPANDED} bytes")));
     }
     out.push_str(text);
     Ok(())
