@@ -137,7 +137,8 @@ impl Report {
     /// Long work begins: a group in CI, a moving line on a terminal, a plain line otherwise.
     pub fn begin(&self, name: &str, title: &str) {
         if self.is_live() {
-            let style = ProgressStyle::with_template("{spinner} {prefix}  {elapsed}  {wide_msg:.dim}");
+            let message = if self.color { "{wide_msg:.dim}" } else { "{wide_msg}" };
+            let style = ProgressStyle::with_template(&format!("{{spinner}} {{prefix}}  {{elapsed}}  {message}"));
             let bar = ProgressBar::new_spinner().with_prefix(title.to_owned());
             let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(Duration::from_millis(100));

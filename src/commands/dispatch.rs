@@ -128,6 +128,11 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
         Command::Prepare(_) | Command::Build(_) | Command::Run(_) => drop(Interrupt::install()?),
         _ => Interrupt::install_ending()?,
     }
+    let speaks =
+        matches!(cli.command, Command::Prepare(_) | Command::Build(_) | Command::Manifest(_) | Command::Run(_));
+    if speaks && crate::registry::insecure_all(&session.env) {
+        session.report.warn("HEPHY_INSECURE_ALL: every registry may be spoken to without TLS");
+    }
     match &cli.command {
         Command::Plan(args) => super::plan::run(session, args),
         Command::Graph(args) => super::graph::run(session, args),
@@ -135,14 +140,11 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "hephy", &mut script);
-            session.report.text(&String::from_utf8_lossy(&script))
+            printed(session, &script)
         }
         Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command())
-                .render(&mut page)
-                .map_err(|error| Error::internal("the manual page could not be made").cause(error))?;
-            session.report.text(&String::from_utf8_lossy(&page))
+            let page = manual().map_err(|error| Error::internal("the manual page could not be made").cause(error))?;
+            printed(session, &page)
         }
         Command::Prepare(args) => super::prepare::run(session, args),
         Command::Build(args) => super::build::command::command(session, args, &Interrupt::installed()),
@@ -150,6 +152,35 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
         Command::Run(args) => super::run::run(session, args, &Interrupt::installed()),
         Command::Check(args) => check(session, &args.paths),
     }
+}
+
+/// One page for all commands: the sections of each become subsections.
+fn manual() -> std::io::Result<Vec<u8>> {
+    let mut whole = Cli::command();
+    whole.build();
+    let mut page = Vec::new();
+    clap_mangen::Man::new(whole.clone()).render(&mut page)?;
+    for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
+        let name = command.get_name().to_owned();
+        let man = clap_mangen::Man::new(command.clone());
+        let mut part = Vec::new();
+        man.render_synopsis_section(&mut part)?;
+        man.render_description_section(&mut part)?;
+        man.render_options_section(&mut part)?;
+        let part = String::from_utf8_lossy(&part).replace("\n.SH ", "\n.SS ");
+        let part = part.strip_prefix(".SH ").map_or_else(|| part.clone(), |rest| format!(".SS {rest}"));
+        // The options of every command stand above.
+        let part = part.split("\n.SS \"GLOBAL OPTIONS\"").next().unwrap_or_default();
+        page.extend_from_slice(format!("\n.SH \"HEPHY {}\"\n{part}", name.to_uppercase()).as_bytes());
+    }
+    Ok(page)
+}
+
+/// A text that is no document of its own; in JSON mode it is the one field of one.
+fn printed(session: &Session, bytes: &[u8]) -> Result<()> {
+    let text = String::from_utf8_lossy(bytes);
+    session.report.json(&serde_json::json!({ "text": text }))?;
+    session.report.text(&text)
 }
 
 fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
@@ -168,13 +199,11 @@ fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
         Err(_) => {}
     }
     session.report.text(&report.render())?;
-    match super::check::failure(&report) {
-        None => session.report.json(&report),
-        Some(error) => {
-            session.report.json(&report)?;
-            Err(error)
-        }
-    }
+    let failure = super::check::failure(&report);
+    session.report.json(&serde_json::json!({
+        "files": report.files, "errors": report.errors, "warnings": report.warnings, "error": failure,
+    }))?;
+    failure.map_or(Ok(()), Err)
 }
 
 fn schema(session: &Session, document: SchemaDocument) -> Result<()> {

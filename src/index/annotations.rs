@@ -7,7 +7,7 @@ use oci_client::manifest::ImageIndexEntry;
 
 use super::child::Child;
 use crate::oci::{Digest, Platform};
-use crate::plan::{Plan, PlannedImage, PlannedSource};
+use crate::plan::{Plan, PlannedBase, PlannedImage, PlannedSource};
 
 /// What the image is built from.
 pub const INPUT_KEY: &str = "dev.hephy.input-key";
@@ -34,7 +34,7 @@ pub fn of_image(plan: &Plan, image: &PlannedImage) -> BTreeMap<String, String> {
     let mut put = |key: &str, value: String| found.insert(key.to_owned(), value);
     put("org.opencontainers.image.source", plan.source.repository.clone());
     put("org.opencontainers.image.version", version(plan, image));
-    if let [base] = image.bases.as_slice() {
+    if let [base] = underlying(image).as_slice() {
         put(BASE_NAME, base.reference.clone());
         let mut digests = base.digests.values();
         if let Some(digest) = digests.next().filter(|first| digests.all(|other| other == *first)) {
@@ -62,12 +62,17 @@ fn version(plan: &Plan, image: &PlannedImage) -> String {
     }
 }
 
+/// What the image lies on: one, or several where it depends on the platform. A base that only lends files is none.
+fn underlying(image: &PlannedImage) -> Vec<&PlannedBase> {
+    image.bases.iter().filter(|base| base.underlying).collect()
+}
+
 /// The child's entry, with its own base beside it: an index has one set of annotations, bases differ by platform.
 pub(super) fn with_base(image: &PlannedImage, child: &Child) -> ImageIndexEntry {
     let mut entry = child.entry.clone();
-    if let [base] = image.bases.as_slice()
-        && let Some(digest) = base.digests.get(&child.platform)
-    {
+    let bases = underlying(image);
+    let own = bases.iter().find_map(|base| Some((base, base.digests.get(&child.platform)?)));
+    if let Some((base, digest)) = own {
         let annotations = entry.annotations.get_or_insert_default();
         annotations.entry(BASE_NAME.to_owned()).or_insert_with(|| base.reference.clone());
         annotations.entry(BASE_DIGEST.to_owned()).or_insert_with(|| digest.to_string());

@@ -238,6 +238,9 @@ pub struct PlannedBase {
     pub line: usize,
     /// Digest of the image for each wanted platform.
     pub digests: BTreeMap<Platform, Digest>,
+    /// Whether the image itself lies on it; other bases only lend files.
+    #[serde(default)]
+    pub underlying: bool,
 }
 
 /// An image of this repository that another one is built on.

@@ -64,9 +64,12 @@ pub const PIPELINE_VARIABLES: [&str; 3] = ["BRANCH_NAME", "BUILD_NUMBER", "SHORT
 /// Length of `{short_sha}`: what both platforms show.
 const SHORT_SHA: usize = 8;
 
-/// Whether the last word of a tag is an architecture's, as in the tags of build jobs.
-fn looks_like_arch_tag(tag: &str) -> bool {
-    tag.rsplit('-').next().is_some_and(Platform::is_arch)
+/// Refuses a tag whose last word is an architecture's, as in the tags of build jobs.
+fn not_an_arch_tag(tag: Tag) -> Result<Tag, String> {
+    if tag.as_str().rsplit('-').next().is_some_and(Platform::is_arch) {
+        return Err(format!("`{tag}` looks like the tag of one architecture; those are hephy's own"));
+    }
+    Ok(tag)
 }
 
 impl TagFacts {
@@ -128,7 +131,7 @@ impl TagFacts {
         let mut problems = Vec::new();
         let (index, arch) = self.base_templates(input);
         let mut tags = ImageTags { index: Vec::new(), by_arch: BTreeMap::new() };
-        match self.expand_to_tag(input, &index) {
+        match self.expand_to_tag(input, &index).and_then(not_an_arch_tag) {
             Ok(tag) => tags.index.push(tag),
             Err(message) => problems.push(TagProblem { field: "tag_template".into(), message }),
         }
@@ -179,11 +182,7 @@ impl TagFacts {
             Layout::Single => format!("{}-{text}", input.name),
             Layout::PerImage => text,
         };
-        let tag = Tag::parse(&prefixed).map_err(|Invalid(why)| why)?;
-        if looks_like_arch_tag(&prefixed) {
-            return Err(format!("`{tag}` looks like the tag of one architecture; those are hephy's own"));
-        }
-        Ok(tag)
+        not_an_arch_tag(Tag::parse(&prefixed).map_err(|Invalid(why)| why)?)
     }
 
     fn expand_variables(&self, written: &str) -> Result<String, String> {
@@ -314,6 +313,32 @@ mod tests {
     fn the_place_of_the_architecture_may_be_chosen() {
         let tags = tags(Layout::Single, None, Some("{arch}-{image}"), &[]).unwrap();
         assert_eq!(shown(&tags), (vec!["curl", "curl-head"], vec!["amd64-curl", "armv7-curl"]));
+    }
+
+    #[test]
+    fn an_index_tag_that_looks_like_an_architecture_tag_is_refused() {
+        for (reference, template) in [(None, Some("{image}-amd64")), (Some("v1-arm64"), None), (None, Some("armv7"))] {
+            let problems = tags(Layout::Single, reference, template, &[]).unwrap_err();
+            assert_eq!((problems.len(), problems[0].field.as_str()), (1, "tag_template"));
+            assert!(problems[0].message.contains("looks like the tag of one architecture"), "{problems:?}");
+        }
+        assert!(tags(Layout::Single, Some("v1-arm64"), Some("{image}-{ref}-x"), &[]).is_ok());
+    }
+
+    #[test]
+    fn a_tag_over_128_characters_is_an_error_and_a_repeated_one_counts_once() {
+        // `curl-` and the tag; the longest architecture suffix counts too.
+        assert!(tags(Layout::Single, None, None, &[&"x".repeat(123)]).is_ok());
+        assert!(
+            tags(Layout::Single, None, None, &[&"x".repeat(124)]).unwrap_err()[0]
+                .message
+                .contains("1 more than a registry")
+        );
+        let template = |length: usize| "x".repeat(length);
+        assert!(tags(Layout::Single, None, Some(&template(122)), &[]).is_ok());
+        assert_eq!(tags(Layout::Single, None, Some(&template(123)), &[]).unwrap_err()[0].field, "tag_template");
+        let found = tags(Layout::Single, None, Some("{image}-latest"), &["latest", "head", "latest"]).unwrap();
+        assert_eq!(shown(&found).0, ["curl-latest", "curl-head"]);
     }
 
     #[test]

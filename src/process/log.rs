@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::io::Write;
 
+use crate::config::mask_credentials;
+
 /// How many of the last lines are kept.
 pub const TAIL_LINES: usize = 30;
 /// Longest line that is kept for people, in bytes; the log file has the whole line.
@@ -93,10 +95,25 @@ impl<'a> Log<'a> {
         if line.bytes.len() >= PIECE {
             // What may be the beginning of a secret waits for the rest of it.
             let keep = self.secrets.first().map_or(0, |longest| longest.len() - 1).min(line.bytes.len());
-            let rest = line.bytes.split_off(line.bytes.len() - keep);
+            let rest = line.bytes.split_off(self.cut(&line.bytes, line.bytes.len() - keep));
             let piece = std::mem::replace(&mut line.bytes, rest);
             self.line(line.stream, &piece);
         }
+    }
+
+    /// The last place up to `at` that lies inside no secret.
+    fn cut(&self, bytes: &[u8], mut at: usize) -> usize {
+        let across = |at: usize| {
+            self.secrets.iter().find_map(|secret| {
+                let from = (at + 1).saturating_sub(secret.len());
+                let window = &bytes[from..bytes.len().min(at + secret.len() - 1)];
+                find(window, secret).map(|found| from + found)
+            })
+        };
+        while let Some(start) = across(at) {
+            at = start;
+        }
+        at
     }
 
     /// The stream has ended.
@@ -146,6 +163,10 @@ impl<'a> Log<'a> {
                 masked.splice(at + found..at + found + secret.len(), *b"***");
                 at += found + 3;
             }
+        }
+        // Addresses carry credentials that no variable of the job holds.
+        if find(&masked, b"://").is_some() && masked.contains(&b'@') {
+            return mask_credentials(&String::from_utf8_lossy(&masked)).into_bytes();
         }
         masked
     }
@@ -232,6 +253,20 @@ mod tests {
         let flood = vec![b'x'; PIECE - 4];
         let (file, _, _) = log(&["hunter22"], &[&flood, b"hunt", b"er22", &flood]);
         assert!(find(&file, b"hunter22").is_none() && find(&file, b"***").is_some());
+        // Wherever it stands, and beside a longer one that moves the cut.
+        for at in (PIECE - 40)..(PIECE + 10) {
+            let flood = [vec![b'x'; at], b"hunter22hunter22".to_vec(), vec![b'x'; 50]].concat();
+            let (file, ..) = log(&["hunter22", "a-much-longer-secret"], &[&flood]);
+            let text = String::from_utf8(file).unwrap().replace('\n', "");
+            assert_eq!(text.trim_matches('x'), "******", "{at}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_addresses_are_masked() {
+        let (file, tail, _) = log(&[], &[b"from https://me:hunter22@host/x and ssh://git@host/y\n"]);
+        assert_eq!(String::from_utf8(file).unwrap(), "from https://***********@host/x and ssh://git@host/y\n");
+        assert_eq!(tail, ["from https://***********@host/x and ssh://git@host/y"]);
     }
 
     #[test]

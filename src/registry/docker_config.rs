@@ -64,6 +64,29 @@ pub fn for_builders(settings: &Settings, host: &str, existing: Option<&str>) -> 
     Ok(changed.then(|| Value::Object(config).to_string()))
 }
 
+/// The secrets of a `config.json`, as they stand there and as they are sent: a build step can print the file where the
+/// builder does not isolate. Nothing for a text that is none.
+#[must_use]
+pub fn secrets_of(text: &str) -> Vec<String> {
+    let config: Value = serde_json::from_str(text).unwrap_or_default();
+    let logins = config.get("auths").and_then(Value::as_object).into_iter().flatten();
+    let fields = logins.filter_map(|(_, login)| login.as_object()).flatten();
+    let mut secrets = Vec::new();
+    for (name, value) in fields {
+        let Some(value) = value.as_str().filter(|value| value.len() >= 6) else { continue };
+        match name.as_str() {
+            "auth" => {
+                let decoded = unbase64(value).and_then(|login| Some(login.split_once(':')?.1.to_owned()));
+                secrets.extend(decoded.filter(|password| password.len() >= 6));
+                secrets.push(value.to_owned());
+            }
+            "password" | "identitytoken" | "registrytoken" => secrets.push(value.to_owned()),
+            _ => {}
+        }
+    }
+    secrets
+}
+
 fn parse(text: Option<&str>, what: &str) -> Result<Map<String, Value>> {
     match text.map(str::trim).filter(|text| !text.is_empty()).map(serde_json::from_str::<Value>) {
         None => Ok(Map::new()),
@@ -111,10 +134,45 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     text
 }
 
+/// The text behind [`base64`].
+fn unbase64(text: &str) -> Option<String> {
+    let (mut bytes, mut group, mut bits) = (Vec::new(), 0_u32, 0);
+    for digit in text.trim_end_matches('=').bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        (group, bits) = (group << 6 | u32::from(value), bits + 6);
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((group >> bits) as u8);
+            group &= (1 << bits) - 1;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::registry::settings::EnvCredential;
+
+    #[test]
+    fn the_secrets_of_a_configuration_are_known_in_both_forms() {
+        let auth = base64(b"me:hunter2:x");
+        let text =
+            json!({"auths": {"h": {"auth": auth, "email": "me@host.example"}, "i": {"identitytoken": "0123456"}}});
+        assert_eq!(secrets_of(&text.to_string()), ["hunter2:x".to_owned(), auth, "0123456".to_owned()]);
+        assert_eq!([secrets_of("no json"), secrets_of("[]")].concat(), [""; 0]);
+        for text in ["", "a", "ab", "abc", "abcd", "ä:ö"] {
+            assert_eq!(unbase64(&base64(text.as_bytes())).as_deref(), Some(text));
+        }
+        assert_eq!(unbase64("a b"), None);
+    }
 
     const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 

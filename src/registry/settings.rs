@@ -53,6 +53,12 @@ impl fmt::Debug for EnvCredential {
     }
 }
 
+/// Whether the environment allows plain HTTP for every host.
+#[must_use]
+pub fn insecure_all(env: &BTreeMap<String, String>) -> bool {
+    env.get("HEPHY_INSECURE_ALL").is_some_and(|value| value == "true" || value == "1")
+}
+
 impl Settings {
     /// Reads the environment. `registry` is where images are published, `host[:port]/path`, or `none`.
     ///
@@ -68,7 +74,7 @@ impl Settings {
         Ok(Self {
             credentials: credentials(&get, registry_host.as_deref()),
             insecure,
-            insecure_all: get("HEPHY_INSECURE_ALL").is_some_and(|value| value == "true" || value == "1"),
+            insecure_all: insecure_all(env),
             docker_auth_config: get("DOCKER_AUTH_CONFIG").map(str::to_owned),
             docker_config: docker_config.or_else(home_config),
             without_credentials: registry == Some("none"),
@@ -129,7 +135,7 @@ pub(crate) fn host_of(registry: &str) -> Option<String> {
 
 fn insecure_host(text: &str) -> Result<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-    if text.chars().all(allowed) {
+    if text.chars().all(allowed) && !text.starts_with('-') {
         return Ok(text.to_ascii_lowercase());
     }
     let shown = escape_cut(text, 80);

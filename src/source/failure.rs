@@ -169,9 +169,9 @@ fn said(output: &Output, repository: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let begins = |word: &str| lines.iter().find(|line| line.to_ascii_lowercase().starts_with(word));
     let usual = "Could not read from remote repository";
-    let line = lines
-        .iter()
-        .find(|line| line.starts_with("fatal: ") && !line.contains(usual))
+    // `error: object ID: message-id: …` is the reason behind `fatal: fsck error in packed object`.
+    let line = begins("error: object ")
+        .or_else(|| lines.iter().find(|line| line.starts_with("fatal: ") && !line.contains(usual)))
         .or_else(|| begins("error: "))
         .or_else(|| lines.iter().find(|line| !line.starts_with("remote:")))?;
     let line = line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line);

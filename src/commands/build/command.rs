@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::oci::{ImageName, Platform, Repository};
 use crate::plan::{DependencyFrom, Mode, Plan};
 use crate::process::Interrupt;
-use crate::registry::{Client, Settings, for_builders};
+use crate::registry::{Client, Settings, for_builders, secrets_of};
 use crate::report::Report;
 use crate::result::{BuildResult, Status};
 
@@ -82,8 +82,12 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
 /// When the job cannot begin.
 pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<Outcome> {
     let settings = Settings::from_env(&session.env, job.registry)?;
-    let secrets = crate::ci::output::secrets(&session.env);
     let config = builder_config(&settings, job)?;
+    let read = |dir: &Path| std::fs::read_to_string(dir.join("config.json")).unwrap_or_default();
+    let mut secrets = crate::ci::output::secrets(&session.env);
+    for dir in config.iter().map(tempfile::TempDir::path).chain(settings.docker_config.as_deref()) {
+        secrets.extend(secrets_of(&read(dir)));
+    }
     let options = Options {
         checkout: job.root.to_owned(),
         out: job.out.clone(),

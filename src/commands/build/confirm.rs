@@ -142,10 +142,13 @@ fn check_programs(
         let first = FIRST_LOOK.min(left);
         let mut bytes = view.blob_prefix(repository, &digest, first)?;
         left -= bytes.len().min(left);
+        // What the first look hides must not hide the same layer's files from the second.
+        let above = contents.clone();
         let mut sampled = contents.add_below(&bytes);
         if sampled == Sampled::Programs(0) && size > bytes.len() && left > 0 {
             bytes = view.blob_prefix(repository, &digest, SECOND_LOOK.min(left))?;
             left -= bytes.len().min(left);
+            contents = above;
             sampled = contents.add_below(&bytes);
         }
         if sampled == Sampled::Unreadable && !bytes.is_empty() {
@@ -182,4 +185,60 @@ fn wrong(message: String) -> Error {
         "the base image, or a file that is copied in, is for another architecture: take one that exists for this \
          platform, or take the platform out of `platforms`",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Blobs and manifests by digest.
+    struct Shelf(BTreeMap<String, Vec<u8>>);
+
+    impl Shelf {
+        fn put(&mut self, bytes: Vec<u8>) -> Digest {
+            let digest = Digest::of(&bytes);
+            self.0.insert(digest.to_string(), bytes);
+            digest
+        }
+    }
+
+    impl RegistryView for Shelf {
+        fn manifest(&self, _: &str, reference: &str) -> Result<Fetched> {
+            let bytes = self.0[reference].clone();
+            Ok(Fetched { digest: Digest::of(&bytes), media_type: String::new(), bytes })
+        }
+
+        fn blob(&self, _: &str, digest: &Digest, _: usize) -> Result<Vec<u8>> {
+            Ok(self.0[digest.as_str()].clone())
+        }
+
+        fn blob_prefix(&self, _: &str, digest: &Digest, length: usize) -> Result<Vec<u8>> {
+            let bytes = &self.0[digest.as_str()];
+            Ok(bytes[..length.min(bytes.len())].to_vec())
+        }
+    }
+
+    #[test]
+    fn what_the_first_look_at_a_layer_hides_does_not_hide_the_layers_own_programs() {
+        let mut tar = tar::Builder::new(Vec::new());
+        let filler = vec![0; FIRST_LOOK + 1000];
+        let foreign: &[u8] = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0rest";
+        for (path, content) in [("srv/.wh..wh..opq", &b""[..]), ("filler", &filler), ("srv/tool", foreign)] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o755);
+            tar.append_data(&mut header, path, content).unwrap();
+        }
+        let mut shelf = Shelf(BTreeMap::new());
+        let layer = tar.into_inner().unwrap();
+        let size = layer.len();
+        let layer = shelf.put(layer);
+        let config = br#"{"os": "linux", "architecture": "amd64", "config": {"Cmd": ["/srv/tool"]}}"#;
+        let config = shelf.put(config.to_vec());
+        let manifest = serde_json::json!({"config": {"digest": config}, "layers": [{"digest": layer, "size": size}]});
+        let manifest = shelf.put(manifest.to_string().into_bytes());
+        let error = confirm(&shelf, "r", manifest.as_str(), &Platform::linux_amd64()).unwrap_err();
+        assert!(error.message().contains("/srv/tool is a program for arm64"), "{error}");
+    }
 }

@@ -147,7 +147,7 @@ pub fn run(
     }
     let repository = options.registry.as_deref().or(plan.registry.as_deref()).ok_or_else(|| {
         Error::config("there is no registry to push to")
-            .hint("pass --registry, or set HEPHY_REGISTRY or `registry` in hephy.yaml")
+            .hint("give prepare one: --registry, HEPHY_REGISTRY, or `registry` in hephy.yaml")
     })?;
     host::check(options, &images)?;
     let mut job = Job {

@@ -8,7 +8,7 @@ use crate::backend::{declared_arches, declared_backends};
 use crate::change::Keyed;
 use crate::commands::session::Session;
 use crate::commands::survey::{Rules, Survey, UpstreamCommits};
-use crate::config::{ContextFrom, ImageConfig, Source};
+use crate::config::{BackendName, ContextFrom, ImageConfig, Source};
 use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
 use crate::oci::ImageName;
@@ -207,7 +207,7 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
             source: planned_source(image, config, parts.commits.get(&index)),
             backend: image.backend(parts.rules),
             edges,
-            bases: bases(config, &uses.bases),
+            bases: bases(config, image.backend(parts.rules), &uses.bases),
             problems,
         });
     }
@@ -272,12 +272,14 @@ fn planned_source(
 }
 
 /// The bases of the Dockerfile, and that of ko.
-fn bases(config: &ImageConfig, found: &[ExternalBase]) -> Vec<ExternalBase> {
-    let ko = config.ko_config.as_ref().and_then(|ko| ko.base_image.clone()).map(|reference| ExternalBase {
+fn bases(config: &ImageConfig, backend: BackendName, found: &[ExternalBase]) -> Vec<ExternalBase> {
+    let ko = config.ko_config.as_ref().filter(|_| backend == BackendName::Ko);
+    let ko = ko.and_then(|ko| ko.base_image.clone()).map(|reference| ExternalBase {
         reference,
         platform: None,
         line: 0,
         wanted_for: config.platforms.clone(),
+        underlying: true,
     });
     found.iter().cloned().chain(ko).collect()
 }

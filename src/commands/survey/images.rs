@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Image, Rules, crew};
 use crate::change::{Located, Oid, RepoPath, Resolved, Tree};
-use crate::config::{self, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
+use crate::config::{self, BackendName, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::dockerfile::{self, Dockerfile};
 use crate::error::{Error, Result};
@@ -188,6 +188,7 @@ impl Reading<'_, '_> {
         };
         let problems = image.located.iter().flat_map(|located| located.problems());
         image.problems = problems.map(|problem| located_problem(&image, problem)).collect();
+        image.problems.extend(unwritable_annotations(&image, image.backend(self.rules)));
         Ok((image, usual))
     }
 }
@@ -233,6 +234,17 @@ fn accept(image: &mut Image, path: &str, parsed: ParsedDockerfile, root: &RootCo
         }
         Err(finding) => image.problems.push(*finding),
     }
+}
+
+/// Docker's engine pushes manifests without annotations; told here, and not by a build job.
+fn unwritable_annotations(image: &Image, backend: BackendName) -> Option<Diagnostic> {
+    let config = image.config().filter(|_| backend == BackendName::Docker)?;
+    let writes = !config.annotations.is_empty() && config.manual_images.is_none();
+    let message = format!("the builder `{backend}` cannot write annotations into a manifest");
+    writes.then(|| {
+        Diagnostic::error(&image.file, image.parsed.spans.of("annotations"), message)
+            .note("build it with kaniko, buildkit or buildah, or use `labels`")
+    })
 }
 
 fn located_problem(image: &Image, (field, message): (&str, String)) -> Diagnostic {

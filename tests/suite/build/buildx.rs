@@ -61,6 +61,7 @@ fn a_docker_config_that_hephy_writes_hides_neither_plugins_nor_builders() {
     let built = fixture
         .hephy(&["build", "--arch", "amd64"])
         .envs([("HEPHY_REGISTRY_USERNAME", "somebody"), ("HEPHY_REGISTRY_PASSWORD", "correct-horse")])
+        .env("HEPHY_REGISTRY", fixture.registry())
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));

@@ -118,8 +118,8 @@ fn a_registry_that_refuses_credentials() {
         assert!(!outcome.stdout.contains(USER.1) && !outcome.stderr.contains(USER.1), "{outcome}");
     };
     right(ask(&project, &address));
-    right(project.hephy(["build", "--arch", "amd64", "-v"]));
-    right(project.hephy(["manifest"]));
+    right(project.hephy(["build", "--arch", "amd64", "-v"]).env("HEPHY_REGISTRY", &address));
+    right(project.hephy(["manifest"]).env("HEPHY_REGISTRY", &address));
     for (path, (_, content)) in snapshot(&project.out("")) {
         assert!(!content.windows(USER.1.len()).any(|it| it == USER.1.as_bytes()), "{}", path.display());
     }

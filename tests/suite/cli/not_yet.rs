@@ -116,3 +116,16 @@ fn a_tag_variable_in_the_wrong_place_is_told_the_right_one() {
         assert!(checked.stdout.contains(part), "{part}: {checked}");
     }
 }
+
+#[test]
+fn annotations_that_docker_would_not_write_stop_the_plan_and_not_the_build() {
+    let project = Project::new();
+    project.image("web", "annotations: {a: b}\nbuild_backend: docker\n").image("api", "annotations: {a: b}\n");
+    project.repo.commit("images");
+    let what = "web/build-config.yaml:2:14: error: the builder `docker` cannot write annotations into a manifest";
+    let checked = project.hephy(["check"]).run().fails(3, &[]);
+    assert!(checked.stdout.contains(what) && !checked.stdout.contains("api/"), "{checked}");
+    project.hephy(["plan", "--all"]).run().fails(3, &[what, "use `labels`"]);
+    project.hephy(["plan", "--dir", "api", "--backend", "docker"]).run().fails(3, &["api/build-config.yaml:2:14"]);
+    project.hephy(["plan", "--dir", "api"]).run().ok();
+}

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
-use super::{BEFORE, Project};
+use super::{BEFORE, HEAD, Project};
 
 #[test]
 fn json_makes_stdout_one_document_whatever_happens() {
@@ -21,7 +21,14 @@ fn json_makes_stdout_one_document_whatever_happens() {
         &["check"],
         &["graph"],
         &["schema", "config"],
+        &["completions", "bash"],
+        &["man"],
+        &["check", "broken"],
     ] {
+        project.repo.write(
+            "broken/build-config.yaml",
+            if args.contains(&"broken") { "x: y" } else { "use_local_context: true" },
+        );
         let outcome = project.hephy(args.iter().copied().chain(["--format", "json"])).run();
         let json = outcome.json();
         if outcome.code != 0 {
@@ -80,6 +87,35 @@ fn colour_is_for_terminals_or_on_request() {
 }
 
 #[test]
+fn something_moves_on_a_terminal_and_nowhere_else() {
+    let project = Project::new();
+    project.dockerfile("web", "", "FROM scratch\nCOPY file /file\n");
+    let head = project.repo.commit("web");
+    let registry = project.registry();
+    let on_terminal = |hephy: super::Hephy, flags: &str| {
+        let inner = hephy.env("TERM", "xterm").command();
+        let mut command = Command::new("script");
+        let line = format!("{} run --all --registry {registry} {flags}", env!("CARGO_BIN_EXE_hephy"));
+        command.args(["-qec", &line, "/dev/null"]).current_dir(project.repo.path()).env_clear();
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = command.stdin(Stdio::null()).output().expect("script (bsdutils) gives a terminal");
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // A line is drawn over and over, and taken away: the carriage return stands alone.
+    let moves = |text: &str| text.contains("build web linux/amd64 (buildah)  0s") && text.contains("\r\u{1b}[2K");
+    let live = on_terminal(project.hephy([]), "");
+    assert!(moves(&live) && live.contains("web-head"), "{live:?}");
+    let plain = on_terminal(project.hephy([]), "--color never");
+    assert!(moves(&plain) && !plain.contains("\u{1b}[2m"), "no colour when nobody wants it: {plain:?}");
+    assert!(!moves(&on_terminal(project.hephy([]), "-q")));
+    let ci = project.ci("gitlab-push", &[(HEAD, &head), (BEFORE, &head)], []).env("HEPHY_BACKEND", "buildah");
+    assert!(!moves(&on_terminal(ci, "")), "a CI log is none, whatever it is written to");
+    let piped = project.hephy(["run", "--all", "--registry", &registry]).run().ok();
+    assert!(piped.stderr.contains("build web linux/amd64 (buildah)\n") && !moves(&piped.stderr), "{piped}");
+}
+
+#[test]
 fn a_closed_pipe_is_no_failure() {
     let project = Project::with(&["a"]);
     for args in [&["plan"][..], &["schema", "config"], &["man"], &["completions", "bash"]] {
@@ -114,6 +150,10 @@ fn completions_manual_and_version_come_from_the_same_definitions() {
     }
     let page = project.hephy(["man"]).run().ok().stdout;
     assert!(page.contains(".TH hephy 1") && page.contains("Exit codes"), "{page}");
+    for part in [".SH \"HEPHY PLAN\"", "\\-\\-explain", ".SH \"HEPHY MANIFEST\"", "\\-\\-allow\\-partial"] {
+        assert!(page.contains(part), "the manual lacks {part}");
+    }
+    assert_eq!(page.matches("GLOBAL OPTIONS").count(), 1, "{page}");
     let version = project.hephy(["--version"]).run().ok().stdout;
     assert_eq!(version, format!("hephy {}\n", env!("CARGO_PKG_VERSION")));
     let outcome = project.hephy([]).run();

@@ -37,6 +37,17 @@ gitlab-new-branch                  branch -      check    a      the merge base 
 gitlab-first-push                  main   -      publish  a,b,c  everything: the first push
 gitlab-tag                         main   -      publish  a,b,c  everything: a tag
 gitlab-schedule                    main   -      publish  a,b,c  everything: a schedule
+gitlab-push                        merge  main   publish  a      the previous commit of the push
+github-push                        merge  main   publish  a      the previous commit of the push
+gitlab-api                         main   -      publish  a,b,c  everything
+gitlab-trigger                     main   -      publish  a,b,c  everything
+gitlab-pipeline                    main   -      publish  a,b,c  everything
+gitlab-parent-pipeline             main   -      publish  a,b,c  everything
+github-repository-dispatch         main   -      publish  a,b,c  everything
+github-workflow-dispatch-tag       main   -      publish  a,b,c  everything
+github-workflow-run                main   -      publish  a,b,c  everything
+github-workflow-run-fork           main   -      check    a,b,c  everything
+github-issue-comment               main   -      check    a,b,c  everything
 gitlab-web                         main   -      publish  a,b,c  everything
 gitlab-web-branch                  branch -      check    a      the merge base with `main`
 gitlab-web-tag                     main   -      publish  a,b,c  everything: a tag
@@ -484,4 +495,28 @@ fn head_takes_a_revision_or_none() {
     project.repo.write("a/untracked", "");
     assert_eq!(built(&["--head"]), ["a", "b"]);
     assert_eq!(built(&[]), ["a", "b"]);
+}
+
+#[test]
+fn the_base_of_an_image_is_that_of_the_stage_that_is_built() {
+    let project = Project::new();
+    let dockerfile = "FROM golang:1 AS build\nFROM alpine:3 AS run\nCOPY --from=build /a /a\nCOPY --from=busybox /b /b\n\
+                      FROM scratch AS bare\nCOPY --from=build /a /a\n";
+    project.dockerfile("run", "target: run\nko_config: {base_image: debian}\n", dockerfile);
+    project.dockerfile("bare", "", dockerfile);
+    project.dockerfile("arch", "platforms: [linux/amd64, linux/arm64]\n", "FROM alpine-${TARGETARCH}\n");
+    project.repo.commit("images");
+    let plan = project.hephy(["plan", "--all", "--format", "json"]).run().ok().json();
+    let bases = |at: usize| {
+        let all = plan["images"][at]["bases"].as_array().unwrap();
+        let part = |underlying: bool| {
+            let found = all.iter().filter(|base| base["underlying"] == underlying);
+            found.map(|base| base["reference"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        (part(true), part(false))
+    };
+    let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+    assert_eq!(bases(0), pair("alpine-amd64 alpine-arm64", ""));
+    assert_eq!(bases(1), pair("", "golang:1"));
+    assert_eq!(bases(2), pair("alpine:3", "golang:1 busybox"), "ko's base is none of another builder's");
 }

@@ -306,3 +306,59 @@ fn jobs_that_offer_too_little_are_named_before_anything_is_built() {
     // Empty says nothing, and what was built elsewhere needs no builder.
     prepare().env("HEPHY_BACKENDS", " ").env("HEPHY_ARCHES", "").run().ok();
 }
+
+#[test]
+fn every_kind_of_ref_means_the_commit_which_is_fetched_once() {
+    let upstream = Repo::new();
+    upstream.write("Dockerfile", "FROM scratch\nCOPY . /\n").write("sub/empty", "");
+    let commit = upstream.commit("upstream");
+    for words in [
+        &["tag", "-a", "-m", "annotated", "v1"][..],
+        &["tag", "-a", "-m", "nested", "v1-nested", "v1"],
+        &["tag", "light"],
+        &["branch", "rel/1.x"],
+    ] {
+        upstream.git(words);
+    }
+    let project = Project::new();
+    // Repositories of tests have a space in their path, which no address may have.
+    let place = tempfile::tempdir().unwrap();
+    let bare = place.path().join("upstream.git").display().to_string();
+    upstream.git(&["clone", "-q", "--mirror", ".", &bare]);
+    let address = format!("file://{bare}");
+    let refs = ["main", "v1", "v1-nested", "light", "rel/1.x", commit.as_str(), "refs/tags/v1", "refs/heads/main"];
+    for (at, reference) in refs.iter().enumerate() {
+        let config = format!("upstream_repo: {address}\nupstream_ref: {reference}\nbuild_backend: buildah\n");
+        project.repo.write(format!("i{at}/build-config.yaml"), config);
+    }
+    let config = format!("upstream_repo: {address}\nupstream_ref: main\nkeep_git: true\nbuild_backend: buildah\n");
+    project.repo.write("kept/build-config.yaml", config);
+    project.repo.commit("images");
+    // The address is one that only this variable allows.
+    let refused = project.hephy(["prepare", "--all"]).run().fails(3, &["a transport that is not allowed"]);
+    assert_eq!(refused.stderr.matches("transport that is not allowed").count(), 9, "{refused}");
+    let prepare = project.hephy(["prepare", "--all", "--format", "json"]).env("GIT_ALLOW_PROTOCOL", "file").run().ok();
+    assert_eq!(prepare.stderr.matches("fetching ").count(), 1, "{prepare}");
+    let plan = prepare.json();
+    let digest = &plan["images"][0]["source"]["archive_digest"];
+    for (at, reference) in refs.iter().enumerate() {
+        let image = &plan["images"][at];
+        assert_eq!(image["source"]["commit"], commit.as_str(), "{reference}");
+        assert_eq!(&image["source"]["archive_digest"], digest, "{reference}");
+        let tag = image["tags"][0].as_str().unwrap();
+        assert!(tag.ends_with(&format!("-{}", reference.replace('/', "-"))), "{tag}");
+        assert!(project.out(&format!("i{at}-source.tar.gz")).is_file());
+    }
+    let names = |file: &str| {
+        let archive = std::fs::File::open(project.out(file)).unwrap();
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+        let entries = archive.entries().unwrap();
+        entries.map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("i0-source.tar.gz"), ["Dockerfile", "sub/", "sub/empty"]);
+    let kept = names("kept-source.tar.gz");
+    assert!(kept.contains(&".git/HEAD".to_owned()) && kept.contains(&"sub/empty".to_owned()), "{kept:?}");
+    for absent in [".git/config", ".git/hooks/", ".git/logs/"] {
+        assert!(!kept.contains(&absent.to_owned()), "{kept:?}");
+    }
+}

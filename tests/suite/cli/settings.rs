@@ -109,3 +109,26 @@ fn the_date_is_utc_and_the_pipelines() {
     assert_eq!(date("2025-10-16T01:30:00+02:00"), "20251015");
     assert_eq!(date("2025-10-15T23:30:00-01:00"), "20251016");
 }
+
+#[test]
+fn insecure_all_is_warned_of_each_time_and_insecure_registries_is_a_list_of_hosts() {
+    let project = Project::with(&["web"]);
+    let registry = project.registry();
+    let words: [&[&str]; 4] = [
+        &["prepare", "--all", "--registry", &registry],
+        &["build", "--arch", "amd64"],
+        &["manifest"],
+        &["run", "--all", "--registry", &registry],
+    ];
+    for words in words {
+        for value in ["true", "false"] {
+            let outcome = project.hephy(words.iter().copied()).env("HEPHY_INSECURE_ALL", value).run().ok();
+            let warned = outcome.stderr.matches("warning: HEPHY_INSECURE_ALL: every registry may be").count();
+            assert_eq!(warned, usize::from(value == "true"), "{outcome}");
+        }
+    }
+    for wrong in ["a b", "https://a", "a/b", "-x"] {
+        let prepare = project.hephy(["prepare", "--all", "--registry", &registry]);
+        prepare.env("HEPHY_INSECURE_REGISTRIES", wrong).run().fails(2, &["HEPHY_INSECURE_REGISTRIES names"]);
+    }
+}

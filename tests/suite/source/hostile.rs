@@ -25,6 +25,26 @@ fn trees_that_git_would_never_commit_are_refused() {
 }
 
 #[test]
+fn what_gits_checks_refuse_is_said_by_its_name() {
+    let world = World::new();
+    let up = world.repository("up");
+    let blob = up.blob(b"x");
+    let entries: [(&[u8], &[u8], &str); 4] = [
+        (b"a", b"a", "duplicateEntries"),
+        (b"b", b"a", "treeNotSorted"),
+        (b"a", b"git~1", "hasDotgit"),
+        (b".g\xe2\x80\x8cit", b"a", "hasDotgit"),
+    ];
+    for (first, second, name) in entries {
+        let commit = up.commit_raw(&[("100644", first, &blob), ("100644", second, &blob)]);
+        let error = prepare_one(&world, request("a", &up.url(), "main", &commit)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CloneError);
+        // The hint's `fetch.fsck.<message-id>` needs it.
+        assert!(error.causes().iter().any(|cause| cause.contains(name)), "{name}: {:?}", error.causes());
+    }
+}
+
+#[test]
 fn a_tree_that_multiplies_is_refused_before_it_fills_anything() {
     let world = World::new();
     let up = world.repository("up");

@@ -1,5 +1,8 @@
 //! The manifest stage against real registries: specification §9, and the rules of §5 about tags.
 
+mod forward;
+mod refused;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +38,10 @@ fn planned(name: &str, platforms: &[&str], on: &[&str]) -> Value {
         "target": null, "platforms": platforms, "targets": [],
         "tags": [format!("{name}-20251015"), format!("{name}-latest"), format!("{name}-head")],
         "arch_tags": arch_tags, "build_args": [], "labels": {}, "annotations": {"team": "infra"},
-        "bases": [{"reference": "alpine:3.22", "line": 1, "digests": {"linux/amd64": Digest::of(b"base")}}],
+        "bases": [
+            {"reference": "golang:1", "line": 1, "digests": {"linux/amd64": Digest::of(b"lends files")}},
+            {"reference": "alpine:3.22", "line": 2, "digests": {"linux/amd64": Digest::of(b"base")}, "underlying": true},
+        ],
         "dependencies": on.iter().map(|it| json!({"name": it, "via": "depends_on", "from": "plan"})).collect::<Vec<_>>(),
         "wave": u32::try_from(on.len()).unwrap(), "ko": null, "manual_images": null,
         "timeout_seconds": null, "retries": null,
@@ -174,7 +180,7 @@ fn an_image_gets_one_index_under_all_its_tags_with_its_annotations() {
             "team": "infra",
             "dev.hephy.input-key": "a".repeat(64),
             "dev.hephy.image": "curl",
-            "dev.hephy.bases": json!({"alpine:3.22": {"linux/amd64": base}}).to_string(),
+            "dev.hephy.bases": json!({"alpine:3.22": {"linux/amd64": base}, "golang:1": {"linux/amd64": Digest::of(b"lends files")}}).to_string(),
             "dev.hephy.tags": r#"["curl-latest","curl-head"]"#,
             "org.opencontainers.image.source": "https://git.example/acme",
             "org.opencontainers.image.revision": NEW,
@@ -323,225 +329,6 @@ fn take(built: &mut Results, image: &ImageName, platform: &Platform) -> Left {
 }
 
 #[test]
-fn a_tag_is_not_taken_back_from_a_descendant() {
-    let stage = Stage::start();
-    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
-    let newer = stage.publish(&new, stage.built(&new, "new"));
-    let older = stage.publish(&old, stage.built(&old, "old"));
-    assert_eq!(states(&older.published[0]), [TagState::Newer; 3]);
-    assert_eq!(stage.get("curl-head").unwrap().digest, newer.published[0].digest);
-    // Its index is there by digest all the same, and a second run does not push it again.
-    stage.proxy.clear();
-    stage.publish(&old, stage.built(&old, "old"));
-    assert_eq!(stage.proxy.count("PUT", ""), 0);
-    // And forward it goes.
-    let again = Stage::start();
-    again.publish(&old, again.built(&old, "old"));
-    assert_eq!(states(&again.publish(&new, again.built(&new, "new")).published[0]), [TagState::Moved; 3]);
-}
-
-#[test]
-fn without_history_the_later_commit_counts_as_newer() {
-    let stage = Stage::start();
-    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
-    let registry = stage.to.to_string();
-    let options = Options { registry: &registry, image: None, allow_partial: false, is_ancestor: &|_, _| None };
-    let run = |plan: &Plan, seed: &str| {
-        let results = stage.built(plan, seed);
-        let outcome = block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() });
-        states(&outcome.published[0])[2]
-    };
-    assert_eq!(run(&old, "old"), TagState::Moved);
-    assert_eq!(run(&new, "new"), TagState::Moved);
-    assert_eq!(run(&old, "old"), TagState::Newer);
-}
-
-#[test]
-fn tags_that_an_older_run_takes_back_meanwhile_are_repaired_towards_the_newer() {
-    let setup = Stage::start();
-    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
-    setup.publish(&old, setup.built(&old, "old"));
-    let older = setup.get("curl-head").unwrap();
-    // Right after the newer run wrote `head`, an older one overwrites it.
-    let upstream = setup.registry.address;
-    let direct = setup.registry.repository("acme");
-    let times = AtomicUsize::new(0);
-    let proxy = Proxy::start(upstream, move |seen| {
-        if seen.is("HEAD", "/manifests/curl-head") && times.fetch_add(1, Ordering::SeqCst) == 0 {
-            let (to, manifest) = (direct.clone(), older.clone());
-            block_on(async { client().put_manifest(&to, By::Tag(&tag("curl-head")), &manifest).await.unwrap() });
-        }
-        Action::Forward
-    });
-    let to = repository(proxy.address, "acme");
-    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
-    let outcome = stage.publish(&new, stage.built(&new, "new"));
-    assert_eq!(stage.get("curl-head").unwrap().digest, outcome.published[0].digest);
-    assert_eq!(states(&outcome.published[0])[2], TagState::Moved);
-}
-
-#[test]
-fn an_older_run_that_finds_a_newer_one_hands_its_tags_over() {
-    let setup = Stage::start();
-    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
-    let newer = setup.publish(&new, setup.built(&new, "new"));
-    let index = setup.get("curl-head").unwrap();
-    // Start from an empty set of tags: the newer run's index is there by digest only.
-    let direct = setup.registry.repository("acme");
-    let times = AtomicUsize::new(0);
-    let upstream = setup.registry.address;
-    let first_tag_is_free = AtomicUsize::new(0);
-    let proxy = Proxy::start(upstream, move |seen| {
-        // While the older run looks, the tags are not there yet.
-        if seen.is("GET", "/manifests/curl-") && first_tag_is_free.fetch_add(1, Ordering::SeqCst) < 3 {
-            return Action::error(404, "MANIFEST_UNKNOWN", "not yet");
-        }
-        // The newer run writes `head` after the older one did; `latest` it had written before.
-        if seen.is("HEAD", "/manifests/curl-head") && times.fetch_add(1, Ordering::SeqCst) == 0 {
-            let (to, manifest) = (direct.clone(), index.clone());
-            block_on(async { client().put_manifest(&to, By::Tag(&tag("curl-head")), &manifest).await.unwrap() });
-        }
-        Action::Forward
-    });
-    let to = repository(proxy.address, "acme");
-    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
-    let outcome = stage.publish(&old, stage.built(&old, "old"));
-    assert_eq!(states(&outcome.published[0]), [TagState::Moved, TagState::Newer, TagState::Newer]);
-    for name in ["curl-latest", "curl-head"] {
-        assert_eq!(stage.get(name).unwrap().digest, newer.published[0].digest, "{name}");
-    }
-}
-
-#[test]
-fn immutable_tags_a_free_date_tag_works_and_a_taken_one_names_the_templates() {
-    let stage = Stage::with(immutable_tags());
-    let old = plan(OLD, &[planned("curl", &PLATFORMS, &[])]);
-    let first = stage.publish(&old, stage.built(&old, "old"));
-    assert_eq!(states(&first.published[0]), [TagState::Moved; 3]);
-    // The same again is fine.
-    assert_eq!(states(&stage.publish(&old, stage.built(&old, "old")).published[0]), [TagState::Unchanged; 3]);
-    // Another content on the same day is not.
-    let new = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
-    let collision = stage.publish(&new, stage.built(&new, "new"));
-    let error = collision.first_failure().unwrap();
-    assert_eq!(error.kind(), ErrorKind::RegistryError);
-    assert!(error.message().contains("acme:curl-20251015 exists"), "{error}");
-    assert!(error.hint_text().unwrap().contains("{run}") && error.hint_text().unwrap().contains("{short_sha}"));
-    // A date tag of its own works; the tags that cannot move stay, and that is said.
-    let mut image = planned("curl", &PLATFORMS, &[]);
-    image["tags"] = json!(["curl-20251015-2222222", "curl-latest", "curl-head"]);
-    let own = plan(NEW, &[image]);
-    let outcome = stage.publish(&own, stage.built(&own, "new"));
-    assert_eq!(states(&outcome.published[0]), [TagState::Moved, TagState::Immutable, TagState::Immutable]);
-    assert_eq!(outcome.warnings.len(), 2);
-    assert_eq!(stage.get("curl-head").unwrap().digest, first.published[0].digest);
-}
-
-#[test]
-fn prepare_sees_a_collision_before_anything_is_built() {
-    let plan = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
-    let check = |stage: &Stage| {
-        let registry = stage.to.to_string();
-        block_on(async { check_immutable_tags(&stage.client, &plan, &registry).await })
-    };
-    let immutable = Stage::with(immutable_tags());
-    check(&immutable).unwrap();
-    assert_eq!(immutable.proxy.count("PUT", ""), 0);
-    immutable.publish(&plan, immutable.built(&plan, "a"));
-    let error = check(&immutable).unwrap_err();
-    assert!(error.message().contains("makes tags immutable") && error.hint_text().unwrap().contains("{run}"));
-    let mutable = Stage::start();
-    mutable.publish(&plan, mutable.built(&plan, "a"));
-    let before = mutable.get("curl-20251015");
-    check(&mutable).unwrap();
-    assert_eq!(mutable.get("curl-20251015"), before);
-}
-
-/// Publishes `curl` for amd64 with this change to its result and gives the failure.
-fn failure(change: impl FnOnce(&Stage, &mut Value)) -> hephy::Error {
-    let stage = Stage::start();
-    let plan = plan(NEW, &[planned("curl", &["linux/amd64"], &[])]);
-    let dir = tempfile::tempdir().unwrap();
-    let built = block_on(async {
-        let manifest = image(&stage.client, &stage.to, &Platform::linux_amd64(), "x").await;
-        stage.client.put_manifest(&stage.to, By::Digest(&manifest.digest), &manifest).await.unwrap();
-        manifest
-    });
-    let mut result = result_of(&plan, "curl", "linux/amd64", Some(&built.digest));
-    change(&stage, &mut result);
-    if !result.is_null() {
-        std::fs::write(dir.path().join("curl-amd64.json"), result.to_string()).unwrap();
-    }
-    let mut outcome = stage.publish(&plan, Results::read(dir.path(), &plan, &stage.to.to_string()));
-    assert!(outcome.published.is_empty());
-    assert!(stage.tags().is_empty(), "nothing was published");
-    outcome.failures.remove(0).1
-}
-
-#[test]
-fn a_missing_result_is_not_found_and_names_the_files() {
-    let error = failure(|_, result| *result = Value::Null);
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert_eq!(error.message(), "there is no build result of curl for linux/amd64");
-    assert_eq!(error.causes(), ["neither curl-amd64.json nor curl-amd64.tag is in the output directory"]);
-    assert!(error.hint_text().unwrap().contains("build job for amd64"));
-}
-
-#[test]
-fn results_that_are_not_this_runs_are_refused() {
-    for (key, value, words) in [
-        ("plan", json!("bld_other"), "belongs to another run"),
-        ("commit", json!(OLD), "belongs to another run"),
-        ("image", json!("wget"), "is the result of wget"),
-        ("platform", json!("linux/arm64"), "is the result of curl for linux/arm64"),
-        ("version", json!(2), "has version 2"),
-        ("digest", json!("sha256:x"), "is no build result"),
-        ("digest", Value::Null, "in two ways"),
-        ("status", json!("failed"), "in two ways"),
-    ] {
-        let error = failure(|_, result| result[key] = value);
-        assert_eq!(error.kind(), ErrorKind::ConfigError, "{key}");
-        assert!(error.message().contains(words), "{error}");
-    }
-}
-
-#[test]
-fn a_digest_that_is_not_in_the_registry_is_not_found() {
-    let error = failure(|_, result| result["digest"] = json!(Digest::of(b"gone")));
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert_eq!(error.message(), "the image of curl for linux/amd64 is not in the registry");
-    assert!(error.hint_text().unwrap().contains("run the build job again"));
-}
-
-#[test]
-fn an_image_of_another_platform_is_refused() {
-    let error = failure(|stage, result| {
-        let arm = Platform::parse("linux/arm64").unwrap();
-        let other = block_on(async {
-            let manifest = image(&stage.client, &stage.to, &arm, "x").await;
-            stage.client.put_manifest(&stage.to, By::Digest(&manifest.digest), &manifest).await.unwrap();
-            manifest
-        });
-        result["digest"] = json!(other.digest);
-    });
-    assert_eq!(error.kind(), ErrorKind::BuildError);
-    assert_eq!(error.message(), "curl: the image for linux/amd64 says that it is for linux/arm64");
-}
-
-#[test]
-fn a_result_file_that_is_a_link_is_refused() {
-    let plan = plan(NEW, &[planned("curl", &["linux/amd64"], &[])]);
-    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let digest = Digest::of(b"x");
-    let result = result_of(&plan, "curl", "linux/amd64", Some(&digest));
-    std::fs::write(other.path().join("result"), result.to_string()).unwrap();
-    std::os::unix::fs::symlink(other.path().join("result"), dir.path().join("curl-amd64.json")).unwrap();
-    let stage = Stage::start();
-    let outcome = stage.publish(&plan, Results::read(dir.path(), &plan, &stage.to.to_string()));
-    assert!(outcome.first_failure().unwrap().message().contains("no regular file"));
-}
-
-#[test]
 fn a_tag_file_alone_is_resolved_once() {
     let stage = Stage::start();
     let plan = plan(NEW, &[planned("curl", &["linux/amd64"], &[])]);
@@ -553,37 +340,6 @@ fn a_tag_file_alone_is_resolved_once() {
     assert_eq!(outcome.published[0].platforms.values().collect::<Vec<_>>(), [&pushed.digest]);
     assert_eq!(stage.proxy.count("GET", "/manifests/curl-mine"), 1);
     assert_eq!(stage.proxy.count("GET", &format!("/manifests/{}", pushed.digest)), 0);
-}
-
-#[test]
-fn children_that_disagree_make_no_index() {
-    let stage = Stage::start();
-    let mut curl = planned("curl", &PLATFORMS, &[]);
-    // A builder that always writes its own annotations, and never its base's.
-    curl["backend"] = json!("buildah");
-    let plan = plan(NEW, &[curl]);
-    let publish_with = |extra: Value| {
-        let mut results = stage.built(&plan, "a");
-        let config = r#"{"os":"linux","architecture":"arm64"}"#;
-        let child = block_on(async {
-            let manifest = image_of(&stage.client, &stage.to, config, b"layer", extra).await;
-            stage.client.put_manifest(&stage.to, By::Digest(&manifest.digest), &manifest).await.unwrap();
-            manifest
-        });
-        let (image, arm) = (ImageName::parse("curl").unwrap(), Platform::parse("linux/arm64").unwrap());
-        results.insert(&image, &arm, left(result_of(&plan, "curl", "linux/arm64", Some(&child.digest))));
-        stage.publish(&plan, results)
-    };
-    for (key, value) in [("dev.hephy.input-key", "b".repeat(64)), ("dev.hephy.image", "wget".to_owned())] {
-        let outcome = publish_with(json!({"annotations": {key: value}}));
-        let error = outcome.first_failure().unwrap();
-        assert_eq!(error.kind(), ErrorKind::BuildError);
-        assert!(error.message().contains(key), "{error}");
-    }
-    assert!(stage.tags().is_empty());
-    let docker = json!({"mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-                        "annotations": {"dev.hephy.image": "curl"}});
-    assert_eq!(published(&publish_with(docker)), ["curl"], "schema2 children are accepted");
 }
 
 #[test]
@@ -653,17 +409,4 @@ fn what_was_published_is_written_for_other_jobs() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     let error = write(Path::new("/nonexistent"), &outcome).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ResourceError);
-}
-
-#[test]
-fn a_push_that_the_registry_refuses_holds_back_what_is_built_on_it() {
-    let stage = Stage::with(|seen| match seen.is("PUT", "/manifests/a-20251015") {
-        true => Action::error(403, "DENIED", "not yours"),
-        false => Action::Forward,
-    });
-    let plan = plan(NEW, &[planned("a", &PLATFORMS, &[]), planned("b", &PLATFORMS, &["a"])]);
-    let outcome = stage.publish(&plan, stage.built(&plan, "x"));
-    let failed: Vec<_> = outcome.failures.iter().map(|(name, error)| (name.as_str(), error.kind())).collect();
-    assert_eq!(failed, [("a", ErrorKind::AuthError), ("b", ErrorKind::BuildError)]);
-    assert!(stage.tags().is_empty(), "neither tags of a nor of b moved");
 }
