@@ -1,7 +1,7 @@
 //! Runs commands and takes their times and memory.
 //!
-//! What is compared runs alternately (A, B, A, B, …), so that whatever else the machine does hits both sides alike;
-//! the figure of a side is its median.
+//! What is compared runs alternately (A, B, A, B, …), so that whatever else the machine does hits both sides alike. The
+//! figure of a side is its fastest round: what else the machine does can only add.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,13 @@ impl Times {
         sorted[sorted.len() / 2]
     }
 
-    pub(crate) fn least(&self) -> Duration {
+    pub(crate) fn fastest(&self) -> Duration {
         self.0.iter().min().copied().unwrap_or_default()
+    }
+
+    /// How far the rounds lie apart, in milliseconds: their median above the fastest.
+    pub(crate) fn scatter(&self) -> f64 {
+        (self.median() - self.fastest()).as_secs_f64() * 1000.0
     }
 
     pub(crate) fn without_first(mut self) -> Self {
@@ -33,17 +38,14 @@ impl Times {
     }
 }
 
-/// How many times as long `ours` took as `theirs`: medians.
+/// How many times as long `ours` took as `theirs`.
 pub(crate) fn ratio(ours: &Times, theirs: &Times) -> f64 {
-    ours.median().as_secs_f64() / theirs.median().as_secs_f64()
+    ours.fastest().as_secs_f64() / theirs.fastest().as_secs_f64()
 }
 
-/// Median of what `ours` took longer than `theirs`, pair by pair, in milliseconds.
+/// What `ours` took longer than `theirs`, in milliseconds.
 pub(crate) fn difference(ours: &Times, theirs: &Times) -> f64 {
-    let mut pairs: Vec<f64> =
-        ours.0.iter().zip(&theirs.0).map(|(one, other)| one.as_secs_f64() - other.as_secs_f64()).collect();
-    pairs.sort_unstable_by(f64::total_cmp);
-    pairs[pairs.len() / 2] * 1000.0
+    (ours.fastest().as_secs_f64() - theirs.fastest().as_secs_f64()) * 1000.0
 }
 
 /// Runs both sides alternately, `rounds` times each, after one round that warms caches and does not count. Each side

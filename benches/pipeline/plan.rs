@@ -19,7 +19,9 @@ pub(crate) fn measure(report: &mut Report) {
         "A repository of image directories with 20 files each, 60 of them changed between two commits, packed as after \
          a clone; the environment is that of a GitLab push pipeline, so only commits count. The floor is what git needs \
          to print the same input, one after the other: `git diff --name-only`, `git ls-tree -r -z`, and \
-         `git cat-file --batch` of every configuration and Dockerfile of the head.",
+         `git cat-file --batch` of every configuration and Dockerfile of the head. hephy starts those processes too and \
+         works beside them, so the ratio needs a second core that is free. Peak memory is hephy's own (`VmHWM`); the \
+         largest git process stands apart.",
     );
     let (ours, floor) = compare(report, 1_000, ROUNDS);
     let (ours_large, floor_large) = compare(report, 10_000, 5);
@@ -40,8 +42,8 @@ fn compare(report: &mut Report, directories: usize, rounds: usize) -> (Times, Ti
         &["directories", "`hephy plan`", "git's floor", "ratio", "over the floor", "peak memory", "its largest git"],
         &[
             directories.to_string(),
-            milliseconds(ours.median()),
-            milliseconds(floor.median()),
+            milliseconds(ours.fastest()),
+            milliseconds(floor.fastest()),
             format!("{:.2}", ratio(&ours, &floor)),
             format!("{:+.1} ms", difference(&ours, &floor)),
             megabytes(used.own),

@@ -8,7 +8,7 @@ struct Target {
     what: String,
     wanted: String,
     measured: String,
-    met: bool,
+    verdict: &'static str,
 }
 
 /// Sections in the order they were measured.
@@ -49,25 +49,38 @@ impl Report {
         self.add(what, wanted, value, unit, value >= limit);
     }
 
+    /// A target for what one side takes longer, of which nothing can be said when the other side's own rounds differ by
+    /// more than the limit.
+    pub(crate) fn target_over(&mut self, what: &str, wanted: &str, value: f64, limit: f64, noise: f64, unit: &str) {
+        let measured = format!("{value:.2}{unit} (rounds differ by {noise:.2}{unit})");
+        let verdict = if noise > limit { "not decided" } else { verdict(value <= limit) };
+        self.targets.push(Target { what: what.into(), wanted: wanted.into(), measured, verdict });
+    }
+
     /// A target that is a fact: met or not.
     pub(crate) fn fact(&mut self, what: &str, wanted: &str, measured: &str, met: bool) {
-        self.targets.push(Target { what: what.into(), wanted: wanted.into(), measured: measured.into(), met });
+        let verdict = verdict(met);
+        self.targets.push(Target { what: what.into(), wanted: wanted.into(), measured: measured.into(), verdict });
     }
 
     fn add(&mut self, what: &str, wanted: &str, value: f64, unit: &str, met: bool) {
         let measured = format!("{value:.2}{unit}");
-        self.targets.push(Target { what: what.into(), wanted: wanted.into(), measured, met });
+        self.fact(what, wanted, &measured, met);
     }
 
     /// The whole text.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::from("| target | wanted | measured | |\n|---|---|---|---|\n");
         for target in &self.targets {
-            let met = if target.met { "met" } else { "**missed**" };
-            let _ = writeln!(text, "| {} | {} | {} | {met} |", target.what, target.wanted, target.measured);
+            let Target { what, wanted, measured, verdict } = target;
+            let _ = writeln!(text, "| {what} | {wanted} | {measured} | {verdict} |");
         }
         text + &self.body
     }
+}
+
+const fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "**missed**" }
 }
 
 pub(crate) fn milliseconds(time: Duration) -> String {

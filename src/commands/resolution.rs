@@ -132,7 +132,7 @@ fn upstream_node<'a>(
     dockerfile: Option<(&'a str, &'a Dockerfile)>,
     spans: &'a Spans,
 ) -> Node<'a> {
-    let literal = candidate.config.build_args.iter().filter(|arg| !arg.value.contains("${"));
+    let args = candidate.config.build_args.iter();
     Node {
         name: &candidate.name,
         dir: &candidate.dir,
@@ -142,7 +142,8 @@ fn upstream_node<'a>(
         additional_tags: &candidate.config.additional_tags,
         dockerfile,
         target: candidate.config.target.as_deref(),
-        build_args: literal.map(|arg| (arg.name.clone(), arg.value.clone())).collect(),
+        build_args: args.map(|arg| (arg.name.clone(), arg.value.clone())).collect(),
+        expands_sources: candidate.backend.expands_sources(),
         platforms: &candidate.config.platforms,
     }
 }

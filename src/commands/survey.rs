@@ -121,7 +121,7 @@ pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: 
 
     let layout = rules.layout.or(root.layout).unwrap_or_default();
     let registry = rules.registry.or(root.registry.as_deref()).or(rules.platform_registry);
-    let nodes: Vec<Node<'_>> = images.iter().map(|image| node(image)).collect();
+    let nodes: Vec<Node<'_>> = images.iter().map(|image| node(image, rules)).collect();
     let names = Names::new(&nodes, registry, layout);
     let known_uses =
         other.filter(|other| twins::same_names(&other.survey.images, &images)).map(|other| &other.survey.uses);
@@ -166,8 +166,9 @@ fn root_config(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>) -> Res
     Ok((root, findings))
 }
 
-fn node(image: &Image) -> Node<'_> {
+fn node<'a>(image: &'a Image, rules: &Rules<'_>) -> Node<'a> {
     let config = image.config();
+    let args = config.into_iter().flat_map(|config| &config.build_args);
     Node {
         name: &image.name,
         dir: &image.dir,
@@ -177,15 +178,10 @@ fn node(image: &Image) -> Node<'_> {
         additional_tags: config.map_or(&[], |config| &config.additional_tags),
         dockerfile: image.dockerfile.as_ref().map(|(path, dockerfile)| (path.as_str(), dockerfile.as_ref())),
         target: config.and_then(|config| config.target.as_deref()),
-        build_args: literal_args(config),
+        build_args: args.map(|arg| (arg.name.clone(), arg.value.clone())).collect(),
+        expands_sources: image.backend(rules).expands_sources(),
         platforms: config.map_or(&[], |config| &config.platforms),
     }
-}
-
-/// Build arguments without variables: the only ones whose values a reference may need before anything is built.
-fn literal_args(config: Option<&Arc<ImageConfig>>) -> BTreeMap<String, String> {
-    let args = config.into_iter().flat_map(|config| &config.build_args);
-    args.filter(|arg| !arg.value.contains("${")).map(|arg| (arg.name.clone(), arg.value.clone())).collect()
 }
 
 /// What a remote image's ref means: the commit, by image index.

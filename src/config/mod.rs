@@ -222,6 +222,13 @@ impl BackendName {
     pub const fn reads_dockerfile(self) -> bool {
         !matches!(self, Self::Ko | Self::Spin)
     }
+
+    /// Whether the builder expands variables in `COPY --from` and `RUN --mount=from`: BuildKit and Docker refuse them,
+    /// and Kaniko takes them as they stand.
+    #[must_use]
+    pub const fn expands_sources(self) -> bool {
+        matches!(self, Self::Buildah)
+    }
 }
 
 impl std::fmt::Display for BackendName {

@@ -1,201 +1,271 @@
-//! Variables in a Dockerfile's references: `$NAME`, `${NAME}`, `${NAME:-word}`, `${NAME:+word}` and their forms
-//! without the colon (Dockerfile reference, "Environment replacement").
+//! Variables, quotes and escapes, as BuildKit reads them (`frontend/dockerfile/shell`, `Lex.ProcessWord`).
+//!
+//! A variable that is not set is the empty string; which ones were taken for that is told, so that a finding can
+//! name them. What BuildKit refuses is refused.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::str::Chars;
 
-/// A piece of a text with variables.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Taken as it stands.
-    Text(String),
-    /// A variable, with what stands for it when it is unset.
-    Variable {
-        /// Its name.
-        name: String,
-        /// What follows `-` or `+` in braces.
-        word: Option<Alternative>,
-    },
-    /// A form that is not understood, such as `${NAME#pattern}`.
-    Unknown(String),
-}
+use super::pattern;
+use crate::diagnostic::escape_cut;
 
-/// What follows the name in braces.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Alternative {
-    /// `${NAME-word}`, `${NAME:-word}`: used when unset (with the colon: or empty).
-    Default {
-        /// The word, unexpanded.
-        word: String,
-        /// Whether the empty value counts as unset.
-        or_empty: bool,
-    },
-    /// `${NAME+word}`, `${NAME:+word}`: used when set.
-    Replacement {
-        /// The word, unexpanded.
-        word: String,
-        /// Whether the empty value counts as unset.
-        or_empty: bool,
-    },
-}
-
-/// Variables that are in scope, by name.
+/// A text without variables, quotes and escapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope(pub BTreeMap<String, String>);
+pub struct Expanded {
+    /// What is left.
+    pub text: String,
+    /// Variables without a value that the text would show, directly or through others; not more than eight.
+    pub unset: Vec<String>,
+}
+
+/// Why a text cannot be expanded, or a reference means nothing: one sentence without full stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(pub String);
+
+/// Values of variables by name, and the file's escape character.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    pub(super) values: BTreeMap<String, Expanded>,
+    pub(super) escape: char,
+}
+
+/// Most variables that are named as missing: a finding names the first.
+const MAX_UNSET: usize = 8;
 
 /// How deep words in braces may nest. Real files nest one level.
-const MAX_DEPTH: usize = 8;
+const MAX_DEPTH: usize = 32;
 /// Longest text that a reference or a default expands to, in bytes: ten arguments that each name the one before ten
 /// times would fill any memory. The longest legal reference has some 500.
 const MAX_EXPANDED: usize = 4096;
 
 impl Scope {
-    /// Expands a text; none when a variable without a value or an unknown form is in it, or when it grows too long.
-    #[must_use]
-    pub fn expand(&self, text: &str) -> Option<String> {
-        self.expand_nested(text, 0)
+    /// Expands a text.
+    pub(super) fn expand(&self, text: &str) -> Result<Expanded, Refusal> {
+        if !text.contains(['$', '\'', '"', self.escape]) {
+            let mut out = String::new();
+            append(&mut out, text)?;
+            return Ok(Expanded { text: out, unset: Vec::new() });
+        }
+        let mut lexer = Lexer { rest: text.chars().peekable(), scope: self, depth: 0, unset: Vec::new() };
+        let text = lexer.until(None, false)?;
+        Ok(Expanded { text, unset: lexer.unset })
     }
+}
 
-    fn expand_nested(&self, text: &str, depth: usize) -> Option<String> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        if !text.contains(['$', '\\']) {
-            return (text.len() <= MAX_EXPANDED).then(|| text.to_owned());
-        }
+fn append(out: &mut String, text: &str) -> Result<(), Refusal> {
+    if out.len() + text.len() > MAX_EXPANDED {
+        return Err(Refusal(format!("the text expands to more than {MAX_EXPANDED} bytes")));
+    }
+    out.push_str(text);
+    Ok(())
+}
+
+fn refuse<T>(why: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal(why.into()))
+}
+
+struct Lexer<'a> {
+    rest: Peekable<Chars<'a>>,
+    scope: &'a Scope,
+    depth: usize,
+    unset: Vec<String>,
+}
+
+impl Lexer<'_> {
+    /// Reads to the end, or behind `stop`. `raw` keeps escapes, for patterns.
+    fn until(&mut self, stop: Option<char>, raw: bool) -> Result<String, Refusal> {
         let mut out = String::new();
-        for part in parts(text) {
-            match part {
-                Part::Text(text) => out.push_str(&text),
-                Part::Unknown(_) => return None,
-                Part::Variable { name, word } => {
-                    let value = self.0.get(&name).map(String::as_str);
-                    match word {
-                        None => out.push_str(value?),
-                        Some(Alternative::Default { word, or_empty }) => match value {
-                            Some(value) if !(or_empty && value.is_empty()) => out.push_str(value),
-                            _ => out.push_str(&self.expand_nested(&word, depth + 1)?),
-                        },
-                        Some(Alternative::Replacement { word, or_empty }) => {
-                            if value.is_some_and(|value| !(or_empty && value.is_empty())) {
-                                out.push_str(&self.expand_nested(&word, depth + 1)?);
-                            }
-                        }
-                    }
+        while let Some(character) = self.rest.peek().copied() {
+            if stop == Some(character) {
+                self.rest.next();
+                return Ok(out);
+            }
+            let piece = match character {
+                '$' => self.dollar()?,
+                '\'' => self.single()?,
+                '"' => self.double(raw)?,
+                _ => self.plain(raw),
+            };
+            append(&mut out, &piece)?;
+        }
+        match stop {
+            None => Ok(out),
+            Some(stop) => refuse(format!("a `{stop}` is missing behind `${{`")),
+        }
+    }
+
+    fn plain(&mut self, raw: bool) -> String {
+        let first = self.rest.next();
+        if first != Some(self.scope.escape) {
+            return first.into_iter().collect();
+        }
+        first.filter(|_| raw).into_iter().chain(self.rest.next()).collect()
+    }
+
+    fn single(&mut self) -> Result<String, Refusal> {
+        self.rest.next();
+        let mut out = String::new();
+        loop {
+            match self.rest.next() {
+                Some('\'') => return Ok(out),
+                Some(other) => out.push(other),
+                None => return refuse("a `'` is not closed"),
+            }
+        }
+    }
+
+    fn double(&mut self, raw: bool) -> Result<String, Refusal> {
+        let escape = self.scope.escape;
+        self.rest.next();
+        let mut out = String::new();
+        while let Some(character) = self.rest.peek().copied() {
+            if character == '$' {
+                let value = self.dollar()?;
+                append(&mut out, &value)?;
+                continue;
+            }
+            self.rest.next();
+            if character == '"' {
+                return Ok(out);
+            }
+            if character != escape {
+                out.push(character);
+                continue;
+            }
+            if raw {
+                out.push(character);
+            }
+            match self.rest.peek().copied() {
+                None => {}
+                Some(escaped) if escaped == '"' || escaped == '$' || escaped == escape => {
+                    self.rest.next();
+                    out.push(escaped);
                 }
-            }
-            if out.len() > MAX_EXPANDED {
-                return None;
+                Some(_) => out.push(character),
             }
         }
-        Some(out)
+        refuse("a `\"` is not closed")
     }
-}
 
-/// Splits a text at its variables. `\$` is a dollar sign.
-#[must_use]
-pub fn parts(text: &str) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['$', '\\']) {
-        let (before, from) = rest.split_at(at);
-        plain.push_str(before);
-        if let Some(after) = from.strip_prefix('\\') {
-            let escaped = after.chars().next();
-            plain.extend(escaped.filter(|c| *c == '$').or(Some('\\')));
-            rest = if escaped == Some('$') { &after[1..] } else { after };
-            continue;
+    fn dollar(&mut self) -> Result<String, Refusal> {
+        self.rest.next();
+        if self.rest.peek() != Some(&'{') {
+            let name = self.name();
+            return Ok(if name.is_empty() { "$".to_owned() } else { self.value(&name) });
         }
-        let after = &from[1..];
-        let (part, length) = if let Some(inner) = after.strip_prefix('{') {
-            match closing_brace(inner) {
-                Some(end) => (braced(&inner[..end]), end + 2),
-                None => (Part::Unknown(after.to_owned()), after.len()),
-            }
-        } else {
-            let length = name_length(after);
-            (Part::Variable { name: after[..length].to_owned(), word: None }, length)
-        };
-        if length == 0 {
-            plain.push('$');
-        } else {
-            if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain)));
-            }
-            parts.push(part);
+        self.rest.next();
+        if self.depth == MAX_DEPTH {
+            return refuse(format!("variables are nested more than {MAX_DEPTH} deep"));
         }
-        rest = &after[length..];
+        self.depth += 1;
+        let value = self.braced();
+        self.depth -= 1;
+        value
     }
-    plain.push_str(rest);
-    if !plain.is_empty() {
-        parts.push(Part::Text(plain));
-    }
-    parts
-}
 
-fn name_length(text: &str) -> usize {
-    let digits_first = text.starts_with(|c: char| c.is_ascii_digit());
-    if digits_first {
-        return 0;
+    /// What stands between braces.
+    fn braced(&mut self) -> Result<String, Refusal> {
+        if matches!(self.rest.peek(), Some('{' | '}' | ':')) {
+            return refuse("`${` is not followed by a name");
+        }
+        let name = self.name();
+        let mut operator = self.rest.next();
+        let or_empty = operator == Some(':');
+        if or_empty {
+            operator = self.rest.next();
+        }
+        match operator {
+            Some('}') if !or_empty => Ok(self.value(&name)),
+            Some(operator @ ('-' | '+' | '?')) => self.alternative(&name, operator, or_empty),
+            Some(operator @ ('#' | '%')) if !or_empty => {
+                let word = self.until(Some('}'), true)?;
+                pattern::trim(&self.value(&name), operator == '%', &word)
+            }
+            Some('/') if !or_empty => {
+                let all = self.rest.next_if_eq(&'/').is_some();
+                let wanted = self.until(Some('/'), true)?;
+                let with = self.until(Some('}'), true)?;
+                let mut out = String::new();
+                pattern::replace(&self.value(&name), &wanted, &with, all, |piece| append(&mut out, piece))?;
+                Ok(out)
+            }
+            None => refuse("a `}` is missing behind `${`"),
+            Some(other) => {
+                let colon = if or_empty { ":" } else { "" };
+                refuse(escape_cut(&format!("`{colon}{other}` is no operator between `${{` and `}}`"), 80))
+            }
+        }
     }
-    text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len())
-}
 
-/// Offset of the brace that closes one which was opened just before `text`.
-fn closing_brace(text: &str) -> Option<usize> {
-    let mut depth = 0usize;
-    for (at, character) in text.char_indices() {
-        match character {
-            '{' => depth += 1,
-            '}' if depth == 0 => return Some(at),
-            '}' => depth -= 1,
+    /// `${NAME-word}` and its like.
+    fn alternative(&mut self, name: &str, operator: char, or_empty: bool) -> Result<String, Refusal> {
+        let before = self.unset.len();
+        let word = self.until(Some('}'), false)?;
+        let value = self.scope.values.get(name).filter(|value| !(or_empty && value.text.is_empty()));
+        match (operator, value) {
+            ('-', None) | ('+', Some(_)) => return Ok(word),
+            ('?', None) => {
+                let why = if or_empty { "is not allowed to be empty" } else { "is not allowed to be unset" };
+                let why = if word.is_empty() { why } else { &word };
+                return refuse(escape_cut(&format!("{name}: {why}"), 200));
+            }
             _ => {}
         }
+        // The word is not shown, nor what it names.
+        self.unset.truncate(before);
+        Ok(if value.is_some() && operator != '+' { self.value(name) } else { String::new() })
     }
-    None
+
+    fn value(&mut self, name: &str) -> String {
+        let value = self.scope.values.get(name);
+        let unset = value.map_or_else(|| vec![name.to_owned()], |value| value.unset.clone());
+        for name in unset {
+            if !self.unset.contains(&name) && self.unset.len() < MAX_UNSET {
+                self.unset.push(name);
+            }
+        }
+        value.map(|value| value.text.clone()).unwrap_or_default()
+    }
+
+    /// A name, a number, or one of the shell's special parameters, none of which has a value here.
+    fn name(&mut self) -> String {
+        if let Some(special) = self.rest.next_if(|character| "@*#?-$!".contains(*character)) {
+            return special.to_string();
+        }
+        let number = self.rest.peek().is_some_and(|character| character.is_numeric());
+        let belongs =
+            |character: &char| character.is_numeric() || !number && (character.is_alphabetic() || *character == '_');
+        std::iter::from_fn(|| self.rest.next_if(belongs)).collect()
+    }
 }
 
-fn braced(inner: &str) -> Part {
-    let length = name_length(inner);
-    let (name, rest) = inner.split_at(length);
-    let name = name.to_owned();
-    let (or_empty, operator) = rest.strip_prefix(':').map_or((false, rest), |operator| (true, operator));
-    let word = |text: &str| text.to_owned();
-    match (name.is_empty(), operator.chars().next()) {
-        (false, None) if !or_empty => Part::Variable { name, word: None },
-        (false, Some('-')) => {
-            Part::Variable { name, word: Some(Alternative::Default { word: word(&operator[1..]), or_empty }) }
-        }
-        (false, Some('+')) => {
-            Part::Variable { name, word: Some(Alternative::Replacement { word: word(&operator[1..]), or_empty }) }
-        }
-        _ => Part::Unknown(inner.to_owned()),
-    }
-}
-
-/// Splits at white space outside quotes and takes the quotes away, as builders do for `ARG a="b c" d`.
-pub(super) fn words(text: &str) -> Vec<String> {
+/// Splits at white space outside quotes, as builders do for `ARG a="b c" d`; quotes and escapes stay.
+pub(super) fn words(text: &str, escape: char) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut quote = None;
-    let mut started = false;
-    for character in text.chars() {
-        match (quote, character) {
-            (Some(open), close) if open == close => quote = None,
-            (None, '"' | '\'') => (quote, started) = (Some(character), true),
-            (None, space) if space.is_whitespace() => {
-                if started {
-                    words.push(std::mem::take(&mut word));
-                }
-                started = false;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if quote.is_none() && character.is_whitespace() {
+            if !word.is_empty() {
+                words.push(std::mem::take(&mut word));
             }
-            (_, other) => {
-                word.push(other);
-                started = true;
-            }
+            continue;
         }
+        if character == escape && quote != Some('\'') {
+            // At the very end it is dropped.
+            word.extend(characters.next().into_iter().flat_map(|escaped| [character, escaped]));
+            continue;
+        }
+        if quote == Some(character) {
+            quote = None;
+        } else if quote.is_none() && matches!(character, '"' | '\'') {
+            quote = Some(character);
+        }
+        word.push(character);
     }
-    if started {
+    if !word.is_empty() {
         words.push(word);
     }
     words
@@ -205,48 +275,120 @@ pub(super) fn words(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn scope(pairs: &[(&str, &str)]) -> Scope {
-        Scope(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    fn scope(pairs: &[(&str, &str)], escape: char) -> Scope {
+        let value = |text: &str| Expanded { text: text.to_owned(), unset: Vec::new() };
+        let values = pairs.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect();
+        Scope { values, escape }
     }
 
+    /// The cases of BuildKit's `shell/envVarTest` and `lex_test.go` that differ in kind.
     #[test]
-    fn every_form_of_the_dockerfile_reference_expands() {
-        let scope = scope(&[("A", "x"), ("E", "")]);
+    fn texts_expand_as_in_buildkit() {
+        let scope = scope(&[("A", "x"), ("E", ""), ("P", "xxyy"), ("S", "a***yy*"), ("U", "http://a/b/c.txt")], '\\');
         for (text, expanded) in [
             ("plain", Some("plain")),
             ("$A/${A}", Some("x/x")),
-            ("${B:-d}", Some("d")),
-            ("${E:-d}", Some("d")),
-            ("${E-d}", Some("")),
-            ("${A:+r}", Some("r")),
-            ("${E:+r}", Some("")),
-            ("${E+r}", Some("r")),
-            ("${B+r}", Some("")),
+            ("a${B}c$B.d", Some("ac.d")),
+            ("${B-d}${E-d}${A-d}", Some("dx")),
+            ("${B:-d}${E:-d}${A:-d}", Some("ddx")),
+            ("${B+r}${E+r}${A+r}", Some("rr")),
+            ("${B:+r}${E:+r}${A:+r}", Some("r")),
+            ("${E?}${A?no}${A:?no}", Some("xx")),
+            ("${B?no}", None),
+            ("${B:?}", None),
+            ("${E:?no}", None),
             ("${B:-${A}}", Some("x")),
             ("${B:-${C:-$A}}", Some("x")),
+            ("${A:+${A}:}y", Some("x:y")),
+            ("${B:-\\$A:}", Some("$A:")),
+            ("${B:-\\${A}z}", Some("${Az}")),
+            ("${B:-b {c}", Some("b {c")),
+            ("${A}}", Some("x}")),
             ("a$", Some("a$")),
-            ("\\$A", Some("$A")),
-            ("$B", None),
-            ("${A#p}", None),
+            ("$.", Some("$.")),
+            ("$1x$@y$$z$0a${1:-b}$12c", Some("xyzabc")),
+            // Quotes and escapes.
+            ("he'll'o", Some("hello")),
+            ("he\\'llo", Some("he'llo")),
+            ("'$A\\t'\"$A\\t\\$A\\\"\\\\\"", Some("$A\\tx\\t$A\"\\")),
+            ("\"'$A'\"", Some("'x'")),
+            ("\\$A\\\\$A\\", Some("$A\\x")),
+            ("a\\tb", Some("atb")),
+            ("'a", None),
+            ("\"a\\\"", None),
+            ("a'b", None),
+            // Patterns.
+            ("${P#x}|${P#*}|${P#?}|${P##*x}|${P##x}|${P#y}|${P#}", Some("xyy|xxyy|xyy|yy|xyy|xxyy|xxyy")),
+            ("${P%y}|${P%y*}|${P%%y*}|${P%%x?*}|${P%x}", Some("xxy|xxy|xx||xxyy")),
+            ("${S%\\*}|${S%%\\**}|${S#a\\*}", Some("a***yy|a|**yy*")),
+            ("${P#$A}|${P%${E}}|${B#x}", Some("xyy|xxyy|")),
+            ("${P/x/z}|${P//x/z}|${P/y*/}|${P//?/a}|${P/q/z}", Some("zxyy|zzyy|xx|aaaa|xxyy")),
+            ("${U/http:\\/\\//https:}|${U//\\//.}|${U//./}", Some("https:a/b/c.txt|http:..a.b.c.txt|http://a/b/ctxt")),
+            ("${A/x/${P}}|${B/x/y}", Some("xxyy|")),
+            ("${A#\\a}", None),
+            ("${A:#x}", None),
+            ("${A:/x/y}", None),
+            ("${A/x}", None),
+            // What is no form at all.
             ("${A", None),
+            ("${A:-b", None),
             ("${}", None),
+            ("${{A}", None),
+            ("${:-A}", None),
+            ("${A:b}", None),
+            ("${A:=b}", None),
+            ("${.}", None),
         ] {
-            assert_eq!(scope.expand(text).as_deref(), expanded, "{text}");
+            assert_eq!(scope.expand(text).ok().map(|it| it.text).as_deref(), expanded, "{text}");
         }
     }
 
     #[test]
-    fn a_text_that_grows_too_long_has_no_value() {
-        let scope = scope(&[("A", &"x".repeat(600))]);
-        assert_eq!(scope.expand("$A$A$A$A$A$A").map(|text| text.len()), Some(3600));
-        assert_eq!(scope.expand("$A$A$A$A$A$A$A"), None);
-        assert_eq!(scope.expand("${B:-$A$A$A$A$A$A$A}"), None);
-        assert_eq!(scope.expand(&"x".repeat(5000)), None);
+    fn the_escape_character_is_that_of_the_file() {
+        let scope = scope(&[("A", "x")], '`');
+        assert_eq!(scope.expand("`$A\\$A\"`\"\"").unwrap().text, "$A\\x\"");
+    }
+
+    #[test]
+    fn variables_that_are_missed_are_named() {
+        let scope = scope(&[("A", "x"), ("E", "")], '\\');
+        for (text, unset) in [
+            ("$A${E}", &[][..]),
+            ("${B}:$C", &["B", "C"]),
+            ("${B#x}${C/a/b}", &["B", "C"]),
+            ("${B:-d}${B+$C}${A:-$C}${A+r}", &[]),
+            ("${B:-$C}", &["C"]),
+        ] {
+            assert_eq!(scope.expand(text).unwrap().unset, unset, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        let why = |text: &str| scope(&[], '\\').expand(text).unwrap_err().0;
+        assert_eq!(why("${B?set \u{1b}[1m it}"), "B: set \\u{1b}[1m it");
+        assert_eq!(why("${B:?}"), "B: is not allowed to be empty");
+        assert_eq!(why("${B=x}"), "`=` is no operator between `${` and `}`");
+        assert_eq!(why("${B"), "a `}` is missing behind `${`");
+    }
+
+    #[test]
+    fn a_text_that_grows_too_long_is_refused() {
+        let scope = scope(&[("A", &"x".repeat(600))], '\\');
+        assert_eq!(scope.expand("$A$A$A$A$A$A").unwrap().text.len(), 3600);
+        for text in
+            ["$A$A$A$A$A$A$A", "${B:-$A$A$A$A$A$A$A}", "\"$A$A$A$A$A$A$A\"", "${A//x/aaaaaaaaa}", &"x".repeat(5000)]
+        {
+            assert!(scope.expand(text).is_err());
+        }
+        assert!(scope.expand(&format!("{}a{}", "${B:-".repeat(40), "}".repeat(40))).is_err());
     }
 
     #[test]
     fn words_are_split_outside_quotes() {
-        assert_eq!(words("A=1 B=\"x y\"  C"), ["A=1", "B=x y", "C"]);
-        assert_eq!(words(""), [""; 0]);
+        assert_eq!(words("A=1 B=\"x y\"  C", '\\'), ["A=1", "B=\"x y\"", "C"]);
+        assert_eq!(words("A=x\\ y B='\\' C=\"\\\" d\"", '\\'), ["A=x\\ y", "B='\\'", "C=\"\\\" d\""]);
+        assert_eq!(words("A=x` y", '`'), ["A=x` y"]);
+        assert_eq!(words("", '\\'), [""; 0]);
     }
 }

@@ -5,9 +5,12 @@
 
 mod expand;
 mod frontend;
+mod meaning;
+mod pattern;
 mod pin;
 mod prepare;
 mod reference;
+mod scope;
 
 use std::ops::Range;
 
@@ -15,9 +18,11 @@ use parse_dockerfile::{Command, Instruction, UnescapedString};
 
 use crate::diagnostic::{Diagnostic, Span};
 
-pub use expand::{Part, Scope, parts};
+pub use expand::{Expanded, Refusal};
+pub use meaning::{Meaning, Use};
 pub use pin::{Pin, pin};
 pub use reference::{ImageUse, UseKind};
+pub use scope::{Arguments, References};
 
 /// Largest Dockerfile that is read, in bytes. The largest ones in public repositories have some hundred KiB.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -28,8 +33,10 @@ const MAX_REFERENCES: usize = 2_000;
 const MAX_ARGS: usize = 2_000;
 
 /// A parsed Dockerfile.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dockerfile {
+    /// What escapes a character: `\\`, or what a directive says.
+    pub escape: char,
     /// Arguments before the first `FROM`.
     pub global_args: Vec<Arg>,
     /// Stages in order; never empty.
@@ -45,7 +52,7 @@ pub struct Dockerfile {
 pub struct Arg {
     /// Its name.
     pub name: String,
-    /// Its default as written, unexpanded.
+    /// Its default as written: unexpanded, with quotes and escapes.
     pub default: Option<String>,
     /// Line, from 1.
     pub line: usize,
@@ -62,6 +69,15 @@ pub struct Stage {
     pub args: Vec<Arg>,
     /// `COPY --from` and `RUN --mount=from` in order.
     pub uses: Vec<ImageUse>,
+    /// The same behind `ONBUILD`: they count in the stages that are built from this one.
+    pub triggers: Vec<ImageUse>,
+}
+
+impl Stage {
+    /// Everything that it refers to: its base, its uses, its triggers.
+    pub fn images(&self) -> impl Iterator<Item = &ImageUse> {
+        std::iter::once(&self.from).chain(&self.uses).chain(&self.triggers)
+    }
 }
 
 /// Where an instruction stands.
@@ -139,7 +155,7 @@ impl Dockerfile {
 
     /// What the file has more of than anybody writes: how many, how many it may have, of what.
     fn excess(&self) -> Option<(usize, usize, &'static str)> {
-        let references = self.stages.iter().map(|stage| 1 + stage.uses.len()).sum();
+        let references = self.stages.iter().map(|stage| stage.images().count()).sum();
         let counts = [
             (self.stages.len(), MAX_STAGES, "stages"),
             (references, MAX_REFERENCES, "references to images"),
@@ -155,7 +171,14 @@ impl Dockerfile {
     }
 
     fn from_tree(tree: &parse_dockerfile::Dockerfile<'_>, lines: &Lines<'_>, here_documents: &[Range<usize>]) -> Self {
-        let mut dockerfile = Self { syntax: frontend::frontends(lines.text), ..Self::default() };
+        let escape = tree.parser_directives.escape.as_ref().map_or('\\', |directive| directive.value.value);
+        let mut dockerfile = Self {
+            escape,
+            global_args: Vec::new(),
+            stages: Vec::new(),
+            syntax: frontend::frontends(lines.text),
+            instructions: Vec::new(),
+        };
         for instruction in &tree.instructions {
             if let Instruction::From(from) = instruction {
                 dockerfile.stages.push(Stage {
@@ -163,18 +186,16 @@ impl Dockerfile {
                     from: ImageUse::of_from(from, lines),
                     args: Vec::new(),
                     uses: Vec::new(),
+                    triggers: Vec::new(),
                 });
             }
-            let stage = dockerfile.stages.last_mut();
-            match (instruction, stage) {
-                (Instruction::Arg(arg), None) => dockerfile.global_args.extend(args(&arg.arguments, lines)),
-                (Instruction::Arg(arg), Some(stage)) => stage.args.extend(args(&arg.arguments, lines)),
-                (Instruction::Copy(copy), Some(stage)) => {
-                    stage.uses.extend(ImageUse::of_flags(&copy.options, UseKind::CopyFrom, lines));
+            match (instruction, dockerfile.stages.last_mut()) {
+                (Instruction::Arg(arg), None) => dockerfile.global_args.extend(args(&arg.arguments, lines, escape)),
+                (Instruction::Arg(arg), Some(stage)) => stage.args.extend(args(&arg.arguments, lines, escape)),
+                (Instruction::Onbuild(onbuild), Some(stage)) => {
+                    stage.triggers.extend(ImageUse::of_instruction(&onbuild.instruction, lines));
                 }
-                (Instruction::Run(run), Some(stage)) => {
-                    stage.uses.extend(ImageUse::of_flags(&run.options, UseKind::MountFrom, lines));
-                }
+                (other, Some(stage)) => stage.uses.extend(ImageUse::of_instruction(other, lines)),
                 _ => {}
             }
             dockerfile.instructions.push(place(
@@ -192,20 +213,12 @@ impl Dockerfile {
         let staged = self.stages.iter().flat_map(|stage| &stage.args);
         self.global_args.iter().chain(staged).map(|arg| arg.name.as_str())
     }
-
-    /// Index of the stage that a name or number means.
-    #[must_use]
-    pub fn stage_index(&self, name: &str) -> Option<usize> {
-        let lower = name.to_lowercase();
-        let named = self.stages.iter().position(|stage| stage.name.as_deref() == Some(lower.as_str()));
-        named.or_else(|| name.parse().ok().filter(|index| *index < self.stages.len()))
-    }
 }
 
 /// Splits `NAME=default NAME2` as the builders do: at spaces outside quotes.
-fn args(arguments: &UnescapedString<'_>, lines: &Lines<'_>) -> Vec<Arg> {
+fn args(arguments: &UnescapedString<'_>, lines: &Lines<'_>, escape: char) -> Vec<Arg> {
     let line = lines.line(arguments.span.start);
-    expand::words(&arguments.value)
+    expand::words(&arguments.value, escape)
         .into_iter()
         .map(|word| match word.split_once('=') {
             Some((name, default)) => Arg { name: name.to_owned(), default: Some(default.to_owned()), line },

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{Dockerfile, ImageUse};
+use super::{Dockerfile, ImageUse, Stage};
 
 /// A reference to replace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub fn pin<'p>(text: &str, pins: &'p [Pin]) -> Result<String, &'p Pin> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let parsed = Dockerfile::parse("Dockerfile", text.as_bytes());
     let uses: Vec<&ImageUse> = match &parsed {
-        Ok(file) => file.stages.iter().flat_map(|stage| std::iter::once(&stage.from).chain(&stage.uses)).collect(),
+        Ok(file) => file.stages.iter().flat_map(Stage::images).collect(),
         Err(_) => Vec::new(),
     };
     let mut replacements: Vec<(Range<usize>, &str)> = Vec::new();
@@ -44,13 +44,12 @@ pub fn pin<'p>(text: &str, pins: &'p [Pin]) -> Result<String, &'p Pin> {
     Ok(pinned)
 }
 
-/// The bytes of the name without its quotes; none where the file writes it in another way than in one piece, such as
+/// The bytes of the name, without quotes of a flag; none where the file writes it in another way than in one piece, such as
 /// over two lines.
 fn range_of(text: &str, image: &ImageUse) -> Option<Range<usize>> {
     let written = text.get(image.range.clone())?;
-    let start = image.range.start + (written.len() - written.trim_start_matches(['"', '\'']).len());
-    let range = start..start + image.text.len();
-    (text.get(range.clone()) == Some(image.text.as_str())).then_some(range)
+    let start = image.range.start + written.find(&image.text)?;
+    Some(start..start + image.text.len())
 }
 
 #[cfg(test)]
@@ -67,10 +66,10 @@ mod tests {
                     FROM --platform=$TARGETPLATFORM \"r/a:latest\" AS two\nCOPY --chown=0 --from=r/a:latest /a \\\n  /b\n\
                     RUN --mount=type=bind,source=/x,from=r/a:latest,target=/x \\\n  --mount=from='${R}:a',target=/y \\\n \
                     echo r/a:latest\nRUN <<E\nFROM r/a:latest\nE\nFROM r/a:latest-not\n";
-        let pins = [to_x(3, "r/a:latest"), to_x(5, "r/a:latest"), to_x(6, "r/a:latest"), to_x(8, "r/a:latest")];
+        let pins = [to_x(3, "r/a:latest"), to_x(5, "\"r/a:latest\""), to_x(6, "r/a:latest"), to_x(8, "r/a:latest")];
         let pinned = pin(text, &pins).unwrap();
         let expected = "# syntax=docker/dockerfile:1\nARG R\nFROM x:1@sha256:0 AS one\r\n# FROM r/a:latest\n\
-                    FROM --platform=$TARGETPLATFORM \"x:1@sha256:0\" AS two\nCOPY --chown=0 --from=x:1@sha256:0 /a \\\n  \
+                    FROM --platform=$TARGETPLATFORM x:1@sha256:0 AS two\nCOPY --chown=0 --from=x:1@sha256:0 /a \\\n  \
                     /b\nRUN --mount=type=bind,source=/x,from=x:1@sha256:0,target=/x \\\n  \
                     --mount=from='${R}:a',target=/y \\\n echo r/a:latest\nRUN <<E\nFROM r/a:latest\nE\n\
                     FROM r/a:latest-not\n";

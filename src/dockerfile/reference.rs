@@ -1,12 +1,10 @@
 //! The places where a Dockerfile names an image: `FROM`, `COPY --from`, `RUN --mount=from`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use parse_dockerfile::{Flag, FromInstruction};
+use parse_dockerfile::{Flag, FromInstruction, Instruction};
 
-use super::expand::Scope;
-use super::{Dockerfile, Lines};
+use super::Lines;
 use crate::diagnostic::Span;
 
 /// One place that names an image or a stage.
@@ -14,7 +12,7 @@ use crate::diagnostic::Span;
 pub struct ImageUse {
     /// Which instruction.
     pub kind: UseKind,
-    /// The name as written, unexpanded.
+    /// The name as written, unexpanded. That of a `FROM` has its quotes; those of flags are gone, as in BuildKit.
     pub text: String,
     /// `FROM --platform=`, unexpanded.
     pub platform: Option<String>,
@@ -40,14 +38,23 @@ impl ImageUse {
         let platform = from.options.iter().find(|flag| flag.name.value == "platform");
         Self {
             kind: UseKind::From,
-            text: from.image.value.trim_matches(['"', '\'']).to_owned(),
+            text: from.image.value.to_string(),
             platform: platform.and_then(|flag| flag.value.as_ref()).map(|value| value.value.to_string()),
             span: lines.span(&from.image.span),
             range: from.image.span.clone(),
         }
     }
 
-    pub(super) fn of_flags(flags: &[Flag<'_>], kind: UseKind, lines: &Lines<'_>) -> Vec<Self> {
+    /// What an instruction other than `FROM` refers to.
+    pub(super) fn of_instruction(instruction: &Instruction<'_>, lines: &Lines<'_>) -> Vec<Self> {
+        match instruction {
+            Instruction::Copy(copy) => Self::of_flags(&copy.options, UseKind::CopyFrom, lines),
+            Instruction::Run(run) => Self::of_flags(&run.options, UseKind::MountFrom, lines),
+            _ => Vec::new(),
+        }
+    }
+
+    fn of_flags(flags: &[Flag<'_>], kind: UseKind, lines: &Lines<'_>) -> Vec<Self> {
         let mut uses = Vec::new();
         for flag in flags {
             let Some(value) = &flag.value else { continue };
@@ -84,162 +91,17 @@ fn mount_source(mount: &str) -> Option<(usize, &str)> {
     found
 }
 
-impl Dockerfile {
-    /// Indexes of the stages that building `target` reaches (the last stage when none is given), in order.
-    /// None when there is no such stage. A stage may be named through variables: `FROM base-${TARGETARCH}`.
-    #[must_use]
-    pub fn reachable(&self, target: Option<&str>, scope: &Scope) -> Option<BTreeSet<usize>> {
-        let start = match target {
-            Some(name) => self.stage_index(name)?,
-            None => self.stages.len().checked_sub(1)?,
-        };
-        let mut reached = BTreeSet::new();
-        let mut queue = vec![start];
-        while let Some(index) = queue.pop() {
-            let Some(stage) = self.stages.get(index).filter(|_| reached.insert(index)) else { continue };
-            let uses = std::iter::once(&stage.from).chain(&stage.uses);
-            queue.extend(uses.filter_map(|image| self.earlier_stage(index, image, scope)));
-        }
-        Some(reached)
-    }
-
-    /// The stage that a use in stage `index` means, if it means a stage: names come first, and `FROM` knows no
-    /// numbers.
-    #[must_use]
-    pub fn earlier_stage(&self, index: usize, image: &ImageUse, scope: &Scope) -> Option<usize> {
-        let text = scope.expand(&image.text).unwrap_or_else(|| image.text.clone());
-        let lower = text.to_lowercase();
-        let named = self.stages[..index.min(self.stages.len())]
-            .iter()
-            .rposition(|stage| stage.name.as_deref() == Some(lower.as_str()));
-        match image.kind {
-            UseKind::From => named,
-            UseKind::CopyFrom | UseKind::MountFrom => {
-                named.or_else(|| text.parse().ok().filter(|number| *number < index))
-            }
-        }
-    }
-
-    /// What the image itself lies on: the `FROM` of the stage that is built, through stages that it is built from. None
-    /// for `scratch`.
-    #[must_use]
-    pub fn underlying(&self, target: Option<&str>, scope: &Scope) -> Option<&ImageUse> {
-        let mut index = match target {
-            Some(name) => self.stage_index(name)?,
-            None => self.stages.len().checked_sub(1)?,
-        };
-        loop {
-            let image = &self.stages.get(index)?.from;
-            match self.earlier_stage(index, image, scope) {
-                Some(earlier) => index = earlier,
-                None => return Some(image).filter(|image| image.text != "scratch"),
-            }
-        }
-    }
-
-    /// All uses of images that are no stages of this file, `scratch` excepted, which building `target` reaches.
-    #[must_use]
-    pub fn external_uses(&self, target: Option<&str>, scope: &Scope) -> Vec<&ImageUse> {
-        let reached = self.reachable(target, scope).unwrap_or_default();
-        let mut uses = Vec::new();
-        for index in reached {
-            let Some(stage) = self.stages.get(index) else { continue };
-            for image in std::iter::once(&stage.from).chain(&stage.uses) {
-                let scratch = scope.expand(&image.text).is_some_and(|text| text == "scratch");
-                if !scratch && !image.text.is_empty() && self.earlier_stage(index, image, scope).is_none() {
-                    uses.push(image);
-                }
-            }
-        }
-        uses
-    }
-
-    /// Variables that references of this file may use: global arguments with the values that are passed or their
-    /// defaults, and the platform's own, which need no declaration. `passed` wins; a default may name earlier
-    /// arguments.
-    #[must_use]
-    pub fn scope(&self, passed: &BTreeMap<String, String>) -> Scope {
-        let platform = passed.iter().filter(|(name, _)| name.starts_with("TARGET") || name.starts_with("BUILD"));
-        let mut scope = Scope(platform.map(|(name, value)| (name.clone(), value.clone())).collect());
-        for arg in &self.global_args {
-            let value = match passed.get(&arg.name) {
-                Some(value) => Some(value.clone()),
-                None => arg.default.as_deref().and_then(|default| scope.expand(default)),
-            };
-            if let Some(value) = value {
-                scope.0.insert(arg.name.clone(), value);
-            }
-        }
-        scope
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::dockerfile::Dockerfile;
 
     fn parse(text: &str) -> Dockerfile {
         Dockerfile::parse("Dockerfile", text.as_bytes()).unwrap()
     }
 
-    fn uses(text: &str, target: Option<&str>) -> Vec<(String, usize)> {
-        parse(text)
-            .external_uses(target, &Scope::default())
-            .iter()
-            .map(|image| (image.text.clone(), image.span.line))
-            .collect()
-    }
-
-    #[test]
-    fn every_kind_of_reference_is_found_with_its_line() {
-        let text = "ARG V=1\nFROM golang:${V} AS build\nRUN --mount=type=bind,from=tools:2,source=/x,target=/x \\\n  make\n\
-                    FROM scratch\nCOPY --from=build /a /a\nCOPY --chown=0 --from=alpine:3 /b /b\nCOPY --from=0 /c /c\n";
-        assert_eq!(uses(text, None), [("golang:${V}".into(), 2), ("tools:2".into(), 3), ("alpine:3".into(), 7)]);
-    }
-
-    #[test]
-    fn the_underlying_image_is_that_of_the_stage_that_is_built() {
-        let text = "FROM golang AS build\nFROM alpine AS base\nCOPY --from=busybox /x /x\nFROM base AS run\n\
-                    COPY --from=build /a /a\nFROM scratch AS bare\nCOPY --from=build /a /a\n";
-        let dockerfile = parse(text);
-        let of = |target: Option<&str>| {
-            dockerfile.underlying(target, &Scope::default()).map(|image| (image.text.clone(), image.span.line))
-        };
-        assert_eq!(of(Some("run")), Some(("alpine".into(), 2)));
-        assert_eq!(of(Some("build")), Some(("golang".into(), 1)));
-        assert_eq!((of(Some("bare")), of(None), of(Some("none"))), (None, None, None));
-    }
-
-    #[test]
-    fn stages_that_the_target_does_not_reach_do_not_count() {
-        let text = "FROM a AS one\nFROM b AS two\nFROM one AS three\n";
-        assert_eq!(uses(text, None), [("a".into(), 1)]);
-        assert_eq!(uses(text, Some("two")), [("b".into(), 2)]);
-        assert_eq!(uses(text, Some("TWO")), [("b".into(), 2)]);
-        assert_eq!(parse(text).reachable(Some("nine"), &Scope::default()), None);
-    }
-
-    #[test]
-    fn a_stage_may_be_named_through_a_variable() {
-        let file = parse("FROM a AS base-amd64\nFROM b AS base-arm64\nFROM base-${TARGETARCH}\n");
-        let scope = file.scope(&BTreeMap::from([("TARGETARCH".to_owned(), "arm64".to_owned())]));
-        let found: Vec<_> = file.external_uses(None, &scope).iter().map(|image| image.text.as_str()).collect();
-        assert_eq!(found, ["b"]);
-    }
-
-    #[test]
-    fn a_stage_name_hides_an_image_only_below_it() {
-        let text = "FROM alpine AS first\nFROM first AS alpine\nFROM alpine\n";
-        assert_eq!(uses(text, None), [("alpine".into(), 1)]);
-    }
-
-    #[test]
-    fn arguments_take_passed_values_then_defaults() {
-        let file = parse("ARG A=1\nARG B=${A}-x\nARG C\nFROM a:$B\nARG D\n");
-        let passed = BTreeMap::from([("A".to_owned(), "2".to_owned())]);
-        assert_eq!(file.scope(&passed).expand("$B"), Some("2-x".into()));
-        assert_eq!(file.scope(&passed).expand("$C"), None);
-        assert_eq!(file.declared_args().collect::<Vec<_>>(), ["A", "B", "C", "D"]);
+    fn images(text: &str) -> Vec<(String, usize)> {
+        let file = parse(text);
+        file.stages.iter().flat_map(|stage| stage.images()).map(|it| (it.text.clone(), it.span.line)).collect()
     }
 
     #[test]
@@ -252,23 +114,16 @@ mod tests {
             ("from=other,from=,target=/t", None),
             ("type=secret,id=from=x", None),
         ] {
-            let found = uses(&format!("FROM a\nRUN --mount={mount} x\n"), None);
+            let found = images(&format!("FROM a\nRUN --mount={mount} x\n"));
             assert_eq!(found.get(1).map(|(text, _)| text.as_str()), source, "{mount}");
         }
-    }
-
-    #[test]
-    fn scratch_is_no_image_however_it_is_named() {
-        let file =
-            parse("ARG BASE=scratch\nFROM ${BASE}\nCOPY --from=scratch a b\nRUN --mount=from=scratch,target=/t x\n");
-        assert_eq!(file.external_uses(None, &file.scope(&BTreeMap::new())), Vec::<&ImageUse>::new());
     }
 
     #[test]
     fn bodies_of_here_documents_name_no_images() {
         let text = "FROM a\nRUN python3 - <<'PY' && \\\n  x\nFROM b\nprint(1 << 2)\nPY\nCOPY <<-\"E O F\" /x\n\tFROM c\n\tE O F\n\
                     FROM d\n";
-        assert_eq!(uses(text, None), [("d".into(), 10)]);
+        assert_eq!(images(text), [("a".into(), 1), ("d".into(), 10)]);
         let places: Vec<_> = parse(text).instructions.iter().map(|place| (place.line, place.end_line)).collect();
         assert_eq!(places, [(1, 1), (2, 6), (7, 9), (10, 10)]);
         assert!(Dockerfile::parse("f", b"FROM a\nRUN <<E\nx\n").unwrap_err().message.contains("never closed"));

@@ -8,7 +8,7 @@ use super::Repository;
 use super::private::Private;
 use crate::change::{Oid, RepoPath};
 use crate::error::{Error, Result};
-use crate::process::{Dialogue, ReaderHandle};
+use crate::process::{Dialogue, Gathered, ReaderHandle};
 
 /// A body that nobody wants is read away up to this size; beyond it the process is replaced.
 const SKIP_LIMIT: u64 = 8 << 20;
@@ -193,6 +193,7 @@ impl<'r> Objects<'r> {
                 // A process of its own, which need not hand over each answer by itself.
                 let bulk = self.private.local(["cat-file", "--batch", "--buffer"]).dialogue()?;
                 let Dialogue { input, mut output } = bulk;
+                output.get_mut().expect_much();
                 converse(input, &mut output, rest, limit, &mut answered, take).map_err(broken)?;
                 continue;
             }
@@ -217,7 +218,7 @@ fn questions(oids: &[Oid], indexes: &[usize]) -> Vec<String> {
 /// more use, because a body was too large to be read away; what was answered so far counts.
 fn converse(
     mut input: impl Write + Send,
-    output: &mut BufReader<ReaderHandle>,
+    output: &mut BufReader<Gathered<ReaderHandle>>,
     questions: &[String],
     limit: u64,
     answered: &mut usize,
@@ -240,7 +241,7 @@ fn converse(
                 take(*answered, Some(Answer { oid, kind, content: Content::TooLarge(size) }));
                 *answered += 1;
                 if size > SKIP_LIMIT {
-                    output.get_ref().kill()?;
+                    output.get_ref().get_ref().kill()?;
                     return Ok(false);
                 }
                 std::io::copy(&mut output.take(size + 1), &mut std::io::sink())?;

@@ -4,7 +4,7 @@ use std::io::{BufReader, PipeWriter};
 
 use duct::{IntoExecutablePath as _, ReaderHandle, cmd};
 
-use super::Command;
+use super::{Command, Gathered};
 use crate::error::Result;
 
 /// A running process with both ends of its conversation. Dropping it ends the process.
@@ -14,7 +14,7 @@ pub struct Dialogue {
     pub input: PipeWriter,
     /// What the process writes. Reading fails or ends when it dies. To ask for more than fits into a pipe, write
     /// and read at the same time.
-    pub output: BufReader<ReaderHandle>,
+    pub output: BufReader<Gathered<ReaderHandle>>,
 }
 
 impl Command {
@@ -27,6 +27,6 @@ impl Command {
         let expression = cmd(self.program.as_path().to_executable(), &self.args).stdin_file(theirs);
         let output =
             self.surroundings(expression).stderr_null().reader().map_err(|error| self.could_not_start(error))?;
-        Ok(Dialogue { input, output: BufReader::with_capacity(64 * 1024, output) })
+        Ok(Dialogue { input, output: BufReader::with_capacity(64 * 1024, Gathered::new(output)) })
     }
 }

@@ -14,6 +14,7 @@ mod capture;
 pub mod daemon;
 mod dialogue;
 mod family;
+mod gathered;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -26,6 +27,7 @@ use duct::{Expression, IntoExecutablePath as _, cmd};
 use crate::error::{Error, ErrorKind, Result};
 
 pub use dialogue::Dialogue;
+pub use gathered::Gathered;
 pub use interrupt::Interrupt;
 pub use log::{Log, TAIL_LINES, Watch};
 pub use run::{Ended, GRACE};

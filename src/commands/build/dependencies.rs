@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Job, results};
 use crate::config::Layout;
 use crate::diagnostic::escape_cut;
-use crate::dockerfile::{Dockerfile, Pin};
+use crate::dockerfile::{Arguments, Dockerfile, Pin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Digest, ImageName, Tag};
 use crate::plan::{ArgPart, DependencyFrom, DependencyVia, PlannedDependency, PlannedImage};
@@ -78,7 +78,7 @@ impl Job<'_> {
         }
         let mut pins = Vec::new();
         for ((line, text), names) in named {
-            let Some(name) = self.meant(text, &names, arguments, dockerfile) else { continue };
+            let Some(name) = self.meant(line, text, &names, arguments, dockerfile) else { continue };
             let Some(tag) = tags.get(name) else { continue };
             let with = format!("{}:{tag}", self.plan.repository_of(self.registry, name));
             pins.push(Pin { line, text: text.to_owned(), with });
@@ -90,6 +90,7 @@ impl Job<'_> {
     /// on some of them it may be none of this repository's.
     fn meant<'n>(
         &self,
+        line: usize,
         text: &str,
         names: &[&'n ImageName],
         arguments: &[(String, String)],
@@ -99,16 +100,11 @@ impl Job<'_> {
         if only.is_some() && !text.contains('$') {
             return only;
         }
-        let mut passed: BTreeMap<String, String> = arguments.iter().cloned().collect();
-        for side in ["TARGET", "BUILD"] {
-            let platform = &self.options.platform;
-            passed.insert(format!("{side}PLATFORM"), platform.to_string());
-            passed.insert(format!("{side}OS"), platform.os().to_owned());
-            passed.insert(format!("{side}ARCH"), platform.architecture().to_owned());
-            passed.insert(format!("{side}VARIANT"), platform.variant().unwrap_or_default().to_owned());
-        }
+        let mut known = Arguments { passed: arguments.iter().cloned().collect(), ..Arguments::default() };
+        known.predefine(&self.options.platform);
         let parsed = Dockerfile::parse("Dockerfile", dockerfile.as_bytes()).ok()?;
-        let Some(expanded) = parsed.scope(&passed).expand(text) else { return only };
+        let references = parsed.references(&known).ok()?;
+        let Some(expanded) = parsed.text_at(line, text, &references) else { return only };
         let registries = [Some(self.registry), self.plan.registry.as_deref()];
         let is_named = |name: &&&ImageName| {
             registries.iter().flatten().any(|registry| {

@@ -19,7 +19,7 @@ fn arguments_that_multiply_have_no_value() {
     for at in 1..12 {
         bomb.push_str(&format!("ARG A{at}={}\n", format!("${{A{}}}", at - 1).repeat(10)));
     }
-    plan(&format!("{bomb}FROM ${{A11}}\n")).refused(3, "curl/Dockerfile:13:6");
+    plan(&format!("{bomb}FROM ${{A11}}\n")).refused(3, "curl/Dockerfile:4:1");
     // Each alone is short, all together are not.
     let wide: String = (0..1_990).map(|at| format!("ARG B{at}=${{A2}}${{A2}}${{A2}}\n")).collect();
     let narrow = bomb.lines().take(3).map(|line| format!("{line}\n")).collect::<String>();
@@ -27,6 +27,17 @@ fn arguments_that_multiply_have_no_value() {
     // Defaults inside defaults.
     let deep = format!("FROM {}x{}\n", "${A:-".repeat(100_000), "}".repeat(100_000));
     plan(&deep).refused(3, "curl/Dockerfile:1:6");
+}
+
+#[test]
+fn patterns_that_backtrack_do_not() {
+    let long = format!("ARG V={}\n", "x".repeat(4_000));
+    let pattern = "*x".repeat(50);
+    let trims: String = (0..900).map(|at| format!("ARG A{at}=${{V%%{pattern}y}}${{V//{pattern}y/z}}\n")).collect();
+    plan(&format!("{long}{trims}FROM scratch\n")).refused(3, "curl/Dockerfile:2:1");
+    let trims: String =
+        (0..900).map(|at| format!("ARG A{at}=${{V%%{pattern}y}}\nARG B{at}=${{V/{pattern}/}}\n")).collect();
+    plan(&format!("{long}{trims}FROM scratch\n")).succeeded();
 }
 
 #[test]
@@ -46,7 +57,8 @@ fn files_with_more_than_anybody_writes_are_refused_by_name() {
 #[test]
 fn odd_dockerfiles_neither_crash_nor_hang() {
     for (text, code) in [
-        ("FROM a AS b\nFROM b AS a\nCOPY --from=b x y\nFROM c AS c\nCOPY --from=c a b\n", 0),
+        ("FROM a AS b\nFROM b AS a\nCOPY --from=b x y\nFROM c AS c\nCOPY --from=a a b\n", 0),
+        ("FROM c AS c\nCOPY --from=c a b\n", 3),
         ("\u{feff}FROM scratch\r\nCOPY . /\r\n", 0),
         ("# escape=`\nFROM scratch\nRUN a `\n b\n", 0),
         ("FROM scratch\nRUN <<EOF\nnever ends", 3),

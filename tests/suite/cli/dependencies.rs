@@ -135,8 +135,11 @@ fn direct_references_and_depends_on() {
     project.image("base", "additional_tags: [latest]\n").image("plain", "depends_on: [base]\n");
     project.dockerfile("direct", "", &format!("FROM {registry}:base-latest\nCOPY file /direct\n"));
     project.dockerfile("copies", "", &format!("FROM scratch\nCOPY --from={registry}:base-latest /file /copied\n"));
+    // Builders differ in whether they take variables there: the reference is replaced.
+    let varied = "FROM scratch\nARG ECR_REGISTRY BASE_TAG\nCOPY --from=${ECR_REGISTRY}:${BASE_TAG} /file /varied\n";
+    project.dockerfile("varied", "", varied);
     let outcome = prepare(&project, &["--all"]).ok();
-    for image in ["plain", "direct", "copies"] {
+    for image in ["plain", "direct", "copies", "varied"] {
         assert_eq!(dependency(&plan(&project), image), "plan", "{image}: {outcome}");
     }
     project.hephy(["build", "--arch", "amd64"]).run().ok();

@@ -123,6 +123,11 @@ fn serve(
     client.set_nodelay(true).ok()?;
     let mut from = BufReader::new(client.try_clone().ok()?);
     let mut to = client;
+    // A TLS greeting is answered as a registry without TLS does it: clients that try both go on at once.
+    if from.fill_buf().ok()?.first().is_some_and(|byte| !byte.is_ascii_graphic()) {
+        let _ = to.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTPS request to an HTTP server.\n");
+        return None;
+    }
     let mut registry: Option<BufReader<TcpStream>> = None;
     loop {
         let (line, headers) = head(&mut from)?;
@@ -181,7 +186,7 @@ fn serve(
     }
 }
 
-type Headers = Vec<(String, String)>;
+pub(crate) type Headers = Vec<(String, String)>;
 
 /// A body in chunks.
 fn chunks(from: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
@@ -219,7 +224,8 @@ fn value<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
-fn exchange(registry: &mut BufReader<TcpStream>, seen: &Seen) -> Option<(String, Headers, Vec<u8>)> {
+/// Passes a request on and reads the answer: status line, headers, body.
+pub(crate) fn exchange(registry: &mut BufReader<TcpStream>, seen: &Seen) -> Option<(String, Headers, Vec<u8>)> {
     let mut text = format!("{} {} HTTP/1.1\r\n", seen.method, seen.path);
     let own = ["content-length", "connection", "transfer-encoding", "expect"];
     let kept = seen.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));

@@ -1,0 +1,138 @@
+//! Tags only move forward, and where they cannot move at all.
+
+use super::*;
+
+#[test]
+fn a_tag_is_not_taken_back_from_a_descendant() {
+    let stage = Stage::start();
+    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
+    let newer = stage.publish(&new, stage.built(&new, "new"));
+    let older = stage.publish(&old, stage.built(&old, "old"));
+    assert_eq!(states(&older.published[0]), [TagState::Newer; 3]);
+    assert_eq!(stage.get("curl-head").unwrap().digest, newer.published[0].digest);
+    // Its index is there by digest all the same, and a second run does not push it again.
+    stage.proxy.clear();
+    stage.publish(&old, stage.built(&old, "old"));
+    assert_eq!(stage.proxy.count("PUT", ""), 0);
+    // And forward it goes.
+    let again = Stage::start();
+    again.publish(&old, again.built(&old, "old"));
+    assert_eq!(states(&again.publish(&new, again.built(&new, "new")).published[0]), [TagState::Moved; 3]);
+}
+
+#[test]
+fn without_history_the_later_commit_counts_as_newer() {
+    let stage = Stage::start();
+    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
+    let registry = stage.to.to_string();
+    let options = Options { registry: &registry, image: None, allow_partial: false, is_ancestor: &|_, _| None };
+    let run = |plan: &Plan, seed: &str| {
+        let results = stage.built(plan, seed);
+        let outcome = block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() });
+        states(&outcome.published[0])[2]
+    };
+    assert_eq!(run(&old, "old"), TagState::Moved);
+    assert_eq!(run(&new, "new"), TagState::Moved);
+    assert_eq!(run(&old, "old"), TagState::Newer);
+}
+
+#[test]
+fn tags_that_an_older_run_takes_back_meanwhile_are_repaired_towards_the_newer() {
+    let setup = Stage::start();
+    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
+    setup.publish(&old, setup.built(&old, "old"));
+    let older = setup.get("curl-head").unwrap();
+    // Right after the newer run wrote `head`, an older one overwrites it.
+    let upstream = setup.registry.address;
+    let direct = setup.registry.repository("acme");
+    let times = AtomicUsize::new(0);
+    let proxy = Proxy::start(upstream, move |seen| {
+        if seen.is("HEAD", "/manifests/curl-head") && times.fetch_add(1, Ordering::SeqCst) == 0 {
+            let (to, manifest) = (direct.clone(), older.clone());
+            block_on(async { client().put_manifest(&to, By::Tag(&tag("curl-head")), &manifest).await.unwrap() });
+        }
+        Action::Forward
+    });
+    let to = repository(proxy.address, "acme");
+    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
+    let outcome = stage.publish(&new, stage.built(&new, "new"));
+    assert_eq!(stage.get("curl-head").unwrap().digest, outcome.published[0].digest);
+    assert_eq!(states(&outcome.published[0])[2], TagState::Moved);
+}
+
+#[test]
+fn an_older_run_that_finds_a_newer_one_hands_its_tags_over() {
+    let setup = Stage::start();
+    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
+    let newer = setup.publish(&new, setup.built(&new, "new"));
+    let index = setup.get("curl-head").unwrap();
+    // Start from an empty set of tags: the newer run's index is there by digest only.
+    let direct = setup.registry.repository("acme");
+    let times = AtomicUsize::new(0);
+    let upstream = setup.registry.address;
+    let first_tag_is_free = AtomicUsize::new(0);
+    let proxy = Proxy::start(upstream, move |seen| {
+        // While the older run looks, the tags are not there yet.
+        if seen.is("GET", "/manifests/curl-") && first_tag_is_free.fetch_add(1, Ordering::SeqCst) < 3 {
+            return Action::error(404, "MANIFEST_UNKNOWN", "not yet");
+        }
+        // The newer run writes `head` after the older one did; `latest` it had written before.
+        if seen.is("HEAD", "/manifests/curl-head") && times.fetch_add(1, Ordering::SeqCst) == 0 {
+            let (to, manifest) = (direct.clone(), index.clone());
+            block_on(async { client().put_manifest(&to, By::Tag(&tag("curl-head")), &manifest).await.unwrap() });
+        }
+        Action::Forward
+    });
+    let to = repository(proxy.address, "acme");
+    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
+    let outcome = stage.publish(&old, stage.built(&old, "old"));
+    assert_eq!(states(&outcome.published[0]), [TagState::Moved, TagState::Newer, TagState::Newer]);
+    for name in ["curl-latest", "curl-head"] {
+        assert_eq!(stage.get(name).unwrap().digest, newer.published[0].digest, "{name}");
+    }
+}
+
+#[test]
+fn immutable_tags_a_free_date_tag_works_and_a_taken_one_names_the_templates() {
+    let stage = Stage::with(immutable_tags());
+    let old = plan(OLD, &[planned("curl", &PLATFORMS, &[])]);
+    let first = stage.publish(&old, stage.built(&old, "old"));
+    assert_eq!(states(&first.published[0]), [TagState::Moved; 3]);
+    // The same again is fine.
+    assert_eq!(states(&stage.publish(&old, stage.built(&old, "old")).published[0]), [TagState::Unchanged; 3]);
+    // Another content on the same day is not.
+    let new = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    let collision = stage.publish(&new, stage.built(&new, "new"));
+    let error = collision.first_failure().unwrap();
+    assert_eq!(error.kind(), ErrorKind::RegistryError);
+    assert!(error.message().contains("acme:curl-20251015 exists"), "{error}");
+    assert!(error.hint_text().unwrap().contains("{run}") && error.hint_text().unwrap().contains("{short_sha}"));
+    // A date tag of its own works; the tags that cannot move stay, and that is said.
+    let mut image = planned("curl", &PLATFORMS, &[]);
+    image["tags"] = json!(["curl-20251015-2222222", "curl-latest", "curl-head"]);
+    let own = plan(NEW, &[image]);
+    let outcome = stage.publish(&own, stage.built(&own, "new"));
+    assert_eq!(states(&outcome.published[0]), [TagState::Moved, TagState::Immutable, TagState::Immutable]);
+    assert_eq!(outcome.warnings.len(), 2);
+    assert_eq!(stage.get("curl-head").unwrap().digest, first.published[0].digest);
+}
+
+#[test]
+fn prepare_sees_a_collision_before_anything_is_built() {
+    let plan = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    let check = |stage: &Stage| {
+        let registry = stage.to.to_string();
+        block_on(async { check_immutable_tags(&stage.client, &plan, &registry).await })
+    };
+    let immutable = Stage::with(immutable_tags());
+    check(&immutable).unwrap();
+    assert_eq!(immutable.proxy.count("PUT", ""), 0);
+    immutable.publish(&plan, immutable.built(&plan, "a"));
+    let error = check(&immutable).unwrap_err();
+    assert!(error.message().contains("makes tags immutable") && error.hint_text().unwrap().contains("{run}"));
+    let mutable = Stage::start();
+    mutable.publish(&plan, mutable.built(&plan, "a"));
+    let before = mutable.get("curl-20251015");
+    check(&mutable).unwrap();
+    assert_eq!(mutable.get("curl-20251015"), before);
+}
