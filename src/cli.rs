@@ -94,6 +94,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show which image is built on which.
     Graph(GraphArgs),
+    /// Print what a CI platform makes jobs of, from the plan.
+    Generate(GenerateArgs),
     /// Print a JSON Schema, for editors and for other tools.
     Schema(SchemaArgs),
     /// Print a completion script for a shell.
@@ -226,6 +228,24 @@ pub enum GraphForm {
     Mermaid,
     /// JSON.
     Json,
+}
+
+/// `hephy generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// For which platform.
+    #[arg(value_enum)]
+    pub platform: GeneratePlatform,
+    /// Write the document to this file instead of stdout.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+}
+
+/// Platforms whose jobs are made from a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GeneratePlatform {
+    /// A child pipeline: one job for each image and architecture.
+    Gitlab,
 }
 
 /// `hephy schema`.

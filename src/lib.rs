@@ -15,6 +15,7 @@
 //! | [`plan`] | everything that is decided before anything is built | none |
 //! | [`source`] | upstream clone → deterministic archive; safe unpacking | git, files |
 //! | [`backend`] | step → command line, files; result ← digest | none |
+//! | [`generate`] | plan → documents that CI platforms make jobs of | none |
 //! | [`process`] | starts every process: time limits, signals, logs | processes |
 //! | [`store`] | files between jobs: whole or not at all | files |
 //! | [`result`] | what a build job leaves behind | none |
@@ -41,6 +42,7 @@ pub mod plan;
 pub mod source;
 
 pub mod backend;
+pub mod generate;
 pub mod process;
 pub mod result;
 pub mod store;

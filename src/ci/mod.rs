@@ -28,6 +28,7 @@
 mod event;
 mod github;
 mod gitlab;
+mod inputs;
 mod local;
 pub(crate) mod output;
 mod value;
@@ -40,6 +41,8 @@ use crate::error::Result;
 use crate::plan::Mode;
 
 pub use event::MAX_BYTES as MAX_EVENT_BYTES;
+pub(crate) use inputs::NO_ARCH;
+pub use inputs::{inputs, runner_tag, with_inputs};
 pub use output::{dotenv_line, github_output, workflow_command};
 pub use value::check_revision;
 pub(crate) use value::clean_url;
@@ -251,6 +254,10 @@ pub fn context(env: &Env, event: Option<&[u8]>, overrides: &Overrides) -> Result
         Platform::Gitlab => gitlab::context(env)?,
         Platform::Local => local::context(env),
     };
+    if context.platform != Platform::Local {
+        let lasting = matches!(context.event, Event::Tag | Event::Schedule);
+        context.mode = inputs::allowed(env, context.mode, lasting)?;
+    }
     match (&overrides.base, &overrides.merge_base) {
         (Some(_), Some(_)) => {
             return Err(crate::Error::usage("--base and --merge-base exclude each other"));

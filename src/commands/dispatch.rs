@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::session::Session;
 use crate::ci::{self, Env};
@@ -14,18 +14,40 @@ use crate::process::Interrupt;
 /// Parses what was typed, runs the command and says what failed. Gives the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    guarded(|| match Cli::try_parse() {
+    guarded(|| match parse(&environment()) {
         Ok(cli) => run(&cli),
         Err(error) => usage(&error, &std::env::args_os().collect::<Vec<_>>()),
     })
 }
 
-/// The environment. Variables that are not UTF-8 name nothing that hephy reads.
+/// Parses what was typed. A variable that stands for a flag counts when it is set and not empty, and an input of a CI
+/// template counts before it.
+fn parse(env: &Env) -> std::result::Result<Cli, clap::Error> {
+    let matches = of_environment(Cli::command(), env).try_get_matches()?;
+    Cli::from_arg_matches(&matches)
+}
+
+fn of_environment(command: clap::Command, env: &Env) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let Some(name) = arg.get_env().and_then(|name| name.to_str()) else { return arg };
+        let value = env.get(name).filter(|value| !value.is_empty()).cloned();
+        let real = std::env::var_os(name);
+        match value {
+            Some(value) if real.as_deref() != Some(value.as_ref()) => arg.env(None::<&str>).default_value(value),
+            Some(_) => arg,
+            None if real.is_some_and(|real| real.is_empty()) => arg.env(None::<&str>),
+            None => arg,
+        }
+    });
+    command.mut_subcommands(|command| of_environment(command, env))
+}
+
+/// The environment, with the inputs of a CI template applied. Variables that are not UTF-8 name nothing that hephy reads.
 fn environment() -> Env {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
-    std::env::vars_os().filter_map(text).collect()
+    ci::with_inputs(std::env::vars_os().filter_map(text).collect())
 }
 
 /// A panic is a bug of ours, and said so; what has to be cleaned up (credentials, builders) is cleaned up.
@@ -70,8 +92,7 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
 }
 
 /// Commands and flags that are documented and follow in later versions.
-const LATER: [&str; 14] = [
-    "generate",
+const LATER: [&str; 13] = [
     "stale",
     "diagnose",
     "verify",
@@ -151,6 +172,7 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
         Command::Manifest(args) => super::manifest::command::command(session, args),
         Command::Run(args) => super::run::run(session, args, &Interrupt::installed()),
         Command::Check(args) => check(session, &args.paths),
+        Command::Generate(args) => super::generate::run(session, args),
     }
 }
 

@@ -16,6 +16,7 @@ const PURE: &[&str] = &[
     "change",
     "plan",
     "backend",
+    "generate",
     "index",
 ];
 
