@@ -75,6 +75,12 @@ impl Report {
         self
     }
 
+    /// Text for a file that others read, without what no output may show.
+    #[must_use]
+    pub fn masked(&self, text: &str) -> String {
+        output::masked(text, &self.secrets)
+    }
+
     /// Whether stdout is one JSON document.
     #[must_use]
     pub fn is_json(&self) -> bool {
