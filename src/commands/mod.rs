@@ -11,6 +11,7 @@ pub mod local_registry;
 pub mod manifest;
 pub mod out_dir;
 mod outputs;
+mod own_commit;
 mod own_registry;
 pub mod plan;
 pub mod planning;

@@ -7,9 +7,11 @@ use std::path::Path;
 
 use super::manifest::Published;
 use super::session::Session;
-use crate::ci::{self, Platform};
+use crate::ci::{self, Finding, Platform};
 use crate::error::{Error, Result};
+use crate::oci;
 use crate::plan::{Plan, show};
+use crate::result::BuildResult;
 use crate::store::write_whole;
 
 /// Outputs for later jobs, below the output directory.
@@ -17,14 +19,16 @@ const PREPARE_ENV: &str = "prepare.env";
 const MANIFEST_ENV: &str = "manifest.env";
 /// Name → reference by digest.
 const IMAGES: &str = "images.json";
+/// GitLab's code-quality report.
+const CODE_QUALITY: &str = "codequality.json";
 /// Bytes of a summary: GitHub drops a step's summary over 1 MiB altogether.
 const MAX_SUMMARY: usize = 900 << 10;
 
-/// After prepare: which jobs have something to do.
+/// After prepare: which jobs have something to do, and what is wrong with images that are left alone.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub(super) fn prepared(session: &Session, plan: &Plan, out: &Path) -> Result<()> {
+pub(super) fn prepared(session: &Session, plan: &Plan, out: &Path, findings: &[Finding]) -> Result<()> {
     let need =
         |arch: &str| plan.images.iter().any(|image| image.platforms.iter().any(|it| it.arch() == arch)).to_string();
     let has_builds = (!plan.images.is_empty()).to_string();
@@ -50,7 +54,59 @@ pub(super) fn prepared(session: &Session, plan: &Plan, out: &Path) -> Result<()>
         }
         Platform::Local => {}
     }
+    reported(session, out, findings)?;
     summary(session, &show::markdown(plan), "plan.md")
+}
+
+/// After a build job: what became of each image.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(super) fn built(
+    session: &Session,
+    plan: &Plan,
+    platform: &oci::Platform,
+    results: &[BuildResult],
+    out: &Path,
+) -> Result<()> {
+    let findings: Vec<Finding> = results.iter().filter_map(|result| Finding::of_build(plan, result)).collect();
+    reported(session, out, &findings)?;
+    summary(session, &super::summary::build_markdown(plan, results, platform), "each <image>-<arch>.json")
+}
+
+/// After a failure that stopped a command: annotations on GitHub, and on GitLab a report of what has a place.
+pub(super) fn failed(session: &Session, error: &Error, is_stage: bool) {
+    let findings: Vec<Finding> = error.findings().iter().map(Finding::of_diagnostic).collect();
+    match ci::platform(&session.env) {
+        Platform::Github if !findings.is_empty() => session.report.annotate(&ci::annotations(&findings)),
+        // Whoever was told where a build failed need not hear that it did.
+        Platform::Github if is_stage && !session.report.has_annotated() => {
+            session.report.annotate(&ci::annotations(&[Finding::of_error(error)]));
+        }
+        // The failure decides; a report that cannot be written adds nothing to it.
+        Platform::Gitlab if is_stage && !findings.is_empty() => drop(report_failure(session, &findings)),
+        _ => {}
+    }
+}
+
+fn report_failure(session: &Session, findings: &[Finding]) -> Result<()> {
+    let repository = crate::git::Repository::open(&session.dir)?;
+    let out = session.safe_out(repository.root().unwrap_or(&session.dir))?;
+    crate::store::Made::new(&out)?.keep();
+    reported(session, &out, findings)
+}
+
+/// Findings where the platform shows them beside the code.
+fn reported(session: &Session, out: &Path, findings: &[Finding]) -> Result<()> {
+    match ci::platform(&session.env) {
+        Platform::Github => session.report.annotate(&ci::annotations(findings)),
+        Platform::Gitlab => {
+            let report = session.report.masked(&ci::code_quality(findings));
+            write_whole(&out.join(CODE_QUALITY), report.as_bytes())?;
+        }
+        Platform::Local => {}
+    }
+    Ok(())
 }
 
 /// After manifest: what was published, by digest.

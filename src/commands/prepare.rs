@@ -7,11 +7,12 @@ use super::out_dir::OutDir;
 use super::planning::{Planning, check_offers, planning};
 use super::resolution::{self, Network, Published};
 use super::session::Session;
+use crate::ci;
 use crate::cli::PrepareArgs;
 use crate::error::{Error, Result};
 use crate::oci::Platform;
 use crate::plan::assemble::{Candidate, Resolved, assemble};
-use crate::plan::{Plan, PlannedSource, show};
+use crate::plan::{Mode, Plan, PlannedSource, show};
 use crate::source::{Access, Archived, Event, SourceRequest};
 use crate::store::{Made, write_whole};
 
@@ -25,11 +26,32 @@ pub fn run(session: &Session, args: &PrepareArgs) -> Result<()> {
     let out = session.safe_out(&root)?;
     let made = Made::new(&out)?;
     let _in_use = OutDir::alone(&out)?;
+    refuse_nowhere(session, args, &planning)?;
+    let problems = planning.problems();
     let plan = prepare(session, planning)?;
     made.keep();
-    super::outputs::prepared(session, &plan, &out)?;
+    super::outputs::prepared(session, &plan, &out, &problems)?;
     session.report.json(&plan)?;
     session.report.text(&show::text(&plan))
+}
+
+/// A CI run that may publish has nowhere to publish to: build jobs need not start to find out. Whoever says `none`
+/// means it.
+fn refuse_nowhere(session: &Session, args: &PrepareArgs, planning: &Planning) -> Result<()> {
+    let builds = planning.candidates.iter().any(|candidate| candidate.is_built());
+    let is_ci = ci::platform(&session.env) != ci::Platform::Local;
+    if planning.facts.registry.is_some() || planning.facts.mode == Mode::Check || !builds || !is_ci {
+        return Ok(());
+    }
+    let ecr = session.env.get("ECR_REGISTRY");
+    let said = [args.select.registry.as_ref(), ecr, planning.sides.survey.root.registry.as_ref()];
+    if said.into_iter().flatten().any(|text| text == "none") {
+        return Ok(());
+    }
+    Err(Error::config("there is no registry to publish to").hint(
+        "set HEPHY_REGISTRY or ECR_REGISTRY for all jobs, or `registry` in hephy.yaml; \
+         on GitLab the project's own is used once its container registry is on",
+    ))
 }
 
 /// Resolves what the plan leaves open and writes all files into the output directory, which the caller has to itself.

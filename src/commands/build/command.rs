@@ -55,6 +55,7 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
         session.report.say(&format!("Nothing to build for {}: {of}.", platform.arch()));
         return session.report.json(&serde_json::json!({ "needed": false, "results": [] }));
     }
+    crate::commands::own_commit::confirm_checkout(&root, &plan)?;
     let out = session.out_below(&root);
     let arch = platform.arch();
     // Before anything starts: a runner with the wrong tag gets no further.
@@ -73,7 +74,9 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
     }
     let registry = address.as_deref().or(plan.registry.as_deref());
     let job = Job { root: &root, out, platform, images, registry, cross: false };
+    let (platform, out) = (job.platform.clone(), job.out.clone());
     let outcome = build(session, &job, interrupt)?;
+    crate::commands::outputs::built(session, &plan, &platform, &outcome.results, &out)?;
     session.report.json(&serde_json::json!({ "needed": outcome.needed, "results": outcome.results }))?;
     session.report.text(&summary::builds(&outcome.results))?;
     outcome.failure.map_or(Ok(()), |failure| Err(summary::verdict(&outcome.results, failure)))
