@@ -83,7 +83,9 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
     }
     let env = environment();
     let mut said = not_yet(error).unwrap_or_else(|| error.render().to_string());
-    if let Some(variable) = variable_of(&Cli::command(), error) {
+    let mut command = Cli::command();
+    command.build();
+    if let Some(variable) = variable_of(&command, error) {
         said.push_str(&format!("\nhint: the value is that of the variable {variable}: correct it, or unset it\n"));
     }
     let text = crate::ci::output::masked(&said, &crate::ci::output::secrets(&env));

@@ -5,7 +5,7 @@ mod buildah;
 mod buildx;
 mod check_run;
 mod job;
-mod kaniko;
+pub(crate) mod kaniko;
 mod others;
 mod outright;
 mod platform;
