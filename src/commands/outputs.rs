@@ -141,7 +141,7 @@ pub(super) fn summary(session: &Session, text: &str, file: &str) -> Result<()> {
     let text = session.report.masked(text);
     let cut = text.floor_char_boundary(MAX_SUMMARY);
     if cut == text.len() {
-        return session.append_to("GITHUB_STEP_SUMMARY", &format!("{text}\n"));
+        return session.append_to("GITHUB_STEP_SUMMARY", &text);
     }
     // Lines of a table stand for themselves.
     let whole_lines = text[..cut].rfind('\n').map_or(0, |at| at + 1);

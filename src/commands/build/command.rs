@@ -46,7 +46,11 @@ pub struct Job<'a> {
 /// When the job cannot begin, or the first failure of an image.
 pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Result<()> {
     let (root, plan) = session.plan()?;
-    let wrong = |error: crate::oci::Invalid| Error::usage("--arch names no architecture").cause(error);
+    let wrong = |error: crate::oci::Invalid| {
+        Error::usage("--arch names no architecture")
+            .cause(error)
+            .hint("one of amd64, arm64, armv7, … as plan.json and the need_<arch>.txt files name them")
+    };
     let platform = Platform::from_arch(&args.arch).map_err(wrong)?;
     let images = image_names(&args.images)?;
     let wanted = super::wanted(&plan, &platform, &images)?;

@@ -4,6 +4,7 @@
 mod binaries;
 mod check_run;
 mod collect;
+mod documents;
 mod hostile;
 mod outputs;
 mod refusals;

@@ -55,7 +55,7 @@ fn github_gets_typed_outputs_annotations_and_a_summary_of_every_stage() {
     );
     assert!(manifest(&project.registry(), "bad-head").is_none());
     let summary = github.read("summary");
-    assert!(summary.ends_with(&format!("{}\n", project.read("summary.md"))), "{summary}");
+    assert!(summary.ends_with(&project.read("summary.md")), "{summary}");
     let own = project.read("summary.md");
     for part in ["## hephy\n", "| not published | why | code |", "| bad | ", "| top | ", "At bad/Dockerfile:4"] {
         assert!(own.contains(part), "summary.md lacks {part:?}\n{own}");
