@@ -34,6 +34,12 @@ pub fn with_inputs(mut env: Env) -> Env {
     env
 }
 
+/// The variable in which a template hands on the input that stands for `HEPHY_X`.
+#[must_use]
+pub fn input_of(variable: &str) -> String {
+    variable.replacen("HEPHY_", INPUT, 1)
+}
+
 /// The inputs that say something, as the template handed them on.
 #[must_use]
 pub fn inputs(env: &Env) -> Env {
