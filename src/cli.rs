@@ -94,6 +94,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Show which image is built on which.
     Graph(GraphArgs),
+    /// Print documents that a platform makes jobs of, out of the plan.
+    #[command(subcommand)]
+    Generate(Generate),
     /// Print a JSON Schema, for editors and for other tools.
     Schema(SchemaArgs),
     /// Print a completion script for a shell.
@@ -226,6 +229,21 @@ pub enum GraphForm {
     Mermaid,
     /// JSON.
     Json,
+}
+
+/// `hephy generate`.
+#[derive(Debug, Subcommand)]
+pub enum Generate {
+    /// Job matrices of GitHub Actions (`HEPHY_FANOUT`, `HEPHY_GITHUB_RUNNERS`).
+    Github(GenerateArgs),
+}
+
+/// Where a generated document goes.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// Write the document to this file instead of stdout.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
 }
 
 /// `hephy schema`.

@@ -70,8 +70,7 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
 }
 
 /// Commands and flags that are documented and follow in later versions.
-const LATER: [&str; 14] = [
-    "generate",
+const LATER: [&str; 13] = [
     "stale",
     "diagnose",
     "verify",
@@ -136,6 +135,7 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Plan(args) => super::plan::run(session, args),
         Command::Graph(args) => super::graph::run(session, args),
+        Command::Generate(what) => super::generate::run(session, what),
         Command::Schema(args) => schema(session, args.document),
         Command::Completions { shell } => {
             let mut script = Vec::new();

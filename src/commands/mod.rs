@@ -5,6 +5,7 @@ pub mod builders;
 pub mod check;
 mod dispatch;
 pub mod explain;
+pub mod generate;
 pub mod graph;
 pub mod local_registry;
 pub mod manifest;
