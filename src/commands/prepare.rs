@@ -191,6 +191,7 @@ fn platform_outputs(session: &Session, plan: &Plan, out: &Path) -> Result<()> {
         ("need_amd64", need("amd64").to_string()),
         ("need_arm64", need("arm64").to_string()),
         ("has_builds", (!plan.images.is_empty()).to_string()),
+        ("matrix", super::generate::github::output(&session.env, plan)?),
     ];
     let mut text = String::new();
     for (name, value) in outputs {
