@@ -172,17 +172,20 @@ pub struct BuildArgs {
     /// Architecture to build for: `amd64`, `arm64`, `armv7`, …
     #[arg(long, value_name = "ARCH")]
     pub arch: String,
-    /// Build this image only.
-    #[arg(long, value_name = "NAME")]
-    pub image: Option<String>,
+    /// Build this image only (repeatable); in a check run also those that it is built on.
+    #[arg(long = "image", value_name = "NAME")]
+    pub images: Vec<String>,
 }
 
 /// `hephy manifest`.
 #[derive(Debug, Args)]
 pub struct ManifestArgs {
-    /// Publish this image only.
-    #[arg(long, value_name = "NAME")]
-    pub image: Option<String>,
+    /// Publish this image only (repeatable).
+    #[arg(long = "image", value_name = "NAME")]
+    pub images: Vec<String>,
+    /// Publish nothing: read from the registry what other jobs published for this plan.
+    #[arg(long)]
+    pub collect: bool,
     /// Publish what exists where a platform failed; never takes a platform away from a tag.
     #[arg(long, env = "HEPHY_ALLOW_PARTIAL")]
     pub allow_partial: bool,

@@ -26,6 +26,7 @@
 //! | – | developer's machine | check | merge base with the default branch |
 
 mod event;
+mod finding;
 mod github;
 mod gitlab;
 mod local;
@@ -40,6 +41,7 @@ use crate::error::Result;
 use crate::plan::Mode;
 
 pub use event::MAX_BYTES as MAX_EVENT_BYTES;
+pub use finding::{Finding, annotations, code_quality};
 pub use output::{dotenv_line, github_output, workflow_command};
 pub use value::check_revision;
 pub(crate) use value::clean_url;

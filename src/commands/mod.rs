@@ -1,5 +1,6 @@
 //! One module a subcommand: gather, let the pure rooms decide, act.
 
+mod binaries;
 pub mod build;
 pub mod builders;
 pub mod check;
@@ -10,6 +11,8 @@ pub mod graph;
 pub mod local_registry;
 pub mod manifest;
 pub mod out_dir;
+mod outputs;
+mod own_commit;
 mod own_registry;
 pub mod plan;
 pub mod planning;

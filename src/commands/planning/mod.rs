@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::change::{ImageChange, Keyed, Keys, RepoPath, State, Tree, TreeChange, compare};
-use crate::ci::CiContext;
+use crate::ci::{CiContext, Finding};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
 use crate::commands::survey::{Image, Known, Other, Survey, UpstreamCommits, survey};
@@ -62,6 +62,18 @@ pub struct Sides {
     pub base_keys: BTreeMap<RepoPath, Rc<Keyed>>,
     /// The commit compared with.
     pub base_commit: Base,
+}
+
+impl Planning {
+    /// What is wrong with images, now that none of it keeps any of the plan's from being built.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Finding> {
+        let survey = &self.sides.survey;
+        let images = survey.images.iter().zip(&survey.uses);
+        let own =
+            images.flat_map(|(image, uses)| image.parsed.findings.iter().chain(&image.problems).chain(&uses.problems));
+        survey.root_findings.iter().chain(own).map(Finding::of_bystander).collect()
+    }
 }
 
 /// Gathers and decides.

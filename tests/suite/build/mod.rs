@@ -56,7 +56,7 @@ impl Fixture {
             out: checkout.join(".hephy"),
             checkout,
             platform: Platform::linux_amd64(),
-            image: None,
+            images: Vec::new(),
             registry: None,
             insecure_hosts: Vec::new(),
             cross: false,
