@@ -94,8 +94,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Show which image is built on which.
     Graph(GraphArgs),
-    /// Print what a CI platform makes jobs of, from the plan.
-    Generate(GenerateArgs),
+    /// Print documents that a platform makes jobs of, out of the plan.
+    #[command(subcommand)]
+    Generate(Generate),
     /// Print a JSON Schema, for editors and for other tools.
     Schema(SchemaArgs),
     /// Print a completion script for a shell.
@@ -172,7 +173,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "ARCH")]
     pub arch: String,
     /// Build this image only (repeatable); in a check run also those that it is built on.
-    #[arg(long = "image", value_name = "NAME")]
+    #[arg(long = "image", env = "HEPHY_IMAGES", value_delimiter = ',', value_name = "NAME")]
     pub images: Vec<String>,
 }
 
@@ -180,7 +181,7 @@ pub struct BuildArgs {
 #[derive(Debug, Args)]
 pub struct ManifestArgs {
     /// Publish this image only (repeatable).
-    #[arg(long = "image", value_name = "NAME")]
+    #[arg(long = "image", env = "HEPHY_IMAGES", value_delimiter = ',', value_name = "NAME")]
     pub images: Vec<String>,
     /// Publish nothing: read from the registry what other jobs published for this plan.
     #[arg(long)]
@@ -234,21 +235,20 @@ pub enum GraphForm {
 }
 
 /// `hephy generate`.
+#[derive(Debug, Subcommand)]
+pub enum Generate {
+    /// Job matrices of GitHub Actions (`HEPHY_FANOUT`, `HEPHY_GITHUB_RUNNERS`).
+    Github(GenerateArgs),
+    /// Child pipeline of GitLab: one job for each image and architecture (`HEPHY_GITLAB_…`, as the template sets them).
+    Gitlab(GenerateArgs),
+}
+
+/// Where a generated document goes.
 #[derive(Debug, Args)]
 pub struct GenerateArgs {
-    /// For which platform.
-    #[arg(value_enum)]
-    pub platform: GeneratePlatform,
     /// Write the document to this file instead of stdout.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-}
-
-/// Platforms whose jobs are made from a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum GeneratePlatform {
-    /// A child pipeline: one job for each image and architecture.
-    Gitlab,
 }
 
 /// `hephy schema`.

@@ -13,9 +13,9 @@
 //! | [`dockerfile`] | stages, arguments and references of a Dockerfile | none |
 //! | [`change`] | trees × configurations → input keys, affected images, reasons | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
+//! | [`generate`] | plan → job matrices and pipelines of the platforms | none |
 //! | [`source`] | upstream clone → deterministic archive; safe unpacking | git, files |
 //! | [`backend`] | step → command line, files; result ← digest | none |
-//! | [`generate`] | plan → documents that CI platforms make jobs of | none |
 //! | [`process`] | starts every process: time limits, signals, logs | processes |
 //! | [`store`] | files between jobs: whole or not at all | files |
 //! | [`result`] | what a build job leaves behind | none |
@@ -39,10 +39,11 @@ pub mod dockerfile;
 pub mod change;
 pub mod plan;
 
+pub mod generate;
+
 pub mod source;
 
 pub mod backend;
-pub mod generate;
 pub mod process;
 pub mod result;
 pub mod store;

@@ -187,6 +187,7 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Plan(args) => super::plan::run(session, args),
         Command::Graph(args) => super::graph::run(session, args),
+        Command::Generate(what) => super::generate::run(session, what),
         Command::Schema(args) => schema(session, args.document),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -202,7 +203,6 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
         Command::Manifest(args) => super::manifest::command::command(session, args),
         Command::Run(args) => super::run::run(session, args, &Interrupt::installed()),
         Command::Check(args) => check(session, &args.paths),
-        Command::Generate(args) => super::generate::run(session, args),
     }
 }
 

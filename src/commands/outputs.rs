@@ -17,6 +17,8 @@ use crate::store::write_whole;
 /// Outputs for later jobs, below the output directory.
 const PREPARE_ENV: &str = "prepare.env";
 const MANIFEST_ENV: &str = "manifest.env";
+/// The child pipeline of fan-out `image` on GitLab.
+const CHILD: &str = "child.yml";
 /// Name → reference by digest.
 const IMAGES: &str = "images.json";
 /// GitLab's code-quality report.
@@ -41,6 +43,7 @@ pub(super) fn prepared(session: &Session, plan: &Plan, out: &Path, findings: &[F
                 ("need_amd64", need("amd64")),
                 ("need_arm64", need("arm64")),
                 ("has_builds", has_builds),
+                ("matrix", super::generate::github::output(&session.env, plan)?),
             ];
             github(session, &outputs)?;
         }
@@ -51,6 +54,9 @@ pub(super) fn prepared(session: &Session, plan: &Plan, out: &Path, findings: &[F
                 ("HEPHY_NEED_ARM64", need("arm64")),
             ];
             dotenv(&out.join(PREPARE_ENV), &values)?;
+            if let Some(pipeline) = super::generate::gitlab::fan_out(session, plan)? {
+                write_whole(&out.join(CHILD), pipeline.as_bytes())?;
+            }
         }
         Platform::Local => {}
     }

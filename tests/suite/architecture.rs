@@ -15,8 +15,8 @@ const PURE: &[&str] = &[
     "dockerfile",
     "change",
     "plan",
-    "backend",
     "generate",
+    "backend",
     "index",
 ];
 
