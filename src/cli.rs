@@ -94,6 +94,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Show which image is built on which.
     Graph(GraphArgs),
+    /// Print documents that a platform makes jobs of, out of the plan.
+    #[command(subcommand)]
+    Generate(Generate),
     /// Print a JSON Schema, for editors and for other tools.
     Schema(SchemaArgs),
     /// Print a completion script for a shell.
@@ -169,17 +172,20 @@ pub struct BuildArgs {
     /// Architecture to build for: `amd64`, `arm64`, `armv7`, …
     #[arg(long, value_name = "ARCH")]
     pub arch: String,
-    /// Build this image only.
-    #[arg(long, value_name = "NAME")]
-    pub image: Option<String>,
+    /// Build this image only (repeatable); in a check run also those that it is built on.
+    #[arg(long = "image", env = "HEPHY_IMAGES", value_delimiter = ',', value_name = "NAME")]
+    pub images: Vec<String>,
 }
 
 /// `hephy manifest`.
 #[derive(Debug, Args)]
 pub struct ManifestArgs {
-    /// Publish this image only.
-    #[arg(long, value_name = "NAME")]
-    pub image: Option<String>,
+    /// Publish this image only (repeatable).
+    #[arg(long = "image", env = "HEPHY_IMAGES", value_delimiter = ',', value_name = "NAME")]
+    pub images: Vec<String>,
+    /// Publish nothing: read from the registry what other jobs published for this plan.
+    #[arg(long)]
+    pub collect: bool,
     /// Publish what exists where a platform failed; never takes a platform away from a tag.
     #[arg(long, env = "HEPHY_ALLOW_PARTIAL")]
     pub allow_partial: bool,
@@ -226,6 +232,23 @@ pub enum GraphForm {
     Mermaid,
     /// JSON.
     Json,
+}
+
+/// `hephy generate`.
+#[derive(Debug, Subcommand)]
+pub enum Generate {
+    /// Job matrices of GitHub Actions (`HEPHY_FANOUT`, `HEPHY_GITHUB_RUNNERS`).
+    Github(GenerateArgs),
+    /// Child pipeline of GitLab: one job for each image and architecture (`HEPHY_GITLAB_…`, as the template sets them).
+    Gitlab(GenerateArgs),
+}
+
+/// Where a generated document goes.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// Write the document to this file instead of stdout.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
 }
 
 /// `hephy schema`.

@@ -13,6 +13,7 @@
 //! | [`dockerfile`] | stages, arguments and references of a Dockerfile | none |
 //! | [`change`] | trees × configurations → input keys, affected images, reasons | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
+//! | [`generate`] | plan → job matrices and pipelines of the platforms | none |
 //! | [`source`] | upstream clone → deterministic archive; safe unpacking | git, files |
 //! | [`backend`] | step → command line, files; result ← digest | none |
 //! | [`process`] | starts every process: time limits, signals, logs | processes |
@@ -37,6 +38,8 @@ pub mod dockerfile;
 
 pub mod change;
 pub mod plan;
+
+pub mod generate;
 
 pub mod source;
 

@@ -41,6 +41,8 @@ pub struct Report {
     bar: Arc<Mutex<Option<ProgressBar>>>,
     /// Whether stdout has its one document.
     documented: Arc<AtomicBool>,
+    /// Whether the platform was told of a failure.
+    annotated: Arc<AtomicBool>,
 }
 
 /// Bold.
@@ -63,9 +65,9 @@ impl Report {
             ColorChoice::Never => false,
             ColorChoice::Auto => !no_color && std::io::stderr().is_terminal() && std::io::stdout().is_terminal(),
         };
-        let (bar, documented, secrets) = (Arc::default(), Arc::default(), Arc::default());
+        let (bar, documented, annotated, secrets) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
         let Global { format, verbose, quiet, .. } = *global;
-        Self { format, verbose, quiet, color, groups, secrets, bar, documented }
+        Self { format, verbose, quiet, color, groups, secrets, bar, documented, annotated }
     }
 
     /// Values that no output may show.
@@ -73,6 +75,31 @@ impl Report {
     pub fn hide(mut self, secrets: Vec<String>) -> Self {
         self.secrets = secrets.into();
         self
+    }
+
+    /// Annotations of GitHub: commands of its runner, made by [`crate::ci::annotations`]. They are no data, so they
+    /// go where talk goes.
+    pub fn annotate(&self, annotations: &str) {
+        if self.groups == Groups::Github && !annotations.is_empty() {
+            self.annotated.store(true, Ordering::Relaxed);
+            let text = output::masked(annotations, &self.secrets);
+            match self.bar().as_ref() {
+                Some(bar) => bar.suspend(|| talk(&text)),
+                None => talk(&text),
+            }
+        }
+    }
+
+    /// Whether there was an annotation.
+    #[must_use]
+    pub fn has_annotated(&self) -> bool {
+        self.annotated.load(Ordering::Relaxed)
+    }
+
+    /// Text for a file that others read, without what no output may show.
+    #[must_use]
+    pub fn masked(&self, text: &str) -> String {
+        output::masked(text, &self.secrets)
     }
 
     /// Whether stdout is one JSON document.

@@ -35,7 +35,7 @@ pub fn markdown_table(head: &[&str], rows: &[Vec<String>]) -> String {
 pub fn markdown_escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        if matches!(character, '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|') {
+        if matches!(character, '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' | '&' | '$' | '~') {
             out.push('\\');
         }
         out.push(character);

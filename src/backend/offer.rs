@@ -34,7 +34,7 @@ pub fn declared_backends(text: &str) -> Result<BTreeMap<BackendName, Option<Vers
         .collect()
 }
 
-/// Parses `HEPHY_ARCHES`, such as `amd64,arm64`.
+/// Parses `HEPHY_ARCHES`, such as `amd64,arm64`, or `none`.
 ///
 /// # Errors
 /// When a word is no architecture.
@@ -46,7 +46,7 @@ pub fn declared_arches(text: &str) -> Result<Vec<Platform>> {
                 .hint("write it as amd64,arm64")
         })
     };
-    words(text).map(parse).collect()
+    words(text).filter(|word| *word != crate::ci::NO_ARCH).map(parse).collect()
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -67,6 +67,7 @@ mod tests {
         }
         let arches: Vec<_> = declared_arches("amd64,armv7").unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(arches, ["linux/amd64", "linux/arm/v7"]);
+        assert_eq!(declared_arches("none").unwrap(), []);
         assert!(declared_arches("x86_64").is_err());
     }
 }

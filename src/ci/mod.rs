@@ -26,8 +26,10 @@
 //! | – | developer's machine | check | merge base with the default branch |
 
 mod event;
+mod finding;
 mod github;
 mod gitlab;
+mod inputs;
 mod local;
 pub(crate) mod output;
 mod value;
@@ -40,6 +42,9 @@ use crate::error::Result;
 use crate::plan::Mode;
 
 pub use event::MAX_BYTES as MAX_EVENT_BYTES;
+pub use finding::{Finding, annotations, code_quality};
+pub(crate) use inputs::NO_ARCH;
+pub use inputs::{input_of, inputs, runner_tag, with_inputs};
 pub use output::{dotenv_line, github_output, workflow_command};
 pub use value::check_revision;
 pub(crate) use value::clean_url;
@@ -251,6 +256,10 @@ pub fn context(env: &Env, event: Option<&[u8]>, overrides: &Overrides) -> Result
         Platform::Gitlab => gitlab::context(env)?,
         Platform::Local => local::context(env),
     };
+    if context.platform != Platform::Local {
+        let lasting = matches!(context.event, Event::Tag | Event::Schedule);
+        context.mode = inputs::allowed(env, context.mode, lasting)?;
+    }
     match (&overrides.base, &overrides.merge_base) {
         (Some(_), Some(_)) => {
             return Err(crate::Error::usage("--base and --merge-base exclude each other"));

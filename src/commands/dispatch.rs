@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::session::Session;
 use crate::ci::{self, Env};
@@ -14,18 +14,56 @@ use crate::process::Interrupt;
 /// Parses what was typed, runs the command and says what failed. Gives the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    guarded(|| match Cli::try_parse() {
+    guarded(|| match parse(&environment()) {
         Ok(cli) => run(&cli),
         Err(error) => usage(&error, &std::env::args_os().collect::<Vec<_>>()),
     })
 }
 
-/// The environment. Variables that are not UTF-8 name nothing that hephy reads.
+/// Parses what was typed. A variable that stands for a flag counts when it is set and not empty, and an input of a CI
+/// template counts before it.
+fn parse(env: &Env) -> std::result::Result<Cli, clap::Error> {
+    let matches = of_environment(Cli::command(), env).try_get_matches()?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))
+}
+
+fn of_environment(command: clap::Command, env: &Env) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let Some(name) = arg.get_env().and_then(|name| name.to_str()) else { return arg };
+        let value = env.get(name).filter(|value| !value.is_empty()).cloned();
+        let real = std::env::var_os(name);
+        match value {
+            Some(value) if real.as_deref() != Some(value.as_ref()) => arg.env(None::<&str>).default_value(value),
+            Some(_) => arg,
+            None if real.is_some_and(|real| real.is_empty()) => arg.env(None::<&str>),
+            None => arg,
+        }
+    });
+    command.mut_subcommands(|command| of_environment(command, env))
+}
+
+/// The variable that a wrong value came from, where it was not typed.
+fn variable_of(command: &clap::Command, error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let text = |kind| match error.get(kind)? {
+        ContextValue::String(text) => Some(text.as_str()),
+        _ => None,
+    };
+    let (arg, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    let of_arg = |it: &&clap::Arg| it.to_string() == arg;
+    let variable = command.get_arguments().find(of_arg).and_then(clap::Arg::get_env);
+    let holds = |name: &String| std::env::var_os(name).is_some_and(|it| it.to_string_lossy() == value);
+    let here = variable.map(|name| name.to_string_lossy().into_owned());
+    let here = here.and_then(|name| [ci::input_of(&name), name].into_iter().find(holds));
+    here.or_else(|| command.get_subcommands().find_map(|command| variable_of(command, error)))
+}
+
+/// The environment, with the inputs of a CI template applied. Variables that are not UTF-8 name nothing that hephy reads.
 fn environment() -> Env {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
-    std::env::vars_os().filter_map(text).collect()
+    ci::with_inputs(std::env::vars_os().filter_map(text).collect())
 }
 
 /// A panic is a bug of ours, and said so; what has to be cleaned up (credentials, builders) is cleaned up.
@@ -55,7 +93,12 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let env = environment();
-    let said = not_yet(error).unwrap_or_else(|| error.render().to_string());
+    let mut said = not_yet(error).unwrap_or_else(|| error.render().to_string());
+    let mut command = Cli::command();
+    command.build();
+    if let Some(variable) = variable_of(&command, error) {
+        said.push_str(&format!("\nhint: the value is that of the variable {variable}: correct it, or unset it\n"));
+    }
     let text = crate::ci::output::masked(&said, &crate::ci::output::secrets(&env));
     let github = ci::platform(&env) == ci::Platform::Github;
     let _ = write!(std::io::stderr().lock(), "{}", crate::ci::output::harmless(&text, github));
@@ -70,8 +113,7 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
 }
 
 /// Commands and flags that are documented and follow in later versions.
-const LATER: [&str; 14] = [
-    "generate",
+const LATER: [&str; 13] = [
     "stale",
     "diagnose",
     "verify",
@@ -107,6 +149,8 @@ pub fn run(cli: &Cli) -> ExitCode {
     let outcome = Session::new(&cli.global, env).map(|session| {
         let result = command(&session, cli);
         if let Err(error) = &result {
+            let is_stage = is_stage(&cli.command);
+            super::outputs::failed(&session, error, is_stage);
             session.report.error(error);
         }
         result
@@ -122,20 +166,28 @@ pub fn run(cli: &Cli) -> ExitCode {
     }
 }
 
+/// Whether it is a stage of a pipeline.
+fn is_stage(command: &Command) -> bool {
+    matches!(command, Command::Prepare(_) | Command::Build(_) | Command::Manifest(_) | Command::Run(_))
+}
+
 fn command(session: &Session, cli: &Cli) -> Result<()> {
     match &cli.command {
         // These have something to finish or to take back.
         Command::Prepare(_) | Command::Build(_) | Command::Run(_) => drop(Interrupt::install()?),
         _ => Interrupt::install_ending()?,
     }
-    let speaks =
-        matches!(cli.command, Command::Prepare(_) | Command::Build(_) | Command::Manifest(_) | Command::Run(_));
-    if speaks && crate::registry::insecure_all(&session.env) {
+    let insecure = session.env.get("HEPHY_INSECURE_ALL").map_or("", String::as_str);
+    if !matches!(insecure, "" | "true" | "1" | "false" | "0") {
+        return Err(Error::usage("HEPHY_INSECURE_ALL is neither true nor false").hint("unset it, or set it to true"));
+    }
+    if is_stage(&cli.command) && crate::registry::insecure_all(&session.env) {
         session.report.warn("HEPHY_INSECURE_ALL: every registry may be spoken to without TLS");
     }
     match &cli.command {
         Command::Plan(args) => super::plan::run(session, args),
         Command::Graph(args) => super::graph::run(session, args),
+        Command::Generate(what) => super::generate::run(session, what),
         Command::Schema(args) => schema(session, args.document),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -199,6 +251,8 @@ fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
         Err(_) => {}
     }
     session.report.text(&report.render())?;
+    let found: Vec<ci::Finding> = report.findings().map(ci::Finding::of_diagnostic).collect();
+    session.report.annotate(&ci::annotations(&found));
     let failure = super::check::failure(&report);
     session.report.json(&serde_json::json!({
         "files": report.files, "errors": report.errors, "warnings": report.warnings, "error": failure,

@@ -1,5 +1,6 @@
-//! The registry that `hephy run` starts for itself when none is given: a real one, on a loopback port, with its data
-//! below the output directory (specification §4).
+//! The registry that hephy starts for itself, in `hephy run` when none is given and in the build jobs of check runs: a
+//! real one, on a loopback port, with its data below the output directory (specification §4). It is the one beside this
+//! program, where prepare puts it for build jobs, else one of the `PATH`, else a container.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -98,18 +99,27 @@ fn answers(port: u16) -> bool {
 }
 
 fn command(data: &Path, port: u16) -> Result<Command> {
-    if let Some(program) = find("registry").or_else(|| find("docker-registry")) {
+    if let Some(program) = beside().or_else(|| find("registry")).or_else(|| find("docker-registry")) {
         let config = data.join("config.yml");
         crate::store::write_whole(&config, configuration(data, port).as_bytes())?;
-        return Ok(Command::new(program).arg("serve").arg(config));
+        // Version 3 would send traces of every request to whatever listens.
+        return Ok(Command::new(program).arg("serve").arg(config).env("OTEL_TRACES_EXPORTER", "none"));
     }
     if let Some(docker) = find("docker") {
         return Ok(container(docker, data, port));
     }
     Err(Error::new(ErrorKind::RegistryError, "there is no registry, and none that could be started here").hint(
         "name one with --registry HOST/REPOSITORY, or install one:\n\
-         apt-get install --no-install-recommends docker-registry",
+         apt-get install --no-install-recommends docker-registry\n\
+         (a build job in an image without one gets it from prepare: HEPHY_BINARIES names a directory with\n\
+         <machine>/registry, a static binary of distribution 3)",
     ))
+}
+
+/// The registry that prepare handed on together with this program.
+fn beside() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    Some(own.parent()?.join("registry")).filter(|path| path.is_file())
 }
 
 fn configuration(data: &Path, port: u16) -> String {

@@ -1,14 +1,18 @@
 //! One module a subcommand: gather, let the pure rooms decide, act.
 
+mod binaries;
 pub mod build;
 pub mod builders;
 pub mod check;
 mod dispatch;
 pub mod explain;
+pub mod generate;
 pub mod graph;
 pub mod local_registry;
 pub mod manifest;
 pub mod out_dir;
+mod outputs;
+mod own_commit;
 mod own_registry;
 pub mod plan;
 pub mod planning;

@@ -12,9 +12,9 @@ use crate::cli::PrepareArgs;
 use crate::error::{Error, Result};
 use crate::oci::Platform;
 use crate::plan::assemble::{Candidate, Resolved, assemble};
-use crate::plan::{Plan, PlannedSource, show};
+use crate::plan::{Mode, Plan, PlannedSource, show};
 use crate::source::{Access, Archived, Event, SourceRequest};
-use crate::store::{Made, write_whole, write_with_mode};
+use crate::store::{Made, write_whole};
 
 /// Runs the command.
 ///
@@ -26,11 +26,32 @@ pub fn run(session: &Session, args: &PrepareArgs) -> Result<()> {
     let out = session.safe_out(&root)?;
     let made = Made::new(&out)?;
     let _in_use = OutDir::alone(&out)?;
+    refuse_nowhere(session, args, &planning)?;
+    let problems = planning.problems();
     let plan = prepare(session, planning)?;
     made.keep();
-    platform_outputs(session, &plan, &out)?;
+    super::outputs::prepared(session, &plan, &out, &problems)?;
     session.report.json(&plan)?;
     session.report.text(&show::text(&plan))
+}
+
+/// A CI run that may publish has nowhere to publish to: build jobs need not start to find out. Whoever says `none`
+/// means it.
+fn refuse_nowhere(session: &Session, args: &PrepareArgs, planning: &Planning) -> Result<()> {
+    let builds = planning.candidates.iter().any(|candidate| candidate.is_built());
+    let is_ci = ci::platform(&session.env) != ci::Platform::Local;
+    if planning.facts.registry.is_some() || planning.facts.mode == Mode::Check || !builds || !is_ci {
+        return Ok(());
+    }
+    let ecr = session.env.get("ECR_REGISTRY");
+    let said = [args.select.registry.as_ref(), ecr, planning.sides.survey.root.registry.as_ref()];
+    if said.into_iter().flatten().any(|text| text == "none") {
+        return Ok(());
+    }
+    Err(Error::config("there is no registry to publish to").hint(
+        "set HEPHY_REGISTRY or ECR_REGISTRY for all jobs, or `registry` in hephy.yaml; \
+         on GitLab the project's own is used once its container registry is on",
+    ))
 }
 
 /// Resolves what the plan leaves open and writes all files into the output directory, which the caller has to itself.
@@ -51,7 +72,7 @@ pub fn prepare(session: &Session, mut planning: Planning) -> Result<Plan> {
     let Planning { facts, candidates, removed, warnings, .. } = planning;
     let plan = assemble(facts, &candidates, &resolved, removed, warnings);
     network.check_immutable_tags(&plan)?;
-    write(&plan, &candidates, staging.path(), &out)?;
+    write(session, &plan, &candidates, staging.path(), &out)?;
     made.keep();
     Ok(plan)
 }
@@ -127,11 +148,18 @@ fn fetch_sources(session: &Session, candidates: &mut [Candidate], staging: &Path
 }
 
 /// Writes the plan and everything that other jobs read.
-fn write(plan: &Plan, candidates: &[Candidate], staging: &Path, out: &Path) -> Result<()> {
+fn write(session: &Session, plan: &Plan, candidates: &[Candidate], staging: &Path, out: &Path) -> Result<()> {
     let failed = |path: &Path, error| Error::io(format!("{} cannot be written", path.display()), error);
     let logs = out.join("logs");
     std::fs::create_dir_all(&logs).map_err(|error| failed(&logs, error))?;
-    write_binary(out)?;
+    let missing = super::binaries::write(&session.env, plan, out)?;
+    // On GitHub every job installs its own: artifacts there cannot hold programs.
+    let told = ci::platform(&session.env) != ci::Platform::Github;
+    for machine in missing.iter().filter(|_| told) {
+        session.report.warn(&format!(
+            "there is no hephy for build jobs on {machine}: HEPHY_BINARIES names a directory with {machine}/hephy"
+        ));
+    }
     for image in &plan.images {
         if let PlannedSource::Remote { archive: Some(archive), .. } = &image.source {
             let path = out.join(archive);
@@ -159,43 +187,4 @@ fn write(plan: &Plan, candidates: &[Candidate], staging: &Path, out: &Path) -> R
 fn flags_in(out: &Path) -> Vec<String> {
     let names = out.read_dir().into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
     names.filter_map(|name| Some(name.strip_prefix("need_")?.strip_suffix(".txt")?.to_owned())).collect()
-}
-
-/// Build jobs run in images that have no hephy: they take this very binary from prepare's artifact.
-fn write_binary(out: &Path) -> Result<()> {
-    let failed = |error| Error::io("hephy could not copy itself for the build jobs", error);
-    let own = std::env::current_exe().and_then(std::fs::read).map_err(failed)?;
-    let machine = rustix::system::uname().machine().to_string_lossy().into_owned();
-    let dir = out.join("bin").join(machine);
-    let path = dir.join("hephy");
-    let there = crate::store::read_left(&path, own.len() as u64).ok().flatten();
-    if there.is_some_and(|there| there == own) {
-        return Ok(());
-    }
-    std::fs::create_dir_all(&dir).map_err(failed)?;
-    write_with_mode(&path, &own, 0o755)
-}
-
-/// Outputs and job summary of GitHub Actions (`GITHUB_OUTPUT`, `GITHUB_STEP_SUMMARY`).
-fn platform_outputs(session: &Session, plan: &Plan, out: &Path) -> Result<()> {
-    if ci::platform(&session.env) != ci::Platform::Github {
-        return Ok(());
-    }
-    let need = |arch: &str| plan.images.iter().any(|image| image.platforms.iter().any(|it| it.arch() == arch));
-    let dirs: BTreeSet<&str> = plan.images.iter().map(|image| image.dir.as_str()).collect();
-    let dirs = serde_json::to_string(&dirs).map_err(|error| Error::internal("no JSON").cause(error))?;
-    let plan_path = out.join("plan.json").display().to_string();
-    let outputs = [
-        ("plan", plan_path),
-        ("dirs", dirs),
-        ("need_amd64", need("amd64").to_string()),
-        ("need_arm64", need("arm64").to_string()),
-        ("has_builds", (!plan.images.is_empty()).to_string()),
-    ];
-    let mut text = String::new();
-    for (name, value) in outputs {
-        text.push_str(&ci::github_output(name, &value)?);
-    }
-    session.append_to("GITHUB_OUTPUT", &text)?;
-    session.append_to("GITHUB_STEP_SUMMARY", &show::markdown(plan))
 }

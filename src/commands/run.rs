@@ -139,7 +139,7 @@ fn stages(
             root,
             out: session.out_below(root),
             platform: platform.clone(),
-            image: None,
+            images: Vec::new(),
             registry: plan.registry.as_deref(),
             cross: true,
         };
@@ -162,7 +162,7 @@ fn stages(
         return finish(session, &results, Vec::new(), failure);
     }
     // Platforms that nobody built here lack: what is published is said, and no tag loses a platform because of it.
-    let outcome = manifest(session, root, plan, None, !left_out.is_empty())?;
+    let outcome = manifest(session, root, plan, &[], !left_out.is_empty())?;
     let failed_builds = results.iter().any(|result| result.status != Status::Completed);
     session.report.text("\n")?;
     if failed_builds && failure.is_some() {

@@ -119,6 +119,7 @@ impl Session {
         let bytes = read_left(&file(root), MAX_PLAN)?;
         let plan = Plan::parse(&bytes.unwrap_or_default())?;
         super::build::validate::plan(&plan)?;
+        super::own_commit::confirm(self, root, &plan)?;
         super::own_registry::confirm(self, root, &plan)?;
         Ok((root.to_owned(), plan))
     }

@@ -1,11 +1,12 @@
 //! What people read of results: one line a build, the account of a failure, the tables at the end.
 
-use crate::commands::manifest::{Published, TagState};
+use crate::commands::manifest::{Outcome, Published, TagState};
 use crate::diagnostic::{escape, escape_cut, escape_cut_middle};
 use crate::error::{Error, ErrorKind};
+use crate::oci::Platform;
 use crate::plan::Plan;
-use crate::result::{BuildResult, Status};
-use crate::table::{columns, markdown_table, seconds, size};
+use crate::result::{BuildResult, ResultError, Status};
+use crate::table::{columns, markdown_escape, markdown_table, seconds, size};
 
 /// One line of talk.
 #[must_use]
@@ -133,25 +134,85 @@ fn lines(lines: &[String]) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// The job summary: what was built, and which tags point where.
+/// Rows of a table in a summary, and accounts of failures, beyond which it only counts.
+const MAX_ROWS: usize = 1000;
+const MAX_ACCOUNTS: usize = 20;
+
+/// The summary of a build job: what was built, and the account of each failure.
 #[must_use]
-pub fn markdown(plan: &Plan, results: &[BuildResult], published: &[Published]) -> String {
-    let mut out = "## hephy\n\n".to_owned();
-    let rows: Vec<Vec<String>> = results
-        .iter()
-        .map(|result| {
-            let why = plan.image(result.image.as_str()).and_then(|image| image.reasons.first());
-            let mut row = row(result);
-            row.push(why.map(|reason| escape(&reason.text)).unwrap_or_default());
-            row
-        })
-        .collect();
-    if !rows.is_empty() {
-        out.push_str(&markdown_table(&["image", "platform", "result", "digest", "size", "time", "why"], &rows));
-        out.push('\n');
+pub fn build_markdown(plan: &Plan, results: &[BuildResult], platform: &Platform) -> String {
+    let mut out = format!("## hephy build · {platform}\n\n{}", builds_table(plan, results));
+    out.push_str(&accounts(results));
+    out
+}
+
+fn builds_table(plan: &Plan, results: &[BuildResult]) -> String {
+    let row = |result: &BuildResult| {
+        let why = plan.image(result.image.as_str()).and_then(|image| image.reasons.first());
+        let mut row = row(result);
+        row.push(why.map(|reason| escape(&reason.text)).unwrap_or_default());
+        row
+    };
+    let rows: Vec<Vec<String>> = results.iter().take(MAX_ROWS).map(row).collect();
+    if rows.is_empty() {
+        return String::new();
     }
-    let rows: Vec<Vec<String>> = published
+    let table = markdown_table(&["image", "platform", "result", "digest", "size", "time", "why"], &rows);
+    let more = results.len().saturating_sub(MAX_ROWS);
+    let more = if more > 0 { format!("\n… and {more} more.\n") } else { String::new() };
+    format!("{table}{more}\n")
+}
+
+/// Where each build failed, and the last lines of its log.
+fn accounts(results: &[BuildResult]) -> String {
+    let failed = results.iter().filter(|it| matches!(it.status, Status::Failed | Status::Cancelled));
+    let failed: Vec<(&BuildResult, &ResultError)> =
+        failed.filter_map(|result| Some((result, result.error.as_ref()?))).collect();
+    let mut out = String::new();
+    for (result, error) in failed.iter().take(MAX_ACCOUNTS) {
+        let verb = if result.status == Status::Failed { "failed" } else { "was cancelled" };
+        out.push_str(&format!("### {} {} {verb} ({})\n\n", result.image, result.platform, error.code));
+        if let Some(at) = &error.instruction {
+            let stage = at.stage.as_ref().map(|stage| format!(" (stage {stage})")).unwrap_or_default();
+            out.push_str(&format!("{}\n\n", prose(&format!("At {}:{}{stage}", at.file, at.line))));
+            out.push_str(&fenced(&[at.text.as_str()]));
+        }
+        out.push_str(&format!("{}\n\n", prose(&error.message)));
+        if !error.last_lines.is_empty() {
+            let lines: Vec<&str> = error.last_lines.iter().map(String::as_str).collect();
+            out.push_str(&format!("The last lines of its log:\n\n{}", fenced(&lines)));
+        }
+        if let Some(hint) = &error.hint {
+            out.push_str(&format!("{}\n\n", prose(&format!("Next: {hint}"))));
+        }
+    }
+    match failed.len().saturating_sub(MAX_ACCOUNTS) {
+        0 => out,
+        more => format!("{out}… and {more} more builds failed: the jobs' logs have their accounts.\n\n"),
+    }
+}
+
+/// Text of strangers as one line of Markdown that stays text.
+fn prose(text: &str) -> String {
+    markdown_escape(&escape_cut_middle(&text.replace('\n', " "), 600))
+}
+
+/// Lines as they are: a fence that is longer than any run of backticks in them.
+fn fenced(lines: &[&str]) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| escape_cut_middle(line, 600)).collect();
+    let runs = lines.iter().flat_map(|line| line.split(|it| it != '`')).map(str::len);
+    let fence = "`".repeat(runs.max().unwrap_or_default().max(2) + 1);
+    format!("{fence}text\n{}\n{fence}\n\n", lines.join("\n"))
+}
+
+/// The job summary: what was built, which tags point where, and what failed.
+#[must_use]
+pub fn markdown(plan: &Plan, results: &[BuildResult], outcome: &Outcome) -> String {
+    let mut out = format!("## hephy\n\n{}", builds_table(plan, results));
+    let rows: Vec<Vec<String>> = outcome
+        .published
         .iter()
+        .take(MAX_ROWS)
         .map(|image| {
             let tags = image.tags.iter().map(|tag| match tag.state {
                 state if state.points_here() => tag.tag.to_string(),
@@ -168,6 +229,15 @@ pub fn markdown(plan: &Plan, results: &[BuildResult], published: &[Published]) -
         .collect();
     if !rows.is_empty() {
         out.push_str(&markdown_table(&["image", "tags", "digest", "platforms"], &rows));
+        out.push('\n');
     }
+    if !outcome.failures.is_empty() {
+        let failures = outcome.failures.iter().take(MAX_ROWS);
+        let rows =
+            failures.map(|(image, error)| vec![image.to_string(), escape(error.message()), error.kind().to_string()]);
+        let table = markdown_table(&["not published", "why", "code"], &rows.collect::<Vec<_>>());
+        out.push_str(&format!("{table}\n"));
+    }
+    out.push_str(&accounts(results));
     out
 }

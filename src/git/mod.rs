@@ -21,6 +21,7 @@
 //! force for that one command, and so are the protocols https and ssh, or those that `GIT_ALLOW_PROTOCOL` lists.
 
 mod base;
+mod checked_out;
 mod fetch;
 mod locate;
 mod objects;
@@ -38,6 +39,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::process::Command;
 
 pub use base::Base;
+pub use checked_out::checked_out;
 pub use objects::{Commit, Content, Objects};
 
 use locate::Places;

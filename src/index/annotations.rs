@@ -21,7 +21,8 @@ pub const TAGS: &str = "dev.hephy.tags";
 
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
-pub(super) const REVISION: &str = "org.opencontainers.image.revision";
+/// The commit that it was built from.
+pub const REVISION: &str = "org.opencontainers.image.revision";
 pub(super) const CREATED: &str = "org.opencontainers.image.created";
 
 /// The annotations of an image's index. The configuration may set any but those that hephy decides by.

@@ -73,6 +73,24 @@ impl Elf {
     }
 }
 
+/// Whether the kernel starts this program through another one, the loader of shared libraries (a program header of
+/// type `PT_INTERP`). What cannot be understood needs none.
+#[must_use]
+pub fn needs_interpreter(program: &[u8]) -> bool {
+    const INTERPRETER: u32 = 3;
+    let Some(elf) = Elf::parse(program) else { return false };
+    let number = |at: usize, length: usize| -> Option<usize> {
+        let bytes = program.get(at..at.checked_add(length)?)?;
+        let add = |sum: usize, byte: &u8| (sum << 8) | usize::from(*byte);
+        Some(if elf.little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) })
+    };
+    let (word, table, size, count) = if elf.wide { (8, 32, 54, 56) } else { (4, 28, 42, 44) };
+    let header = || Some((number(table, word)?, number(size, 2)?, number(count, 2)?));
+    let Some((table, size, count)) = header() else { return false };
+    let kind = |index: usize| number(table.checked_add(size.checked_mul(index)?)?, 4);
+    (0..count).any(|index| kind(index) == Some(INTERPRETER as usize))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +127,19 @@ mod tests {
         }
         assert!(!Elf::parse(&header(2, 1, 1, 62)).unwrap().is_program(), "an object file");
         assert_eq!(Elf::parse(&header(2, 1, 2, 9999)).unwrap().describe(), "ELF machine 9999");
+    }
+
+    #[test]
+    fn a_program_that_needs_a_loader_is_told_from_a_static_one() {
+        let program = |kind: u8| {
+            let mut bytes = header(2, 1, 2, 62);
+            bytes.resize(64, 0);
+            (bytes[32], bytes[54], bytes[56]) = (64, 56, 2);
+            bytes.extend([&[1, 0, 0, 0][..], &[0; 52], &[kind, 0, 0, 0], &[0; 52]].concat());
+            bytes
+        };
+        assert!(needs_interpreter(&program(3)) && !needs_interpreter(&program(2)));
+        assert!(!needs_interpreter(&program(3)[..100]) && !needs_interpreter(b"#!/bin/sh\n"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod tag;
 
 pub use contents::{Contents, Mismatch, Program, Sampled, Start};
 pub use digest::Digest;
-pub use elf::Elf;
+pub use elf::{Elf, needs_interpreter};
 pub use name::ImageName;
 pub use platform::Platform;
 pub use repository::Repository;

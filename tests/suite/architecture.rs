@@ -15,6 +15,7 @@ const PURE: &[&str] = &[
     "dockerfile",
     "change",
     "plan",
+    "generate",
     "backend",
     "index",
 ];

@@ -14,7 +14,7 @@ use crate::commands::summary;
 use crate::diagnostic::escape;
 use crate::error::{Error, Result};
 use crate::oci::{ImageName, Platform, Repository};
-use crate::plan::{DependencyFrom, Mode, Plan};
+use crate::plan::{DependencyFrom, Mode, Plan, PlannedImage};
 use crate::process::Interrupt;
 use crate::registry::{Client, Settings, for_builders, secrets_of};
 use crate::report::Report;
@@ -32,8 +32,8 @@ pub struct Job<'a> {
     pub out: PathBuf,
     /// Platform to build for.
     pub platform: Platform,
-    /// Only this image.
-    pub image: Option<ImageName>,
+    /// Only these images; all of them where it is empty.
+    pub images: Vec<ImageName>,
     /// Where images are pushed to.
     pub registry: Option<&'a str>,
     /// The caller knows that this machine need not run what it builds.
@@ -46,17 +46,25 @@ pub struct Job<'a> {
 /// When the job cannot begin, or the first failure of an image.
 pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Result<()> {
     let (root, plan) = session.plan()?;
-    let wrong = |error: crate::oci::Invalid| Error::usage("--arch names no architecture").cause(error);
+    let wrong = |error: crate::oci::Invalid| {
+        Error::usage("--arch names no architecture")
+            .cause(error)
+            .hint("one of amd64, arm64, armv7, … as plan.json and the need_<arch>.txt files name them")
+    };
     let platform = Platform::from_arch(&args.arch).map_err(wrong)?;
-    let image = args.image.as_deref().map(ImageName::parse).transpose();
-    let image = image.map_err(|error| Error::usage("--image is no image name").cause(error))?;
-    if !plan.needs(&platform) {
-        session.report.say(&format!("Nothing to build for {}: no image of the plan needs it.", platform.arch()));
+    let images = image_names(&args.images)?;
+    let wanted = super::wanted(&plan, &platform, &images)?;
+    if wanted.is_empty() {
+        let of = if images.is_empty() { "no image of the plan needs it" } else { "none of these images needs it" };
+        session.report.say(&format!("Nothing to build for {}: {of}.", platform.arch()));
         return session.report.json(&serde_json::json!({ "needed": false, "results": [] }));
     }
+    crate::commands::own_commit::confirm_checkout(&root, &plan)?;
     let out = session.out_below(&root);
     let arch = platform.arch();
-    let _in_use = OutDir::of_build(&out, &arch, image.is_some())?;
+    // Before anything starts: a runner with the wrong tag gets no further.
+    super::host::check(&platform, &session.env, &wanted)?;
+    let _in_use = OutDir::of_build(&out, &arch, !images.is_empty())?;
     // What a check run pushes stays in the job; what was published before is copied in.
     let inside = match plan.mode {
         Mode::Check => {
@@ -66,14 +74,30 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
     };
     let address = inside.as_ref().map(LocalRegistry::address);
     if let (Some(address), Some(real)) = (&address, &plan.registry) {
-        bring_dependencies(session, &plan, real, address, &platform)?;
+        bring_dependencies(session, &plan, &wanted, real, address)?;
     }
     let registry = address.as_deref().or(plan.registry.as_deref());
-    let job = Job { root: &root, out, platform, image, registry, cross: false };
+    let job = Job { root: &root, out, platform, images, registry, cross: false };
+    let (platform, out) = (job.platform.clone(), job.out.clone());
     let outcome = build(session, &job, interrupt)?;
+    crate::commands::outputs::built(session, &plan, &platform, &outcome.results, &out)?;
     session.report.json(&serde_json::json!({ "needed": outcome.needed, "results": outcome.results }))?;
     session.report.text(&summary::builds(&outcome.results))?;
     outcome.failure.map_or(Ok(()), |failure| Err(summary::verdict(&outcome.results, failure)))
+}
+
+/// The names that `--image` gives.
+///
+/// # Errors
+/// When one is no image name.
+pub(in crate::commands) fn image_names(words: &[String]) -> Result<Vec<ImageName>> {
+    let parse = |word: &String| {
+        ImageName::parse(word).map_err(|error| {
+            let sentence = format!("--image {} is no image name", crate::diagnostic::escape_cut(word, 80));
+            Error::usage(sentence).cause(error).hint("`hephy plan` lists the images that are to be built")
+        })
+    };
+    words.iter().map(parse).collect()
 }
 
 /// Builds for one platform and says what happens.
@@ -92,7 +116,7 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
         checkout: job.root.to_owned(),
         out: job.out.clone(),
         platform: job.platform.clone(),
-        image: job.image.clone(),
+        images: job.images.clone(),
         registry: job.registry.map(str::to_owned),
         insecure_hosts: insecure_hosts(&settings),
         cross: job.cross,
@@ -147,10 +171,15 @@ fn insecure_hosts(settings: &Settings) -> Vec<String> {
 }
 
 /// Copies what images of this run are built on, and what is not built in it, into the registry inside the job.
-fn bring_dependencies(session: &Session, plan: &Plan, real: &str, inside: &str, platform: &Platform) -> Result<()> {
+fn bring_dependencies(
+    session: &Session,
+    plan: &Plan,
+    images: &[&PlannedImage],
+    real: &str,
+    inside: &str,
+) -> Result<()> {
     let client: Client = client(Settings::from_env(&session.env, Some(real))?, &session.report);
-    let images = plan.images.iter().filter(|image| image.platforms.contains(platform));
-    for dependency in images.flat_map(|image| &image.dependencies) {
+    for dependency in images.iter().flat_map(|image| &image.dependencies) {
         let DependencyFrom::Published { digest, .. } = &dependency.from else { continue };
         let from = repository(&plan.repository_of(real, &dependency.name))?;
         let to = repository(&plan.repository_of(inside, &dependency.name))?;

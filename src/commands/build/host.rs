@@ -1,6 +1,7 @@
 //! Whether this machine runs programs of a platform: a runner with the wrong tag is named before it builds.
 
-use super::Options;
+use std::collections::BTreeMap;
+
 use crate::config::BackendName;
 use crate::error::{Error, Result};
 use crate::oci::Platform;
@@ -11,26 +12,21 @@ const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 
 /// Refuses a platform that this machine cannot run, where a builder would run its programs here: BuildKit and
 /// Docker may be elsewhere and say so themselves, ko compiles without running anything.
-pub(super) fn check(options: &Options, images: &[&PlannedImage]) -> Result<()> {
+pub(super) fn check(wanted: &Platform, environment: &BTreeMap<String, String>, images: &[&PlannedImage]) -> Result<()> {
     let local = |image: &&&PlannedImage| {
         image.manual_images.is_none()
             && match image.backend {
                 BackendName::Kaniko | BackendName::Buildah => true,
-                BackendName::Docker => {
-                    options.environment.get("DOCKER_HOST").is_none_or(|host| host.starts_with("unix:"))
-                }
-                BackendName::Buildkit => {
-                    options.environment.get("BUILDKIT_HOST").is_some_and(|host| host.starts_with("unix:"))
-                }
+                BackendName::Docker => environment.get("DOCKER_HOST").is_none_or(|host| host.starts_with("unix:")),
+                BackendName::Buildkit => environment.get("BUILDKIT_HOST").is_some_and(|host| host.starts_with("unix:")),
                 BackendName::Ko | BackendName::Spin => false,
             }
     };
     let Some(image) = images.iter().find(local) else { return Ok(()) };
     let Some(host) = Platform::host() else { return Ok(()) };
-    if options.cross || host.runs(&options.platform) || has_interpreter(&options.platform) {
+    if host.runs(wanted) || has_interpreter(wanted) {
         return Ok(());
     }
-    let wanted = &options.platform;
     Err(Error::usage(format!(
         "this machine is {host} and cannot run {wanted}, which {} is to be built for",
         image.name

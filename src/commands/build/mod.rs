@@ -15,14 +15,14 @@ mod tools;
 pub(in crate::commands) mod validate;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::BackendName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{ImageName, Platform};
-use crate::plan::{Plan, PlannedImage};
+use crate::plan::{DependencyFrom, Mode, Plan, PlannedImage};
 use crate::process::Interrupt;
 use crate::result::{BuildResult, Status};
 
@@ -38,8 +38,8 @@ pub struct Options {
     pub out: PathBuf,
     /// Platform to build for.
     pub platform: Platform,
-    /// Only this image.
-    pub image: Option<ImageName>,
+    /// Only these images; all of them where it is empty.
+    pub images: Vec<ImageName>,
     /// Registry to push to instead of the plan's.
     pub registry: Option<String>,
     /// Hosts that speak plain HTTP, besides loopback ones.
@@ -135,13 +135,7 @@ pub fn run(
 ) -> Result<Outcome> {
     let plan = results::read_plan(&options.out)?;
     validate::plan(&plan)?;
-    if let Some(name) = &options.image
-        && plan.image(name.as_str()).is_none()
-    {
-        return Err(Error::new(ErrorKind::NotFound, format!("the plan has no image {name}"))
-            .hint("`hephy plan` lists the images that are to be built"));
-    }
-    let images = wanted(&plan, options);
+    let images = wanted(&plan, &options.platform, &options.images)?;
     if images.is_empty() {
         return Ok(Outcome { needed: false, results: Vec::new(), failure: None });
     }
@@ -149,7 +143,9 @@ pub fn run(
         Error::config("there is no registry to push to")
             .hint("give prepare one: --registry, HEPHY_REGISTRY, or `registry` in hephy.yaml")
     })?;
-    host::check(options, &images)?;
+    if !options.cross {
+        host::check(&options.platform, &options.environment, &images)?;
+    }
     let mut job = Job {
         options,
         plan: &plan,
@@ -165,13 +161,27 @@ pub fn run(
     job.build_all(&images)
 }
 
-/// The images that are to be built for this platform, by wave and then by name.
-fn wanted<'a>(plan: &'a Plan, options: &Options) -> Vec<&'a PlannedImage> {
-    let asked = |image: &&PlannedImage| options.image.as_ref().is_none_or(|name| *name == image.name);
+/// The images that are to be built for this platform, by wave and then by name: those of the plan that were asked for.
+/// What another job of a check run built is not there any more, so a check run builds what they are built on as well.
+///
+/// # Errors
+/// When an image is asked for that the plan does not have.
+fn wanted<'a>(plan: &'a Plan, platform: &Platform, asked: &[ImageName]) -> Result<Vec<&'a PlannedImage>> {
+    if let Some(unknown) = asked.iter().find(|name| plan.image(name.as_str()).is_none()) {
+        return Err(Error::new(ErrorKind::NotFound, format!("the plan has no image {unknown}"))
+            .hint("`hephy plan` lists the images that are to be built"));
+    }
+    let mut names: BTreeSet<&ImageName> = asked.iter().collect();
+    let mut open: Vec<&ImageName> = if plan.mode == Mode::Check { asked.iter().collect() } else { Vec::new() };
+    while let Some(image) = open.pop().and_then(|name| plan.image(name.as_str())) {
+        let below = image.dependencies.iter().filter(|it| it.from == DependencyFrom::Plan).map(|it| &it.name);
+        open.extend(below.filter(|name| names.insert(name)));
+    }
+    let asked = |image: &&PlannedImage| names.is_empty() || names.contains(&image.name);
     let mut images: Vec<_> =
-        plan.images.iter().filter(|image| image.platforms.contains(&options.platform)).filter(asked).collect();
+        plan.images.iter().filter(|image| image.platforms.contains(platform)).filter(asked).collect();
     images.sort_by(|a, b| (a.wave, &a.name).cmp(&(b.wave, &b.name)));
-    images
+    Ok(images)
 }
 
 fn find_tools(options: &Options, images: &[&PlannedImage]) -> Result<BTreeMap<BackendName, crate::backend::Tool>> {

@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Options, Outcome, Results, publish, write};
+use super::{Options, Outcome, Results, collect, publish, write};
 use crate::cli::ManifestArgs;
+use crate::commands::build::command::image_names;
 use crate::commands::out_dir::OutDir;
+use crate::commands::outputs;
 use crate::commands::published::{block_on, client};
 use crate::commands::session::Session;
 use crate::commands::summary;
@@ -14,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::git::Repository;
 use crate::oci::ImageName;
 use crate::plan::{Mode, Plan};
-use crate::registry::Settings;
+use crate::registry::{Client, Settings};
 use crate::result::BuildResult;
 
 /// Runs the command.
@@ -24,21 +26,22 @@ use crate::result::BuildResult;
 pub fn command(session: &Session, args: &ManifestArgs) -> Result<()> {
     let (root, plan) = session.plan()?;
     let out = session.out_below(&root);
-    let image = args.image.as_deref().map(ImageName::parse).transpose();
-    let image = image.map_err(|error| Error::usage("--image is no image name").cause(error))?;
+    let images = image_names(&args.images)?;
     if plan.images.is_empty() || plan.mode == Mode::Check {
         let why = if plan.images.is_empty() { "the plan builds nothing" } else { "a check run publishes nothing" };
         session.report.say(&format!("Nothing to publish: {why}."));
+        outputs::published(session, &[], &out)?;
         return session.report.json(&serde_json::json!({ "published": [], "failures": [] }));
     }
     let _in_use = OutDir::shared(&out)?;
-    let outcome = manifest(session, &root, &plan, image.as_ref(), args.allow_partial)?;
+    let outcome = match args.collect {
+        true => collected(session, &root, &plan, &images, args.allow_partial)?,
+        false => manifest(session, &root, &plan, &images, args.allow_partial)?,
+    };
     let results = results(&out, &plan);
-    session.append_to("GITHUB_STEP_SUMMARY", &summary::markdown(&plan, &results, &outcome.published))?;
-    crate::store::write_whole(
-        &out.join("summary.md"),
-        summary::markdown(&plan, &results, &outcome.published).as_bytes(),
-    )?;
+    let text = session.report.masked(&summary::markdown(&plan, &results, &outcome));
+    crate::store::write_whole(&out.join("summary.md"), text.as_bytes())?;
+    outputs::summary(session, &text, "summary.md")?;
     tell(session, outcome)
 }
 
@@ -50,23 +53,54 @@ pub fn manifest(
     session: &Session,
     root: &Path,
     plan: &Plan,
-    image: Option<&ImageName>,
+    images: &[ImageName],
     allow_partial: bool,
 ) -> Result<Outcome> {
+    let results = Results::read(&session.out_below(root), plan, registry_of(plan)?);
+    with_registry(session, root, plan, images, allow_partial, async |client, options| {
+        publish(client, plan, results, options).await
+    })
+}
+
+/// Reads from the registry what other jobs published, and writes the same files.
+fn collected(
+    session: &Session,
+    root: &Path,
+    plan: &Plan,
+    images: &[ImageName],
+    allow_partial: bool,
+) -> Result<Outcome> {
+    with_registry(session, root, plan, images, allow_partial, async |client, options| {
+        collect(client, plan, options).await
+    })
+}
+
+fn with_registry(
+    session: &Session,
+    root: &Path,
+    plan: &Plan,
+    images: &[ImageName],
+    allow_partial: bool,
+    work: impl AsyncFnOnce(&Client, &Options<'_>) -> Result<Outcome>,
+) -> Result<Outcome> {
     let out = session.out_below(root);
-    let registry = plan.registry.as_deref().ok_or_else(|| {
-        Error::config("the plan names no registry to publish to")
-            .hint("give prepare one: --registry, HEPHY_REGISTRY, or `registry` in hephy.yaml")
-    })?;
+    let registry = registry_of(plan)?;
     let client = client(Settings::from_env(&session.env, Some(registry))?, &session.report);
-    let results = Results::read(&out, plan, registry);
     let ancestry = Ancestry::new(root);
     let is_ancestor = |one: &str, other: &str| ancestry.is_ancestor(one, other);
-    let options = Options { registry, image, allow_partial, is_ancestor: &is_ancestor };
-    let outcome = block_on(publish(&client, plan, results, &options))?;
+    let options = Options { registry, images, allow_partial, is_ancestor: &is_ancestor };
+    let outcome = block_on(work(&client, &options))?;
     write(&out, &outcome)?;
+    outputs::published(session, &outcome.published, &out)?;
     session.report.detail(&format!("{} requests to the registry", client.requests()));
     Ok(outcome)
+}
+
+fn registry_of(plan: &Plan) -> Result<&str> {
+    plan.registry.as_deref().ok_or_else(|| {
+        Error::config("the plan names no registry to publish to")
+            .hint("give prepare one: --registry, HEPHY_REGISTRY, or `registry` in hephy.yaml")
+    })
 }
 
 /// Says what was published and what was not.

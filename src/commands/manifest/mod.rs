@@ -11,6 +11,7 @@
 //! Nothing here runs git: the caller's `is_ancestor` does.
 
 mod children;
+mod collect;
 mod collisions;
 pub mod command;
 mod outcome;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _};
 
+pub use collect::collect;
 pub use collisions::check_immutable_tags;
 pub use outcome::{Outcome, Published, PublishedTag, TagState, file_name, write};
 pub use results::{Left, Results};
@@ -40,8 +42,8 @@ const CONCURRENT_CHILDREN: usize = 32;
 pub struct Options<'a> {
     /// Where images are published: `host[:port]/path`.
     pub registry: &'a str,
-    /// Only this image.
-    pub image: Option<&'a ImageName>,
+    /// Only these images; all of them where it is empty.
+    pub images: &'a [ImageName],
     /// Publish what exists where platforms lack.
     pub allow_partial: bool,
     /// Whether the first commit is an ancestor of the second; none when git does not know one of them.
@@ -70,12 +72,7 @@ pub async fn publish(client: &Client, plan: &Plan, results: Results, options: &O
     if plan.mode == Mode::Check || plan.images.is_empty() {
         return Ok(Outcome::default());
     }
-    if let Some(name) = options.image
-        && plan.image(name.as_str()).is_none()
-    {
-        let error = Error::new(ErrorKind::NotFound, format!("the plan names no image {name}"));
-        return Err(error.hint("hephy plan lists the images that are built"));
-    }
+    known(plan, options)?;
     let run = Run { client, plan, options };
     let mut found = Found { available: results.available(plan), ..Found::default() };
     for (image, platform, child) in gather(&run, results).await {
@@ -152,7 +149,14 @@ async fn publish_wave(run: &Run<'_>, ready: Vec<Ready<'_>>) -> Vec<(ImageName, R
 }
 
 fn selected(options: &Options<'_>, image: &PlannedImage) -> bool {
-    options.image.is_none_or(|name| *name == image.name)
+    options.images.is_empty() || options.images.contains(&image.name)
+}
+
+/// Refuses a name that is none of the plan's.
+fn known(plan: &Plan, options: &Options<'_>) -> Result<()> {
+    let Some(name) = options.images.iter().find(|name| plan.image(name.as_str()).is_none()) else { return Ok(()) };
+    let error = Error::new(ErrorKind::NotFound, format!("the plan names no image {name}"));
+    Err(error.hint("hephy plan lists the images that are built"))
 }
 
 /// Reads every child of the selected images, in the plan's order.

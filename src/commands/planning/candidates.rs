@@ -284,6 +284,16 @@ fn bases(config: &ImageConfig, backend: BackendName, found: &[ExternalBase]) -> 
     found.iter().cloned().chain(ko).collect()
 }
 
+/// What to do where no job builds for an architecture.
+fn no_runner(session: &Session, arch: &str) -> String {
+    let unset = crate::ci::runner_tag(&session.env, &format!("HEPHY_GITLAB_TAG_{}", arch.to_uppercase())).err();
+    let add = unset.map_or_else(
+        || "add a runner of this architecture".to_owned(),
+        |name| format!("set {name} to the tag of a runner of this architecture"),
+    );
+    format!("take the platform away, or {add}")
+}
+
 /// Jobs declare what they offer (specification §8): `HEPHY_BACKENDS` (`kaniko@1.28.3,ko`), `HEPHY_ARCHES`.
 ///
 /// # Errors
@@ -303,7 +313,7 @@ pub(in crate::commands) fn check_offers(session: &Session, candidates: &[Candida
             if let Some((text, _)) = arches.as_ref().filter(|(_, offered)| !offered.contains(platform)) {
                 return Err(Error::config(format!("no job can build {} for {}", candidate.name, platform.arch()))
                     .cause(anyhow::anyhow!("HEPHY_ARCHES offers {}", escape(text)))
-                    .hint("take the platform away, or add a runner of this architecture"));
+                    .hint(no_runner(session, &platform.arch())));
             }
         }
     }

@@ -43,6 +43,10 @@ impl Ground {
         if select.backend == Some(BackendName::Spin) {
             return Err(Error::usage("the builder `spin` is not supported yet").hint("--backend names another one"));
         }
+        if session.env.get("HEPHY_CACHE").is_some_and(|value| !matches!(value.trim(), "" | "false")) {
+            return Err(Error::usage("HEPHY_CACHE is set, and the layer cache is not supported yet")
+                .hint("take the variable, or the input `cache` of the CI template, away"));
+        }
         let context = session.context(&overrides)?;
         let repository = Repository::open(&session.dir)?.fetch_url(context.fetch_url.clone());
         let root = repository.root().map_or_else(|| session.dir.clone(), std::path::Path::to_path_buf);

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::change::{ImageChange, Keyed, Keys, RepoPath, State, Tree, TreeChange, compare};
-use crate::ci::CiContext;
+use crate::ci::{CiContext, Event, Finding};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
 use crate::commands::survey::{Image, Known, Other, Survey, UpstreamCommits, survey};
@@ -64,12 +64,25 @@ pub struct Sides {
     pub base_commit: Base,
 }
 
+impl Planning {
+    /// What is wrong with images, now that none of it keeps any of the plan's from being built.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Finding> {
+        let survey = &self.sides.survey;
+        let images = survey.images.iter().zip(&survey.uses);
+        let own =
+            images.flat_map(|(image, uses)| image.parsed.findings.iter().chain(&image.problems).chain(&uses.problems));
+        survey.root_findings.iter().chain(own).map(Finding::of_bystander).collect()
+    }
+}
+
 /// Gathers and decides.
 ///
 /// # Errors
 /// When the repository cannot be read, or when something that is to be built is invalid.
 pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let ground = Ground::new(session, select)?;
+    let select = &of_schedule(session, &ground.context, select);
     let mut loaded = ground.repository.load(&Request {
         head: select.head.as_deref(),
         base: &ground.context.base,
@@ -148,6 +161,16 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         root: ground.root,
         context: ground.context,
     })
+}
+
+/// A scheduled pipeline builds what its list names: `HEPHY_SCHEDULED` says which list, unless flags say more.
+fn of_schedule(session: &Session, context: &CiContext, select: &SelectArgs) -> SelectArgs {
+    let mut select = select.clone();
+    let named = session.env.get("HEPHY_SCHEDULED").filter(|name| !name.is_empty());
+    if context.event == Event::Schedule && !select.all && select.dirs.is_empty() && select.scheduled.is_none() {
+        select.scheduled = named.cloned();
+    }
+    select
 }
 
 /// The images of the tree that a plan would be made of, without a comparison.

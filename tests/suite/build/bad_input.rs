@@ -112,7 +112,7 @@ fn a_registry_that_is_down() {
 fn an_image_that_the_plan_does_not_have() {
     let mut fixture = Fixture::new(Buildah);
     fixture.image("base", BASE);
-    fixture.options.image = Some("bsae".parse().unwrap());
+    fixture.options.images = vec!["bsae".parse().unwrap()];
     assert_eq!(failed(&fixture).0, "not_found");
 }
 

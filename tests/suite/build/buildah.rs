@@ -77,9 +77,9 @@ fn an_image_built_by_another_job_is_taken_from_its_result() {
     fixture.image("base", BASE);
     fixture.image("app", APP);
     fixture.built_on("base");
-    fixture.options.image = Some("base".parse().unwrap());
+    fixture.options.images = vec!["base".parse().unwrap()];
     fixture.build();
-    fixture.options.image = Some("app".parse().unwrap());
+    fixture.options.images = vec!["app".parse().unwrap()];
     assert_eq!(fixture.build()[0].status, Status::Completed);
 
     // Only the tag is there, as a job of another kind leaves it.

@@ -28,18 +28,17 @@ impl Left {
 }
 
 /// The executor, unless these tests are to be skipped.
-fn executor(test: &str) -> Option<PathBuf> {
+pub(crate) fn executor(test: &str) -> Option<PathBuf> {
     let executor = std::env::var_os("HEPHY_TEST_KANIKO").map(PathBuf::from);
     if executor.is_none() {
         // Not `eprintln!`: the test harness would swallow it.
-        let _ =
-            writeln!(std::io::stderr(), "SKIPPED 1 test: build::kaniko::{test} (HEPHY_TEST_KANIKO names no executor)");
+        let _ = writeln!(std::io::stderr(), "SKIPPED 1 test: {test} (HEPHY_TEST_KANIKO names no executor)");
     }
     executor
 }
 
 /// Makes the container's root and the commands that mount it; `$1` is the root, `$2` the job's directory.
-const MOUNT: &str = "set -e
+pub(crate) const MOUNT: &str = "set -e
 mount --bind \"$1\" \"$1\"
 mount --bind \"$2\" \"$1/builds\"
 mount -t proc proc \"$1/proc\"
@@ -54,7 +53,7 @@ root=$1
 shift 2
 exec chroot \"$root\" \"$@\"";
 
-fn make_root(root: &Path, executor: &Path) {
+pub(crate) fn make_root(root: &Path, executor: &Path) {
     for dir in ["kaniko", "builds", "proc", "dev", "etc"] {
         std::fs::create_dir_all(root.join(dir)).unwrap();
     }
@@ -75,7 +74,7 @@ fn make_root(root: &Path, executor: &Path) {
 
 /// Copies a program in a process of its own: one that this process wrote could not be started while a child of
 /// another test, between fork and exec, still holds it open.
-fn install(from: &Path, to: &Path) -> PathBuf {
+pub(crate) fn install(from: &Path, to: &Path) -> PathBuf {
     let copied = Command::new("install").args(["-m", "755", "--"]).args([from, to]).status().unwrap();
     assert!(copied.success());
     to.to_owned()
@@ -105,7 +104,7 @@ fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
 
 #[test]
 fn a_chain_is_built_in_one_container() {
-    let Some(executor) = executor("a_chain_is_built_in_one_container") else { return };
+    let Some(executor) = executor("build::kaniko::a_chain_is_built_in_one_container") else { return };
     let mut fixture = Fixture::new(Kaniko);
     super::chain_plan(&mut fixture);
     let left = run_inside(&fixture, &executor);
@@ -115,7 +114,7 @@ fn a_chain_is_built_in_one_container() {
 
 #[test]
 fn a_reference_outright_is_this_runs_image() {
-    let Some(executor) = executor("a_reference_outright_is_this_runs_image") else { return };
+    let Some(executor) = executor("build::kaniko::a_reference_outright_is_this_runs_image") else { return };
     let mut fixture = Fixture::new(Kaniko);
     outright::plan(&mut fixture);
     let left = run_inside(&fixture, &executor);
@@ -129,7 +128,7 @@ fn a_reference_outright_is_this_runs_image() {
 
 #[test]
 fn a_failing_instruction_is_named() {
-    let Some(executor) = executor("a_failing_instruction_is_named") else { return };
+    let Some(executor) = executor("build::kaniko::a_failing_instruction_is_named") else { return };
     let mut fixture = Fixture::new(Kaniko);
     super::failure_plan(&mut fixture);
     let left = run_inside(&fixture, &executor);
@@ -139,7 +138,7 @@ fn a_failing_instruction_is_named() {
 
 #[test]
 fn a_killed_build_leaves_nothing_for_the_next() {
-    let Some(executor) = executor("a_killed_build_leaves_nothing_for_the_next") else { return };
+    let Some(executor) = executor("build::kaniko::a_killed_build_leaves_nothing_for_the_next") else { return };
     let mut fixture = Fixture::new(Kaniko);
     fixture.image("a", BASE);
     let killed = fixture.image(
@@ -164,7 +163,7 @@ fn a_killed_build_leaves_nothing_for_the_next() {
 
 #[test]
 fn the_checkout_and_hephys_files_enter_no_image() {
-    let Some(executor) = executor("the_checkout_and_hephys_files_enter_no_image") else { return };
+    let Some(executor) = executor("build::kaniko::the_checkout_and_hephys_files_enter_no_image") else { return };
     let mut fixture = Fixture::new(Kaniko);
     fixture.file("Dockerfile", "FROM scratch\nCOPY . /src\nRUN [\"/src/root/busybox\", \"touch\", \"/ran\"]\n");
     symlink("root/busybox", fixture.options.checkout.join("link")).unwrap();

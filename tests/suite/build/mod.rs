@@ -5,7 +5,7 @@ mod buildah;
 mod buildx;
 mod check_run;
 mod job;
-mod kaniko;
+pub(crate) mod kaniko;
 mod others;
 mod outright;
 mod platform;
@@ -56,7 +56,7 @@ impl Fixture {
             out: checkout.join(".hephy"),
             checkout,
             platform: Platform::linux_amd64(),
-            image: None,
+            images: Vec::new(),
             registry: None,
             insecure_hosts: Vec::new(),
             cross: false,

@@ -111,7 +111,7 @@ fn ko_builds_a_program_on_a_base_of_the_registry() {
         ldflags: vec!["-X main.version=from-hephy".into()],
         ..KoConfig::default()
     });
-    fixture.options.image = Some("hello".parse().unwrap());
+    fixture.options.images = vec!["hello".parse().unwrap()];
     let result = &fixture.build()[0];
     assert_eq!(result.backend, Some(BackendName::Ko));
     let (paths, config) = fixture.contents(result);
@@ -129,7 +129,7 @@ fn an_image_built_elsewhere_must_exist_and_be_right() {
     let reference = built.reference.clone().unwrap();
     let image = fixture.image("manual", "");
     image.manual_images = Some(BTreeMap::from([("amd64".to_owned(), reference)]));
-    fixture.options.image = Some("manual".parse().unwrap());
+    fixture.options.images = vec!["manual".parse().unwrap()];
     let result = fixture.build().remove(0);
     assert_eq!((result.backend, result.digest, result.status), (None, built.digest, Status::Completed));
 

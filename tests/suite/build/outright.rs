@@ -77,7 +77,7 @@ fn moved_tag(mut fixture: Fixture) {
         assert!(crane.status.success(), "{}", String::from_utf8_lossy(&crane.stderr));
     };
     tag(results[1].digest.as_ref().unwrap());
-    fixture.options.image = Some("app".parse().unwrap());
+    fixture.options.images = vec!["app".parse().unwrap()];
     let (paths, _) = fixture.contents(&fixture.build()[0]);
     assert!(paths.iter().any(|path| path.ends_with("base")), "{paths:?}");
 }

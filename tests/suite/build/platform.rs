@@ -23,7 +23,7 @@ fn a_base_that_lies_about_its_platform_is_found_out() {
     // The lying base was pushed all the same: what is built on it fails, too, though it adds nothing foreign.
     let base = format!("{}:base-20251015-amd64", fixture.registry());
     fixture.image("app", &format!("FROM {base}\nCOPY Dockerfile /\n"));
-    fixture.options.image = Some("app".parse().unwrap());
+    fixture.options.images = vec!["app".parse().unwrap()];
     let error = fixture.run().unwrap().failure.unwrap();
     assert!(error.message().contains("/usr/bin/tool is a program for arm64"), "{error}");
 }

@@ -169,6 +169,6 @@ fn one_image_is_published_alone() {
 #[test]
 fn without_a_registry_there_is_nothing_to_publish_to() {
     let project = Project::with(&["a"]);
-    project.push(BEFORE, ["prepare", "--all"]).run().ok();
+    project.push(BEFORE, ["prepare", "--all", "--registry", "none"]).run().ok();
     project.hephy(["manifest"]).run().fails(3, &["the plan names no registry to publish to", "HEPHY_REGISTRY"]);
 }

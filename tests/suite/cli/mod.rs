@@ -238,10 +238,12 @@ impl Project {
             .env(&storage, config)
     }
 
-    /// The same as a CI job of a push to the default branch, whose previous commit is `before`.
+    /// The same as a CI job of a push to the default branch, whose previous commit is `before`. The project has a
+    /// container registry, which everything else that names one comes before.
     pub(crate) fn push<'a>(&self, before: &str, args: impl IntoIterator<Item = &'a str>) -> Hephy {
         let head = self.repo.head();
-        self.ci("gitlab-push", &[(HEAD, &head), (BEFORE, before)], args).env("HEPHY_BACKEND", "buildah")
+        let hephy = self.ci("gitlab-push", &[(HEAD, &head), (BEFORE, before)], args);
+        hephy.env("HEPHY_BACKEND", "buildah").env("CI_REGISTRY_IMAGE", self.registry())
     }
 
     /// The same with a recorded environment, ids in it replaced.

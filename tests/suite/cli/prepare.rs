@@ -199,8 +199,12 @@ fn a_failure_leaves_the_work_directory_as_it_was() {
     project.repo.commit("remote");
     // The archive is fetched, then found to have no Dockerfile: late enough to have written something.
     let fails = |out: &str| {
-        let hephy = project.push(BEFORE, ["prepare", "--all", "--out", out]).env("GIT_ALLOW_PROTOCOL", "file");
-        hephy.run().fails(3, &["the source of remote has no Dockerfile", "dockerfile_path"]);
+        let words = ["prepare", "--all", "--backend", "buildah", "--registry", "none", "--out", out];
+        project
+            .hephy(words)
+            .env("GIT_ALLOW_PROTOCOL", "file")
+            .run()
+            .fails(3, &["the source of remote has no Dockerfile", "dockerfile_path"]);
     };
     fails(".hephy");
     assert!(!project.path(".hephy").exists());

@@ -25,7 +25,7 @@ fn without_history_the_later_commit_counts_as_newer() {
     let stage = Stage::start();
     let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
     let registry = stage.to.to_string();
-    let options = Options { registry: &registry, image: None, allow_partial: false, is_ancestor: &|_, _| None };
+    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &|_, _| None };
     let run = |plan: &Plan, seed: &str| {
         let results = stage.built(plan, seed);
         let outcome = block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() });

@@ -124,7 +124,8 @@ impl Stage {
     fn publish_with(&self, plan: &Plan, results: Results, image: Option<&str>, allow_partial: bool) -> Outcome {
         let registry = self.to.to_string();
         let image = image.map(|name| ImageName::parse(name).unwrap());
-        let options = Options { registry: &registry, image: image.as_ref(), allow_partial, is_ancestor: &is_ancestor };
+        let options =
+            Options { registry: &registry, images: image.as_slice(), allow_partial, is_ancestor: &is_ancestor };
         block_on(async { publish(&self.client, plan, results, &options).await.unwrap() })
     }
 
@@ -318,7 +319,12 @@ fn image_does_one_image_and_an_unknown_one_is_not_found() {
 
     let registry = stage.to.to_string();
     let name = ImageName::parse("nobody").unwrap();
-    let options = Options { registry: &registry, image: Some(&name), allow_partial: false, is_ancestor: &is_ancestor };
+    let options = Options {
+        registry: &registry,
+        images: std::slice::from_ref(&name),
+        allow_partial: false,
+        is_ancestor: &is_ancestor,
+    };
     let error = block_on(async { publish(&stage.client, &plan, Results::default(), &options).await.unwrap_err() });
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }

@@ -1,1 +1,117 @@
-//! To be written.
+//! The GitHub pack, run for real: act runs the action and the reusable workflow, called from a second repository, with
+//! Buildah and a registry. What act hides (permissions, concurrency, what a fork may do) is asserted on the YAML.
+
+mod action;
+mod hostile;
+mod modes;
+mod text;
+mod world;
+
+use world::{Event, World};
+
+const NEW: &str = "0000000000000000000000000000000000000000";
+
+#[test]
+fn a_push_publishes_what_changed_and_the_outputs_arrive() {
+    let world = World::new();
+    world.image("b", "linux/amd64", "FROM scratch\nCOPY text /text\n");
+    let first = world.commit("first");
+    let ran = world.run(&Event::Push { before: NEW }).succeeded();
+    let tags = world.tags();
+    for tag in ["a-head", "a-latest", "b-head", "b-latest"] {
+        assert!(tags.iter().any(|it| it == tag), "{tag}: {tags:?}\n{}", ran.said);
+    }
+    assert!(ran.ran("build amd64") && ran.ran("manifest") && !ran.ran("check"), "{}", ran.said);
+    let outputs = ran.said.lines().find(|line| line.contains("outputs of hephy: [")).expect("the caller's job");
+    assert!(outputs.contains(r#"["a","b"] true"#), "{outputs}");
+    assert!(outputs.contains(&format!(r#"{{"a":"{}@sha256:"#, world.registry())), "{outputs}");
+
+    world.repo.write("b/text", "changed");
+    world.commit("second");
+    let ran = world.run(&Event::Push { before: &first }).succeeded();
+    assert!(ran.said.contains(r#"outputs of hephy: ["b"] true {"b":"#), "{}", ran.said);
+
+    // What a failed pipeline did not publish is no matter of the push: the registry is asked, and it has everything.
+    let ran = world.run(&Event::Push { before: NEW }).succeeded();
+    assert!(ran.said.contains("outputs of hephy: [] false"), "{}", ran.said);
+    assert!(!ran.ran("build"), "{}", ran.said);
+}
+
+#[test]
+fn a_pull_request_checks_a_chain_without_a_credential_and_publishes_nothing() {
+    for fanout in ["arch", "image"] {
+        let world = World::new().with("fan-out", fanout);
+        world.built_on("b", "a");
+        let base = world.commit("first");
+        world.repo.git(&["checkout", "-q", "-b", "change"]);
+        world.repo.write("a/text", "changed");
+        world.commit("change");
+        let ran = world.run_with(&Event::PullRequest { base: &base }, &["--secret", "GITHUB_TOKEN="]).succeeded();
+        assert!(ran.said.contains(r#"outputs of hephy: ["a","b"] true"#), "{}", ran.said);
+        let leg = if fanout == "arch" { "check amd64" } else { "check a+1-amd64" };
+        assert!(ran.ran(leg), "{leg}: {}", ran.said);
+        assert!(!ran.ran("build") && !ran.ran("manifest"), "{}", ran.said);
+        assert_eq!(world.tags(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_schedule_builds_its_list() {
+    let world = World::new();
+    world.image("b", "linux/amd64", "FROM scratch\nCOPY text /text\n");
+    world.repo.write("rebuild-weekly.txt", "# these only\nb\n");
+    world.commit("first");
+    let ran = world.run(&Event::Schedule).succeeded();
+    assert!(ran.said.contains(r#"outputs of hephy: ["b"] true {"b":"#), "{}", ran.said);
+    assert!(!world.tags().iter().any(|tag| tag.starts_with("a-")));
+}
+
+#[test]
+fn a_manual_run_takes_arguments_and_publishes() {
+    let world = World::new().with("args", "--dir\na\n\n--force");
+    world.image("b", "linux/amd64", "FROM scratch\nCOPY text /text\n");
+    world.commit("first");
+    let ran = world.run(&Event::Manual).succeeded();
+    assert!(ran.said.contains(r#"outputs of hephy: ["a"] true {"a":"#), "{}", ran.said);
+    let ran = world.run(&Event::Manual).succeeded();
+    assert!(ran.said.contains(r#"outputs of hephy: ["a"] true {"a":"#), "--force builds it again: {}", ran.said);
+}
+
+#[test]
+fn a_failing_image_fails_the_run_by_name_and_the_others_are_published() {
+    for fanout in ["arch", "image"] {
+        let world = World::new().with("fan-out", fanout);
+        world.image("broken", "linux/amd64", "FROM scratch\nCOPY nothing /\n");
+        world.built_on("after", "broken");
+        world.commit("first");
+        let ran = world.run(&Event::Push { before: NEW }).failed();
+        assert!(ran.said.contains("broken/Dockerfile"), "{}", ran.said);
+        let tags = world.tags();
+        assert!(tags.iter().any(|tag| tag == "a-latest"), "{tags:?}\n{}", ran.said);
+        assert!(!tags.iter().any(|tag| tag.starts_with("broken") || tag.starts_with("after")), "{tags:?}");
+        let results = world.artifacts();
+        let leg = if fanout == "arch" { "amd64" } else { "broken-amd64" };
+        let kept = format!("hephy-build-{leg}/logs/broken-amd64.log");
+        assert!(results.contains(&kept), "a failed leg hands on what it has: {results:?}");
+        assert!(ran.ran("manifest"), "{}", ran.said);
+    }
+}
+
+#[test]
+fn pull_request_target_is_refused_before_anything_is_checked_out() {
+    let world = World::new();
+    world.commit("first");
+    let ran = world.run(&Event::Named("pull_request_target")).failed();
+    assert!(ran.said.contains("pull_request_target is refused"), "{}", ran.said);
+    assert!(!ran.ran("prepare") && !ran.ran("check") && !ran.ran("build"), "{}", ran.said);
+}
+
+#[test]
+fn a_runner_of_the_wrong_architecture_is_said_before_anything_is_built() {
+    let world = World::new();
+    world.image("b", "linux/arm64", "FROM scratch\nCOPY text /text\n");
+    world.commit("first");
+    let ran = world.run(&Event::Push { before: NEW }).failed();
+    assert!(ran.said.contains("linux/arm64"), "{}", ran.said);
+    assert!(!world.tags().iter().any(|tag| tag.starts_with("b-")), "{:?}", world.tags());
+}

@@ -23,7 +23,7 @@ pub(crate) fn tool(name: &str) -> PathBuf {
         cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).unwrap_or_default()
     };
     let tools = std::env::var_os("HEPHY_TOOLS").map_or_else(|| cache().join("hephy/tools"), PathBuf::from);
-    let mut path = vec![tools.join("current/bin")];
+    let mut path = vec![tools.join("current/bin"), tools.join("emulators/path")];
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     path.extend(["/usr/sbin", "/sbin", "/usr/local/go/bin"].map(PathBuf::from));
     which::which_in(name, Some(std::env::join_paths(path).unwrap()), "/").unwrap_or_else(|_| {

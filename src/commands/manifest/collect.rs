@@ -1,0 +1,143 @@
+//! `hephy manifest --collect`: what other jobs of this pipeline published, read back from the registry. The jobs of a
+//! child pipeline cannot hand their artifacts to the pipeline above it; the registry is where both look.
+//!
+//! Nothing is written to the registry. An index is this plan's when it has the plan's input key and image name and was
+//! published from the plan's commit, or from a later one whose input is the same.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _};
+
+use super::outcome::{Outcome, Published, PublishedTag, TagState};
+use super::{CONCURRENT_IMAGES, Options, Run, known, selected};
+use crate::diagnostic::escape_cut;
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{self, Current, Relation};
+use crate::oci::{Digest, Platform, Repository, Tag};
+use crate::plan::{Mode, Plan, PlannedImage};
+use crate::registry::{By, Client, Manifest};
+
+/// Reads what was published for the plan. An image that is not there is a failure of the outcome, in the plan's order.
+///
+/// # Errors
+/// When `--image` names no image of the plan.
+pub async fn collect(client: &Client, plan: &Plan, options: &Options<'_>) -> Result<Outcome> {
+    if plan.mode == Mode::Check || plan.images.is_empty() {
+        return Ok(Outcome::default());
+    }
+    known(plan, options)?;
+    let run = Run { client, plan, options };
+    let found: Vec<_> = stream::iter(plan.images.iter().filter(|image| selected(options, image)))
+        .map(async |image| (image.name.clone(), one(&run, image).await))
+        .buffered(CONCURRENT_IMAGES)
+        .collect()
+        .await;
+    let mut outcome = Outcome::default();
+    for (image, result) in found {
+        outcome.add(image, result);
+    }
+    Ok(outcome)
+}
+
+/// What a tag points at.
+struct Behind {
+    manifest: Manifest,
+    current: Current,
+    annotations: BTreeMap<String, String>,
+}
+
+impl Behind {
+    fn says(&self, key: &str, expected: &str) -> bool {
+        self.annotations.get(key).is_some_and(|found| found == expected)
+    }
+}
+
+async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<String>)> {
+    let repository = run.repository(&image.name)?;
+    let looks = image.tags.iter().map(|tag| behind(run.client, &repository, tag));
+    let found: Vec<Option<Behind>> = try_join_all(looks).await?;
+    let source = &run.plan.source;
+    let is_newer = |behind: &Behind| {
+        let relation = index::relation(&behind.current, &source.commit, &source.commit_time, run.options.is_ancestor);
+        relation == Relation::Newer
+    };
+    let is_ours = |behind: &&Behind| {
+        behind.says(index::INPUT_KEY, &image.input_key)
+            && behind.says(index::IMAGE, image.name.as_str())
+            && (behind.says(index::REVISION, &source.commit) || is_newer(behind))
+    };
+    let Some(ours) = found.iter().flatten().find(is_ours) else {
+        return Err(absent(image, &repository, found.iter().flatten().next()));
+    };
+    let platforms = platforms(&ours.manifest)?;
+    let lacking: Vec<Platform> = image.platforms.iter().filter(|it| !platforms.contains_key(it)).cloned().collect();
+    if let Some(first) = lacking.first().filter(|_| !run.options.allow_partial) {
+        let sentence = format!("{} was published without {first}", image.name);
+        return Err(Error::new(ErrorKind::NotFound, sentence)
+            .hint("see the build job of that platform; --allow-partial takes what there is"));
+    }
+    let mut warnings = Vec::new();
+    let mut tags = Vec::new();
+    for (tag, behind) in image.tags.iter().zip(&found) {
+        let state = match behind {
+            Some(behind) if behind.manifest.digest == ours.manifest.digest => TagState::Unchanged,
+            Some(behind) if is_newer(behind) => TagState::Newer,
+            Some(_) => TagState::Elsewhere,
+            None => {
+                warnings.push(format!("{repository} has no tag {tag}"));
+                continue;
+            }
+        };
+        tags.push(PublishedTag { tag: tag.clone(), state });
+    }
+    let published = Published {
+        image: image.name.clone(),
+        repository: repository.to_string(),
+        digest: ours.manifest.digest.clone(),
+        media_type: ours.manifest.media_type.clone(),
+        size: ours.manifest.bytes.len() as u64,
+        platforms: platforms.into_iter().filter(|(platform, _)| image.platforms.contains(platform)).collect(),
+        lacking,
+        tags,
+    };
+    Ok((published, warnings))
+}
+
+async fn behind(client: &Client, repository: &Repository, tag: &Tag) -> Result<Option<Behind>> {
+    let Some(manifest) = client.manifest(repository, By::Tag(tag)).await? else { return Ok(None) };
+    if !manifest.is_index() {
+        let current = Current { digest: Some(manifest.digest.clone()), ..Current::default() };
+        return Ok(Some(Behind { manifest, current, annotations: BTreeMap::new() }));
+    }
+    let index = manifest.index()?;
+    let current = Current::of(manifest.digest.clone(), &index);
+    Ok(Some(Behind { manifest, current, annotations: index.annotations.unwrap_or_default() }))
+}
+
+fn platforms(manifest: &Manifest) -> Result<BTreeMap<Platform, Digest>> {
+    let entries = manifest.index()?.manifests;
+    let platform = |entry: &oci_client::manifest::ImageIndexEntry| {
+        let platform = entry.platform.as_ref()?;
+        let variant = platform.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+        // Attestations stand under `unknown/unknown`.
+        Platform::parse(&format!("{}/{}{variant}", platform.os, platform.architecture)).ok()
+    };
+    let pairs = entries.iter().filter_map(|entry| Some((platform(entry)?, Digest::parse(&entry.digest).ok()?)));
+    Ok(pairs.collect())
+}
+
+fn absent(image: &PlannedImage, repository: &Repository, other: Option<&Behind>) -> Error {
+    let name = &image.name;
+    let error = Error::new(ErrorKind::NotFound, format!("{name} was not published by this pipeline"));
+    let error = match (other, image.tags.first()) {
+        (Some(other), _) => {
+            let revision =
+                other.current.revision.as_deref().map_or("an unknown commit".into(), |it| escape_cut(it, 80));
+            error.cause(anyhow::anyhow!("{repository} holds {} of {revision}", other.manifest.digest))
+        }
+        (None, Some(tag)) => error.cause(anyhow::anyhow!("{repository}:{tag} does not exist")),
+        (None, None) => error,
+    };
+    error.hint(format!("see the jobs `build {name} …` and `manifest {name}` of the child pipeline"))
+}
