@@ -129,6 +129,15 @@ fn direct(tool: &Tool, step: &Step) -> Invocation {
     invocation
 }
 
+/// What the helper for ECR in Kaniko's image asks AWS with. Names alone: docker takes the values from its own
+/// environment, and none where there is none.
+const AWS: [&str; 5] =
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"];
+
+fn is_ecr(host: &str) -> bool {
+    host.contains(".dkr.ecr") && (host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
+}
+
 fn in_container(tool: &Tool, image: &str, step: &Step) -> Invocation {
     let (workspace, dockerfiles, work) = IN_CONTAINER;
     let mut invocation = Invocation::new(tool);
@@ -138,6 +147,11 @@ fn in_container(tool: &Tool, image: &str, step: &Step) -> Invocation {
     // A registry on the loopback interface is the machine's, not the container's.
     if crate::backend::is_loopback(step.host()) {
         invocation.arg("--network=host");
+    }
+    if is_ecr(step.host()) {
+        for name in AWS {
+            invocation.option("--env", name);
+        }
     }
     let mut mount = |source: &std::path::Path, target: &str, read_only: bool| {
         let source = csv(&format!("source={}", source.display()));
@@ -250,6 +264,23 @@ mod tests {
         let name = args[2].strip_prefix("--name=").unwrap();
         assert_eq!(invocations[0].stop, Some(vec!["kill".into(), "--".into(), name.into()]));
         assert!(!args.contains(&"--pre-cleanup") && !args.contains(&"--force"));
+    }
+
+    #[test]
+    fn the_container_gets_the_keys_of_aws_by_name_and_for_ecr_only() {
+        let mut tool = tool("/usr/bin/docker");
+        tool.flavour = Flavour::DockerRun { image: "kaniko".into() };
+        let keys = |repository: &str| {
+            let step = Step { repository: repository.into(), ..step() };
+            let args = args(&Kaniko.invocations(&tool, &step).unwrap()[0]).join(" ");
+            assert!(!args.split(" -- ").nth(1).unwrap().contains("AWS_"), "no option of Kaniko itself: {args}");
+            args.matches("--env=AWS_").count()
+        };
+        assert_eq!(keys("1.dkr.ecr.eu-west-1.amazonaws.com/acme"), AWS.len());
+        assert_eq!(keys("1.dkr.ecr.cn-north-1.amazonaws.com.cn/acme"), AWS.len());
+        for other in ["ghcr.io/acme", "1.dkr.ecr.eu-west-1.amazonaws.com.example/acme", "r.example/.dkr.ecr.amazonaws.com"] {
+            assert_eq!(keys(other), 0, "{other}");
+        }
     }
 
     #[test]

@@ -155,7 +155,8 @@ fn other_systems_and_programs_are_refused_with_the_next_step() {
         runner.refused(&[("RUNNER_OS", system), ("HEPHY_BIN", env!("CARGO_BIN_EXE_hephy"))], &said, "ubuntu-24.04");
     }
     runner.refused(&[("INPUT_BINARY", "/nowhere/hephy")], "/nowhere/hephy is no program", "names the hephy to use");
-    runner.refused(&[("HEPHY_BIN", "/etc/hostname")], "/etc/hostname is no program", "names the hephy to use");
+    let text = root().join("Cargo.toml").display().to_string();
+    runner.refused(&[("HEPHY_BIN", &text)], &format!("{text} is no program"), "names the hephy to use");
 }
 
 #[test]

@@ -33,10 +33,9 @@ fn a_chain_longer_than_the_waves_is_built_leg_by_leg() {
 #[test]
 fn nothing_to_build_is_success() {
     for fanout in ["arch", "image"] {
-        let world = World::new().with("fan-out", fanout).with("args", "--dir=a");
-        world.commit("first");
-        world.run(&Event::Manual).succeeded();
-        let ran = world.run(&Event::Manual).succeeded();
+        let world = World::new().with("fan-out", fanout);
+        let head = world.commit("first");
+        let ran = world.run(&Event::Push { before: &head }).succeeded();
         assert!(ran.said.contains("outputs of hephy: [] false"), "{}", ran.said);
         assert!(ran.ran("manifest") && !ran.ran("build"), "{}", ran.said);
     }
@@ -50,4 +49,32 @@ fn an_unknown_fan_out_is_said_and_nothing_is_built() {
     assert!(ran.said.contains("HEPHY_FANOUT cannot be `images`"), "{}", ran.said);
     assert!(!ran.ran("build") && !ran.ran("manifest") && !ran.ran("check"), "{}", ran.said);
     assert_eq!(world.tags(), [""; 0]);
+}
+
+/// The same document as prepare's output, from the plan, for whoever writes own workflows.
+#[test]
+fn generate_github_prints_the_matrices_of_the_plan() {
+    let world = World::new();
+    let hephy = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hephy"));
+        command.args(args).current_dir(world.repo.path()).env_clear().env("PATH", std::env::var("PATH").unwrap());
+        command.envs(variables.iter().copied()).env("HEPHY_BACKEND", "buildah").output().unwrap()
+    };
+    world.commit("first");
+    let none = hephy(&["generate", "github"], &[]);
+    assert_eq!(none.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("run hephy prepare first"));
+    assert!(hephy(&["prepare", "--all", "--registry", &world.registry()], &[]).status.success());
+    let runners = ("HEPHY_GITHUB_RUNNERS", r#"{"amd64": ["self-hosted", "x64"]}"#);
+    let printed = hephy(&["generate", "github"], &[("HEPHY_FANOUT", "image"), runners]);
+    let document: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(document["waves"][0]["include"][0]["leg"], "a-amd64");
+    assert_eq!(document["arch"]["include"][0]["runner"], serde_json::json!(["self-hosted", "x64"]));
+    let written = hephy(&["generate", "github", "--output", "matrix.json"], &[]);
+    assert!(written.status.success() && written.stdout.is_empty());
+    let file = std::fs::read(world.repo.path().join("matrix.json")).unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    assert_eq!(document["waves"].as_array().unwrap().len(), 4);
+    let wrong = hephy(&["generate", "github"], &[("HEPHY_GITHUB_RUNNERS", "[]")]);
+    assert_eq!(wrong.status.code(), Some(2));
 }
