@@ -278,7 +278,9 @@ mod tests {
         };
         assert_eq!(keys("1.dkr.ecr.eu-west-1.amazonaws.com/acme"), AWS.len());
         assert_eq!(keys("1.dkr.ecr.cn-north-1.amazonaws.com.cn/acme"), AWS.len());
-        for other in ["ghcr.io/acme", "1.dkr.ecr.eu-west-1.amazonaws.com.example/acme", "r.example/.dkr.ecr.amazonaws.com"] {
+        for other in
+            ["ghcr.io/acme", "1.dkr.ecr.eu-west-1.amazonaws.com.example/acme", "r.example/.dkr.ecr.amazonaws.com"]
+        {
             assert_eq!(keys(other), 0, "{other}");
         }
     }

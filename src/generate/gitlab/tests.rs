@@ -98,11 +98,7 @@ fn check(plan: &Plan, pipeline: &Value, limits: &Limits) {
                     there.as_str().unwrap().split(',').any(|it| it == below.name.as_str())
                 };
                 let wants = plan.image(below.name.as_str()).unwrap().platforms.iter().any(|it| it.arch() == arch);
-                assert!(
-                    !wants || same(below.name.as_str()) || local.iter().any(|need| has(&need)),
-                    "{name} lacks {}",
-                    below.name
-                );
+                assert!(!wants || same(below.name.as_str()) || local.iter().any(has), "{name} lacks {}", below.name);
             }
         }
     }

@@ -10,7 +10,8 @@ use super::world::{Event, World, root};
 const NEW: &str = "0000000000000000000000000000000000000000";
 
 /// What stands above the component: the rest is the template, word for word.
-const HEADER: &str = "# Generated from gitlab-templates/hephy.yml: change that, and run `HEPHY_BLESS=1 cargo test pack::gitlab`.\n";
+const HEADER: &str =
+    "# Generated from gitlab-templates/hephy.yml: change that, and run `HEPHY_BLESS=1 cargo test pack::gitlab`.\n";
 
 /// A generated file is as it would be generated; `HEPHY_BLESS=1` writes it.
 #[track_caller]

@@ -20,10 +20,9 @@ fn what_each_event_builds_and_publishes() {
     ran.says(&["Nothing to build for arm64"]);
     assert_eq!(world.artifacts("build_arm64"), [""; 0]);
     // A build job hands on its own files and nothing that prepare made.
-    let own = |name: &&str| {
-        [format!("logs/{name}-amd64.log"), format!("{name}-amd64.json"), format!("{name}-amd64.tag")]
-    };
-    let mut expected: Vec<String> = ["base", "greeter", "notes", "report", "site"].iter().flat_map(|it| own(&it)).collect();
+    let own =
+        |name: &&str| [format!("logs/{name}-amd64.log"), format!("{name}-amd64.json"), format!("{name}-amd64.tag")];
+    let mut expected: Vec<String> = ["base", "greeter", "notes", "report", "site"].iter().flat_map(own).collect();
     expected.sort();
     assert_eq!(world.artifacts("build_amd64"), expected);
     let kept = world.artifacts("manifest");
@@ -70,6 +69,12 @@ fn a_failed_build_publishes_nothing_of_its_image_and_says_where() {
     world.commit("first");
     let ran = world.run(Event::Push { before: NEW }).failed();
     ran.says(&["broken/Dockerfile:2", "Nothing of broken was published", "linux/arm64"]);
+    // Where people look first: the end of each job.
+    let last = |job: &str| ran.job(job).lines().rev().take(12).map(str::to_owned).collect::<Vec<_>>().join("\n");
+    for job in ["build_amd64", "build_arm64"] {
+        assert!(last(job).contains("broken") || last(job).contains("foreign"), "{job}: {}", ran.job(job));
+    }
+    assert!(last("manifest").contains("broken") && last("manifest").contains("foreign"), "{}", ran.job("manifest"));
     assert_eq!(world.images(), ["good"], "{}", ran.said);
     let tags = world.tags();
     assert!(tags.iter().any(|tag| tag == "good-latest"), "{tags:?}");

@@ -50,7 +50,9 @@ fn a_chain_of_three_is_built_and_published_image_by_image() {
     // A build job of the child keeps its own files only, though it was handed those of what it is built on.
     let dir = world.repo.path().join(".gitlab-ci-local/child/artifacts");
     let jobs: Vec<_> = std::fs::read_dir(&dir).unwrap().flatten().map(|entry| entry.path()).collect();
-    let of_report = jobs.iter().find(|path| path.join(".hephy/report-amd64.json").is_file() && !path.join(".hephy/summary.md").is_file());
+    let of_report = jobs
+        .iter()
+        .find(|path| path.join(".hephy/report-amd64.json").is_file() && !path.join(".hephy/summary.md").is_file());
     let report = of_report.unwrap_or_else(|| panic!("{jobs:?}")).join(".hephy");
     assert!(report.join("logs/report-amd64.log").is_file() && !report.join("greeter-amd64.json").exists());
     assert!(!report.join("plan.json").exists());
@@ -60,7 +62,10 @@ fn a_chain_of_three_is_built_and_published_image_by_image() {
     assert_eq!(world.images(), ["base", "greeter", "notes", "report", "site"]);
 
     // An image that fails: its own and what is built on it is not published, the others are, and the parent names it.
-    world.repo.write("greeter/Dockerfile", "ARG ECR_REGISTRY\nARG BASE_TAG\nFROM ${ECR_REGISTRY}:${BASE_TAG}\nCOPY nothing /\n");
+    world.repo.write(
+        "greeter/Dockerfile",
+        "ARG ECR_REGISTRY\nARG BASE_TAG\nFROM ${ECR_REGISTRY}:${BASE_TAG}\nCOPY nothing /\n",
+    );
     world.repo.write("notes/notes.txt", "changed\n");
     world.commit("Break the greeter");
     let event = Event::Push { before: &first };

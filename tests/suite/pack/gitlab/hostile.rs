@@ -6,7 +6,8 @@ const NEW: &str = "0000000000000000000000000000000000000000";
 
 /// What git takes as a name of a branch and a tag, and a shell as commands.
 const NAME: &str = "x\"$(touch${IFS}PWNED)\"';touch${IFS}PWNED;'`touch${IFS}PWNED`&&touch${IFS}PWNED";
-const MESSAGE: &str = "$(touch PWNED)\n`touch PWNED`\n';touch PWNED;'\nHEPHY_NEED_AMD64=false\n\u{1b}[0Ksection_end:1:x\r";
+const MESSAGE: &str =
+    "$(touch PWNED)\n`touch PWNED`\n';touch PWNED;'\nHEPHY_NEED_AMD64=false\n\u{1b}[0Ksection_end:1:x\r";
 
 fn has_pwned(dir: &std::path::Path) -> bool {
     std::fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| {
@@ -23,8 +24,8 @@ fn hostile_names_and_messages_run_nothing_and_forge_nothing() {
     let first = world.commit("first");
     world.repo.write("a/text", "changed");
     world.commit(MESSAGE);
-    let said = ["--variable", &format!("CI_COMMIT_MESSAGE={MESSAGE}")];
-    let said = [&said[..], &["--variable", &format!("CI_COMMIT_TITLE={NAME}")]].concat();
+    let [message, title] = [format!("CI_COMMIT_MESSAGE={MESSAGE}"), format!("CI_COMMIT_TITLE={NAME}")];
+    let said = ["--variable", &message, "--variable", &title];
 
     let ran = world.emulate(Event::Push { before: &first }, &said).succeeded();
     assert_eq!(world.images(), ["a"], "{}", ran.said);

@@ -39,7 +39,8 @@ fn jobs() -> Vec<(String, Value)> {
             for (key, value) in parent.as_object().unwrap() {
                 if key == "extends" {
                     let names = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-                    let names = names.iter().map(|name| name.as_str().unwrap().replace("$[[ inputs.fan-out ]]", "arch"));
+                    let names =
+                        names.iter().map(|name| name.as_str().unwrap().replace("$[[ inputs.fan-out ]]", "arch"));
                     parents.extend(names.map(|name| all[&name].clone()));
                 } else if key == "variables" {
                     let variables = whole.entry("variables").or_insert_with(|| json!({}));
@@ -149,7 +150,8 @@ fn the_kaniko_jobs_run_in_the_maintained_debug_image() {
         assert_eq!(of(&format!("tag-{arch}")), format!("$CICD_TAG_{machine}"));
         assert_eq!(job["variables"]["GIT_DEPTH"], "1", "a build needs no history");
         // Only its own files, and also when it failed.
-        let own = [format!(".hephy/*-{arch}.tag"), format!(".hephy/*-{arch}.json"), format!(".hephy/logs/*-{arch}.log")];
+        let own =
+            [format!(".hephy/*-{arch}.tag"), format!(".hephy/*-{arch}.json"), format!(".hephy/logs/*-{arch}.log")];
         assert_eq!(job["artifacts"]["paths"], json!(own));
         assert_eq!(job["artifacts"]["when"], "always");
         assert_eq!(job["artifacts"]["reports"]["codequality"], ".hephy/codequality.json");

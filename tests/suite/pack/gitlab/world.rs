@@ -101,8 +101,9 @@ impl World {
         std::fs::write(upstream.join("Dockerfile"), "FROM scratch\nCOPY index.html /index.html\n").unwrap();
         std::fs::write(upstream.join("index.html"), "<h1>Made somewhere else</h1>\n").unwrap();
         for args in [&["init", "-q", "-b", "main"][..], &["add", "."], &["commit", "-q", "-m", "page"]] {
-            let status = Command::new("git").args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(args);
-            assert!(status.current_dir(&upstream).status().unwrap().success());
+            let mut git = Command::new("git");
+            git.args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(args).current_dir(&upstream);
+            assert!(git.status().unwrap().success());
         }
         for dir in ["base", "greeter", "notes", "report", "site"] {
             for entry in std::fs::read_dir(root().join("examples/quickstart").join(dir)).unwrap().flatten() {
@@ -135,10 +136,6 @@ impl World {
     pub(crate) fn included(mut self, include: Value) -> Self {
         self.include = include;
         self
-    }
-
-    pub(crate) fn repository(&self) -> String {
-        format!("{}/acme", self.registry.address)
     }
 
     /// Writes `.gitlab-ci.yml` and commits everything, as what the remote has too.
