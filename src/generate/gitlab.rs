@@ -29,6 +29,14 @@ use crate::plan::{Mode, Plan, PlannedImage};
 /// Stages of the child pipeline.
 const BUILD: &str = "build";
 const MANIFEST: &str = "manifest";
+/// First lines of a build job's script, as the template has them: what nobody else could say.
+pub const ARRIVED: &str = r#"test -e ".hephy/bin/$(uname -m)/hephy" || {
+  echo "error: .hephy/bin/$(uname -m)/hephy is not there (config_error)"
+  echo
+  echo "hint: prepare's artifacts did not arrive, so start a new pipeline; or prepare does not know this machine: HEPHY_BINARIES names a directory with hephy for others"
+  exit 3
+} >&2
+"#;
 /// What the trigger job of the parent hands down: docs.gitlab.com, "Fetch artifacts from a parent pipeline".
 const PARENT: &str = "$PARENT_PIPELINE_ID";
 
@@ -124,7 +132,7 @@ fn build_template(arch: &str, options: &Options) -> Value {
     let mut job = common(BUILD, &runner.image, runner.tag.as_deref());
     job.insert("rules".into(), json!([{"when": "on_success"}]));
     // Which images stands in HEPHY_IMAGES: a name never enters a script.
-    job.insert("script".into(), json!([".hephy/bin/$(uname -m)/hephy build --arch \"$HEPHY_ARCH\""]));
+    job.insert("script".into(), json!([ARRIVED, ".hephy/bin/$(uname -m)/hephy build --arch \"$HEPHY_ARCH\""]));
     Value::Object(job)
 }
 

@@ -91,6 +91,6 @@ fn broken(project: &Project, dir: &str) -> PathBuf {
 }
 
 /// What `uname -m` prints here.
-fn machine() -> String {
+pub(super) fn machine() -> String {
     rustix::system::uname().machine().to_str().unwrap().to_owned()
 }

@@ -9,7 +9,8 @@ use std::process::{Command, Output};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::world::{Event, World, copy, root};
+use super::world::{Event, World, copy};
+use crate::pack::emulated::{NEW, root};
 
 /// A copy of the action, and a runner's directories.
 struct Runner {
@@ -215,7 +216,7 @@ fn a_job_uses_the_action_alone() {
     world.commit("first");
     world.repo.write(".github/workflows/images.yml", workflow.to_string());
     world.repo.commit("the action alone");
-    let ran = world.run(&Event::Push { before: super::NEW }).succeeded();
+    let ran = world.run(&Event::Push { before: NEW }).succeeded();
     assert!(ran.said.contains(&format!("outputs: true false {{\"a\":\"{registry}@sha256:")), "{}", ran.said);
     assert!(world.tags().contains(&"a-latest".to_owned()));
 }

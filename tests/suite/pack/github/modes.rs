@@ -1,7 +1,7 @@
 //! Fan-out `image`: one leg for each image and architecture, in waves.
 
-use super::NEW;
-use super::world::{Event, World};
+use super::world::{Event, World, did};
+use crate::pack::emulated::NEW;
 
 #[test]
 fn a_chain_longer_than_the_waves_is_built_leg_by_leg() {
@@ -12,7 +12,7 @@ fn a_chain_longer_than_the_waves_is_built_leg_by_leg() {
     world.commit("first");
     let ran = world.run(&Event::Push { before: NEW }).succeeded();
     for leg in ["a-amd64", "b-amd64", "c-amd64", "d+1-amd64", "z-amd64", "z-386"] {
-        assert!(ran.ran(&format!("build {leg}")), "{leg}: {}", ran.said);
+        assert!(did(&ran, &format!("build {leg}")), "{leg}: {}", ran.said);
     }
     for image in ["a", "b", "c", "d", "e", "z"] {
         assert!(world.tags().contains(&format!("{image}-latest")), "{image}: {:?}\n{}", world.tags(), ran.said);
@@ -37,7 +37,7 @@ fn nothing_to_build_is_success() {
         let head = world.commit("first");
         let ran = world.run(&Event::Push { before: &head }).succeeded();
         assert!(ran.said.contains("outputs of hephy: [] false"), "{}", ran.said);
-        assert!(ran.ran("manifest") && !ran.ran("build"), "{}", ran.said);
+        assert!(did(&ran, "manifest") && !did(&ran, "build"), "{}", ran.said);
     }
 }
 
@@ -47,7 +47,7 @@ fn an_unknown_fan_out_is_said_and_nothing_is_built() {
     world.commit("first");
     let ran = world.run(&Event::Push { before: NEW }).failed();
     assert!(ran.said.contains("HEPHY_FANOUT cannot be `images`"), "{}", ran.said);
-    assert!(!ran.ran("build") && !ran.ran("manifest") && !ran.ran("check"), "{}", ran.said);
+    assert!(!did(&ran, "build") && !did(&ran, "manifest") && !did(&ran, "check"), "{}", ran.said);
     assert_eq!(world.tags(), [""; 0]);
 }
 

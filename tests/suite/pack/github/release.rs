@@ -5,7 +5,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::world::{copy, root};
+use super::world::copy;
+use crate::pack::emulated::root;
 use crate::support::repo::Repo;
 
 #[test]

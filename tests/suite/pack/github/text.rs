@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::world::{pinned, root, yaml_files};
+use super::world::{pinned, yaml_files};
+use crate::pack::emulated::root;
 use crate::support::builders::tool;
 
 fn yaml(path: &str) -> Value {

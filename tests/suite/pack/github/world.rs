@@ -7,13 +7,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::pack::emulated::{self, Ran, root};
 use crate::support::builders::{buildah, tool};
 use crate::support::registry::Registry;
 use crate::support::repo::Repo;
-
-pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// What GitHub would say when a workflow begins, and what act is told of it.
 pub(crate) enum Event<'a> {
@@ -30,29 +27,9 @@ pub(crate) enum Event<'a> {
     Named(&'a str),
 }
 
-/// What a run left.
-pub(crate) struct Ran {
-    pub(crate) success: bool,
-    pub(crate) said: String,
-}
-
-impl Ran {
-    #[track_caller]
-    pub(crate) fn succeeded(self) -> Self {
-        assert!(self.success, "{}", self.said);
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn failed(self) -> Self {
-        assert!(!self.success, "{}", self.said);
-        self
-    }
-
-    /// Whether a job did anything.
-    pub(crate) fn ran(&self, job: &str) -> bool {
-        self.said.lines().any(|line| line.contains(&format!("/{job}")) && line.contains("⭐ Run"))
-    }
+/// Whether a job did anything.
+pub(crate) fn did(ran: &Ran, job: &str) -> bool {
+    ran.said.lines().any(|line| line.contains(&format!("/{job}")) && line.contains("⭐ Run"))
 }
 
 pub(crate) struct World {
@@ -65,6 +42,10 @@ pub(crate) struct World {
 impl World {
     /// A repository with one image, `a`, that is committed, and nothing published.
     pub(crate) fn new() -> Self {
+        Self::on(Registry::start())
+    }
+
+    pub(crate) fn on(registry: Registry) -> Self {
         // act takes a script's path apart at spaces.
         let dir = TempDir::with_prefix("hephy-act-").unwrap();
         let pack = dir.path().join("pack");
@@ -79,7 +60,7 @@ impl World {
         for name in ["artifacts", "home", "buildah"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let world = Self { dir, repo: Repo::new(), registry: Registry::start(), inputs: Vec::new() };
+        let world = Self { dir, repo: Repo::new(), registry, inputs: Vec::new() };
         world.repo.git(&["remote", "add", "origin", "https://github.com/acme/images"]);
         world.image("a", "linux/amd64", "FROM scratch\nCOPY text /text\n");
         world
@@ -87,9 +68,7 @@ impl World {
 
     /// An image directory.
     pub(crate) fn image(&self, dir: &str, platforms: &str, dockerfile: &str) -> &Self {
-        let config = format!("use_local_context: true\nplatforms: [{platforms}]\nadditional_tags: [latest]\n");
-        self.repo.write(format!("{dir}/build-config.yaml"), config);
-        self.repo.write(format!("{dir}/Dockerfile"), dockerfile).write(format!("{dir}/text"), dir);
+        emulated::image(&self.repo, dir, platforms, dockerfile);
         self
     }
 
@@ -218,17 +197,12 @@ impl World {
         }
         command.args(["--local-repository", &format!("acme/hephy@v1={}", at("pack"))]);
         command.args(["--no-cache-server", "--action-offline-mode", "--actor", "somebody"]).args(more);
-        let output = command.output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        Ran { success: output.status.success(), said }
+        Ran::of(&mut command)
     }
 
     /// Tags in the registry.
     pub(crate) fn tags(&self) -> Vec<String> {
-        let output = Command::new(tool("crane")).args(["ls", "--insecure", &self.registry()]).output().unwrap();
-        let mut tags: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
-        tags.sort();
-        tags
+        emulated::tags(&self.registry())
     }
 
     /// The artifacts of the last run, with their files.

@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::template::{inputs, text};
-use super::world::{Event, World, root};
-
-const NEW: &str = "0000000000000000000000000000000000000000";
+use super::world::{Event, World};
+use crate::pack::emulated::{NEW, root};
 
 /// What stands above the component: the rest is the template, word for word.
 const HEADER: &str =

@@ -1,8 +1,7 @@
 //! prepare → build → manifest of the quickstart, by event.
 
-use super::world::{Event, World};
-
-const NEW: &str = "0000000000000000000000000000000000000000";
+use super::world::{Event, World, of_job};
+use crate::pack::emulated::NEW;
 
 #[test]
 fn what_each_event_builds_and_publishes() {
@@ -70,11 +69,15 @@ fn a_failed_build_publishes_nothing_of_its_image_and_says_where() {
     let ran = world.run(Event::Push { before: NEW }).failed();
     ran.says(&["broken/Dockerfile:2", "Nothing of broken was published", "linux/arm64"]);
     // Where people look first: the end of each job.
-    let last = |job: &str| ran.job(job).lines().rev().take(12).map(str::to_owned).collect::<Vec<_>>().join("\n");
+    let last = |job: &str| of_job(&ran, job).lines().rev().take(12).map(str::to_owned).collect::<Vec<_>>().join("\n");
     for job in ["build_amd64", "build_arm64"] {
-        assert!(last(job).contains("broken") || last(job).contains("foreign"), "{job}: {}", ran.job(job));
+        assert!(last(job).contains("broken") || last(job).contains("foreign"), "{job}: {}", of_job(&ran, job));
     }
-    assert!(last("manifest").contains("broken") && last("manifest").contains("foreign"), "{}", ran.job("manifest"));
+    assert!(
+        last("manifest").contains("broken") && last("manifest").contains("foreign"),
+        "{}",
+        of_job(&ran, "manifest")
+    );
     assert_eq!(world.images(), ["good"], "{}", ran.said);
     let tags = world.tags();
     assert!(tags.iter().any(|tag| tag == "good-latest"), "{tags:?}");

@@ -4,16 +4,20 @@
 use serde_json::{Value, json};
 
 use super::world::{Event, World};
-
-const NEW: &str = "0000000000000000000000000000000000000000";
+use crate::pack::emulated::{NEW, Ran};
 
 fn is_of_parent(need: &Value) -> bool {
     need["pipeline"] == "$PARENT_PIPELINE_ID"
 }
 
-/// Runs prepare, the child pipeline that it wrote, and the parent's manifest.
-fn pipeline(world: &World, event: Event<'_>) -> (Value, super::world::Ran) {
-    world.emulate(event, &["prepare"]).succeeded();
+/// Runs prepare and the child pipeline that it wrote.
+fn pipeline(world: &World, event: Event<'_>) -> (Value, Ran) {
+    pipeline_with(world, event, &[])
+}
+
+/// The same with more arguments for the emulator.
+pub(super) fn pipeline_with(world: &World, event: Event<'_>, more: &[&str]) -> (Value, Ran) {
+    world.emulate(event, &[&["prepare"], more].concat()).succeeded();
     let text = std::fs::read_to_string(world.artifact("prepare", "child.yml")).unwrap();
     let child: Value = serde_yaml::from_str(&text).unwrap();
     let mut local = child.clone();
@@ -31,7 +35,8 @@ fn pipeline(world: &World, event: Event<'_>) -> (Value, super::world::Ran) {
     });
     let file = world.repo.path().join(".git/child.yml");
     std::fs::write(&file, local.to_string()).unwrap();
-    let ran = world.emulate(event, &["--file", ".git/child.yml", "--state-dir", ".gitlab-ci-local/child"]);
+    let child_run = ["--file", ".git/child.yml", "--state-dir", ".gitlab-ci-local/child"];
+    let ran = world.emulate(event, &[&child_run, more].concat());
     (child, ran)
 }
 

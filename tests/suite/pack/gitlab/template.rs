@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Event, World, root};
-
-const NEW: &str = "0000000000000000000000000000000000000000";
+use super::world::{Event, World};
+use crate::pack::emulated::{NEW, root};
 
 /// The template as it is written.
 pub(super) fn text() -> String {
@@ -127,6 +126,8 @@ fn scripts_call_the_binary_and_hold_no_text_of_anybody() {
             "hephy manifest",
             "hephy manifest --collect",
             "hephy prepare",
+            hephy::generate::gitlab::ARRIVED,
+            hephy::generate::gitlab::ARRIVED,
         ]
     );
     // No variable of the platform is copied into another one: a name of a branch is not expanded a second time.

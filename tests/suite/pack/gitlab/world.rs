@@ -1,20 +1,15 @@
 //! A repository that includes the template, a registry, and the emulator of GitLab that runs its pipelines.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::pack::emulated::{self, Ran, root};
 use crate::support::builders::{buildah, busybox, tool};
 use crate::support::registry::Registry;
 use crate::support::repo::Repo;
-
-pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// What GitLab would say when a pipeline begins.
 #[derive(Clone, Copy)]
@@ -26,39 +21,11 @@ pub(crate) enum Event<'a> {
     Manual,
 }
 
-/// What a pipeline left.
-pub(crate) struct Ran {
-    pub(crate) success: bool,
-    pub(crate) said: String,
-}
-
-impl Ran {
-    #[track_caller]
-    pub(crate) fn succeeded(self) -> Self {
-        assert!(self.success, "{}", self.said);
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn failed(self) -> Self {
-        assert!(!self.success, "{}", self.said);
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn says(&self, parts: &[&str]) -> &Self {
-        for part in parts {
-            assert!(self.said.contains(part), "it lacks {part:?}:\n{}", self.said);
-        }
-        self
-    }
-
-    /// What one job said, without the emulator's marks.
-    pub(crate) fn job(&self, name: &str) -> String {
-        let of_job = |line: &&str| line.split_whitespace().next() == name.split_whitespace().next();
-        let lines = self.said.lines().filter(of_job).filter_map(|line| line.split_once("> "));
-        lines.map(|(_, text)| text).collect::<Vec<_>>().join("\n")
-    }
+/// What one job said, without the emulator's marks.
+pub(crate) fn of_job(ran: &Ran, name: &str) -> String {
+    let of_job = |line: &&str| line.split_whitespace().next() == name.split_whitespace().next();
+    let lines = ran.said.lines().filter(of_job).filter_map(|line| line.split_once("> "));
+    lines.map(|(_, text)| text).collect::<Vec<_>>().join("\n")
 }
 
 pub(crate) struct World {
@@ -72,13 +39,17 @@ pub(crate) struct World {
 impl World {
     /// An empty repository that includes the template.
     pub(crate) fn new() -> Self {
+        Self::on(Registry::start())
+    }
+
+    pub(crate) fn on(registry: Registry) -> Self {
         let dir = TempDir::with_prefix("hephy-gitlab-").unwrap();
         for name in ["home", "buildah", "bin"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         // The image of prepare and manifest: hephy on the PATH.
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_hephy"), dir.path().join("bin/hephy")).unwrap();
-        let (repo, registry) = (Repo::new(), Registry::start());
+        let repo = Repo::new();
         repo.git(&["remote", "add", "origin", "https://gitlab.example/acme/images.git"]);
         repo.write(".git/info/exclude", ".gitlab-ci-local/\n");
         for file in ["gitlab-templates/hephy.yml", "templates/hephy.yml"] {
@@ -120,9 +91,7 @@ impl World {
 
     /// An image of one file.
     pub(crate) fn image(&self, dir: &str, platforms: &str, dockerfile: &str) -> &Self {
-        let config = format!("use_local_context: true\nplatforms: [{platforms}]\nadditional_tags: [latest]\n");
-        self.repo.write(format!("{dir}/build-config.yaml"), config);
-        self.repo.write(format!("{dir}/Dockerfile"), dockerfile).write(format!("{dir}/text"), dir);
+        emulated::image(&self.repo, dir, platforms, dockerfile);
         self
     }
 
@@ -161,7 +130,7 @@ impl World {
         let jobs = listed.said.lines().filter(|line| line.matches(';').count() >= 4 && !line.starts_with("name;"));
         let job = |line: &str| {
             let fields: Vec<&str> = line.split(';').collect();
-            format!("{} {}", fields[0], fields[3])
+            format!("{} {}", fields[0], fields[2])
         };
         jobs.map(job).collect()
     }
@@ -208,9 +177,7 @@ impl World {
         if matches!(event, Event::MergeRequest | Event::Tag(_)) {
             command.args(["--unset-variable", "CI_COMMIT_BRANCH"]);
         }
-        let output = command.args(more).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        Ran { success: output.status.success(), said: String::from_utf8_lossy(&said).into_owned() }
+        Ran::of(command.args(more))
     }
 
     /// A file of a job's artifacts.
@@ -241,21 +208,14 @@ impl World {
 
     /// The tags of the registry, sorted.
     pub(crate) fn tags(&self) -> Vec<String> {
-        let mut stream = TcpStream::connect(self.registry.address).unwrap();
-        write!(stream, "GET /v2/acme/tags/list HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let body: Value = serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap();
-        let tags = body["tags"].as_array().cloned().unwrap_or_default();
-        let mut tags: Vec<String> = tags.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect();
-        tags.sort();
-        tags
+        emulated::tags(&format!("{}/acme", self.registry.address))
     }
 }
 
 const IGNORED: &str = "GITLAB_CI,CI_PIPELINE_SOURCE,CI_COMMIT_BEFORE_SHA,CI_MERGE_REQUEST_IID,\
                        CI_MERGE_REQUEST_EVENT_TYPE,CI_MERGE_REQUEST_TARGET_BRANCH_NAME,\
-                       CI_MERGE_REQUEST_SOURCE_BRANCH_NAME,CI_COMMIT_TAG,CI_COMMIT_MESSAGE,CI_COMMIT_TITLE";
+                       CI_MERGE_REQUEST_SOURCE_BRANCH_NAME,CI_COMMIT_TAG,CI_COMMIT_MESSAGE,CI_COMMIT_TITLE,\
+                       CI_REGISTRY_IMAGE,CI_REGISTRY_USER,CI_REGISTRY_PASSWORD,CI_DEFAULT_BRANCH";
 
 fn files(top: &Path, dir: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
