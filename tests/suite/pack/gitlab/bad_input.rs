@@ -20,9 +20,9 @@ fn ended(ran: &Ran, job: &str, code: i32, parts: &[&str]) {
     for part in parts {
         assert!(said.contains(part), "{job} lacks {part:?}:\n{}", ran.said);
     }
-    let line = ran.said.lines().find(|line| line.contains("FAIL") && line.split_whitespace().any(|it| it == job));
-    let line = line.unwrap_or_else(|| panic!("{job} did not fail:\n{}", ran.said));
-    let _ = (line, code);
+    let of_job = ran.said.lines().filter(|line| line.split_whitespace().next() == Some(job));
+    let ends: Vec<&str> = of_job.filter_map(|line| line.split_once(" FAIL ")).map(|(_, code)| code.trim()).collect();
+    assert_eq!(ends, [code.to_string()], "{job}:\n{}", ran.said);
 }
 
 #[test]

@@ -101,6 +101,18 @@ impl World {
         self
     }
 
+    /// Only what the specification names.
+    pub(crate) fn without_inputs(mut self) -> Self {
+        self.inputs = json!({});
+        self
+    }
+
+    /// With everything committed.
+    pub(crate) fn committed(self) -> Self {
+        self.commit("first");
+        self
+    }
+
     /// Includes it in another way.
     pub(crate) fn included(mut self, include: Value) -> Self {
         self.include = include;
@@ -145,7 +157,7 @@ impl World {
         command.env_clear().current_dir(self.repo.path()).env("PATH", std::env::join_paths(path).unwrap());
         command.env("HOME", at("home")).env("LC_ALL", "C.UTF-8").env("GIT_ALLOW_PROTOCOL", "https:ssh:file");
         command.env(storage, config).env("HEPHY_RETRIES", "0");
-        command.args(["--force-shell-executor", "--shell-isolation", "--color=false"]);
+        command.args(["--force-shell-executor", "--shell-isolation", "--color=false", "--no-artifacts-to-source"]);
         let home = at("home").display().to_string();
         command.args(["--home", &home, "--ignore-predefined-vars", IGNORED]);
         let mut variables: Vec<(&str, String)> = vec![
