@@ -9,6 +9,7 @@ mod text;
 mod world;
 
 use crate::pack::emulated::NEW;
+use crate::support::registry::{Kind, Registry, USER};
 use world::{Event, World, did};
 
 #[test]
@@ -57,24 +58,28 @@ fn a_pull_request_checks_a_chain_without_a_credential_and_publishes_nothing() {
 
 #[test]
 fn a_schedule_builds_its_list() {
-    let world = World::new();
-    world.image("b", "linux/amd64", "FROM scratch\nCOPY text /text\n");
-    world.repo.write("rebuild-weekly.txt", "# these only\nb\n");
-    world.commit("first");
-    let ran = world.run(&Event::Schedule).succeeded();
-    assert!(ran.said.contains(r#"outputs of hephy: ["b"] true {"b":"#), "{}", ran.said);
-    assert!(!world.tags().iter().any(|tag| tag.starts_with("a-")));
+    for fanout in ["arch", "image"] {
+        let world = World::new().with("fan-out", fanout);
+        world.image("b", "linux/amd64", "FROM scratch\nCOPY text /text\n");
+        world.repo.write("rebuild-weekly.txt", "# these only\nb\n");
+        world.commit("first");
+        let ran = world.run(&Event::Schedule).succeeded();
+        assert!(ran.said.contains(r#"outputs of hephy: ["b"] true {"b":"#), "{}", ran.said);
+        assert!(!world.tags().iter().any(|tag| tag.starts_with("a-")));
+    }
 }
 
 #[test]
 fn a_manual_run_takes_arguments_and_publishes() {
-    let world = World::new().with("args", "--dir\na\n\n--force");
-    world.image("b", "linux/amd64", "FROM scratch\nCOPY text /text\n");
-    world.commit("first");
-    let ran = world.run(&Event::Manual).succeeded();
-    assert!(ran.said.contains(r#"outputs of hephy: ["a"] true {"a":"#), "{}", ran.said);
-    let ran = world.run(&Event::Manual).succeeded();
-    assert!(ran.said.contains(r#"outputs of hephy: ["a"] true {"a":"#), "--force builds it again: {}", ran.said);
+    for fanout in ["arch", "image"] {
+        let world = World::new().with("args", "--dir\na\n\n--force").with("fan-out", fanout);
+        world.image("b", "linux/amd64", "FROM scratch\nCOPY text /text\n");
+        world.commit("first");
+        let ran = world.run(&Event::Manual).succeeded();
+        assert!(ran.said.contains(r#"outputs of hephy: ["a"] true {"a":"#), "{}", ran.said);
+        let ran = world.run(&Event::Manual).succeeded();
+        assert!(ran.said.contains(r#"outputs of hephy: ["a"] true {"a":"#), "--force builds it again: {}", ran.said);
+    }
 }
 
 #[test]
@@ -114,4 +119,38 @@ fn a_runner_of_the_wrong_architecture_is_said_before_anything_is_built() {
     let ran = world.run(&Event::Push { before: NEW }).failed();
     assert!(ran.said.contains("linux/arm64"), "{}", ran.said);
     assert!(!world.tags().iter().any(|tag| tag.starts_with("b-")), "{:?}", world.tags());
+}
+
+#[test]
+fn without_credentials_the_job_says_where_they_are_looked_for_and_nothing_is_published() {
+    let world = World::on(Registry::of(Kind::Password));
+    world.commit("first");
+    let ran = world.run(&Event::Push { before: NEW }).failed();
+    ran.says(&["(auth_error)", "HEPHY_REGISTRY_USERNAME", "::error"]);
+    assert!(!ran.said.contains("outputs of hephy: [\"a\"] true {\"a\""), "{}", ran.said);
+    let (user, password) = USER;
+    let secrets = [format!("REGISTRY_USER={user}"), format!("REGISTRY_PASSWORD={password}")];
+    let ran = world.run_with(&Event::Push { before: NEW }, &["--secret", &secrets[0], "--secret", &secrets[1]]);
+    let ran = ran.succeeded();
+    ran.says(&[r#"outputs of hephy: ["a"] true {"a":"#]);
+    assert!(!ran.said.contains(password), "the password is masked");
+}
+
+#[test]
+fn inputs_that_are_none_are_said_and_nothing_is_built() {
+    for (input, value, said) in [
+        ("registry", "not a registry", "not a registry"),
+        ("layout", "flat", "HEPHY_LAYOUT"),
+        ("backend", "kanico", "kanico"),
+        ("dependents", "some", "HEPHY_DEPENDENTS"),
+        ("runners", "[]", "HEPHY_GITHUB_RUNNERS"),
+        ("args", "--no-such-flag", "--no-such-flag"),
+    ] {
+        let world = World::new().with(input, value);
+        world.commit("first");
+        let ran = world.run(&Event::Push { before: NEW }).failed();
+        ran.says(&[said]);
+        assert!(!did(&ran, "build") && !did(&ran, "manifest"), "{input}: {}", ran.said);
+        assert_eq!(world.tags(), [""; 0], "{input}");
+    }
 }

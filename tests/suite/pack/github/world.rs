@@ -99,6 +99,10 @@ impl World {
             "uses": "acme/hephy/.github/workflows/hephy.yml@v1",
             "permissions": {"contents": "read", "packages": "write"},
             "with": with,
+            "secrets": {
+                "registry-username": "${{ secrets.REGISTRY_USER }}",
+                "registry-password": "${{ secrets.REGISTRY_PASSWORD }}",
+            },
         });
         let after = json!({
             "needs": "images",
