@@ -6,7 +6,7 @@ mod hostile;
 mod modes;
 mod release;
 mod text;
-mod world;
+pub(super) mod world;
 
 use crate::pack::emulated::NEW;
 use crate::support::registry::{Kind, Registry, USER};

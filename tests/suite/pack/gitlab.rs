@@ -7,4 +7,6 @@ mod events;
 mod fan_out;
 mod hostile;
 mod template;
-mod world;
+pub(super) mod world;
+
+pub(super) use template::NO_TAG;

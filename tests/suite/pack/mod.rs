@@ -4,3 +4,4 @@ mod core;
 mod emulated;
 mod github;
 mod gitlab;
+mod pages;

@@ -44,6 +44,15 @@ fn job(project: &Project, executor: &Path, env: &[(&str, &str)], script: &str) -
         .unwrap()
 }
 
+/// What the template's amd64 job runs.
+fn script() -> String {
+    let path = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("gitlab-templates/hephy.yml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let jobs: serde_json::Value = serde_yaml::from_str(text.split_once("\n---\n").unwrap().1).unwrap();
+    let lines = jobs["$[[ inputs.job-prefix ]]build_amd64"]["script"].as_array().unwrap().clone();
+    lines.iter().map(|line| line.as_str().unwrap().trim_end()).collect::<Vec<_>>().join("\n")
+}
+
 /// A registry that lets nobody in.
 fn closed(seen: &Seen) -> Action {
     let _ = seen;
@@ -86,7 +95,7 @@ fn a_chain_of_two_changed_images_is_built_in_kanikos_image_without_a_credential_
     let (project, head) = prepared(&registry);
     let asked_by_prepare = proxy.seen().len();
     let env = [("GITLAB_CI", "true"), ("CI", "true"), ("CI_COMMIT_SHA", head.as_str()), ("HEPHY_REGISTRY", &registry)];
-    let ran = job(&project, &executor, &env, ".hephy/bin/$(uname -m)/hephy build --arch amd64");
+    let ran = job(&project, &executor, &env, &script());
     assert!(ran.status.success(), "{}", said(&ran));
     for image in ["base", "app"] {
         assert_eq!(status(&project, image), "completed");
@@ -109,7 +118,7 @@ fn a_job_for_one_image_of_a_check_run_builds_what_it_is_built_on_too() {
     let Some(executor) = executor("pack::core::check_run::a_job_for_one_image_of_a_check_run") else { return };
     let (project, head) = prepared("registry.invalid/acme");
     let env = [("GITLAB_CI", "true"), ("CI_COMMIT_SHA", head.as_str()), ("HEPHY_REGISTRY", "registry.invalid/acme")];
-    let ran = job(&project, &executor, &env, ".hephy/bin/$(uname -m)/hephy build --arch amd64 --image app");
+    let ran = job(&project, &executor, &env, &format!("{} --image app", script()));
     assert!(ran.status.success(), "{}", said(&ran));
     assert_eq!((status(&project, "base"), status(&project, "app")), ("completed".into(), "completed".into()));
 }
@@ -120,7 +129,7 @@ fn a_check_run_whose_job_has_no_registry_says_what_to_hand_on() {
     let (project, head) = prepared("registry.invalid/acme");
     std::fs::remove_file(project.out(&format!("bin/{}/registry", machine()))).unwrap();
     let env = [("GITLAB_CI", "true"), ("CI_COMMIT_SHA", head.as_str())];
-    let ran = job(&project, &executor, &env, ".hephy/bin/$(uname -m)/hephy build --arch amd64");
+    let ran = job(&project, &executor, &env, &script());
     assert_eq!(ran.status.code(), Some(6), "{}", said(&ran));
     assert!(said(&ran).contains("HEPHY_BINARIES names a directory with\n      <machine>/registry"), "{}", said(&ran));
     assert!(!project.out("base-amd64.json").exists());

@@ -32,12 +32,13 @@ fn troubleshooting_has_an_entry_for_each_error_code() {
 
 #[test]
 fn links_of_the_documents_lead_somewhere() {
-    for document in ["docs/troubleshooting.md", "docs/rebuilds.md"] {
+    for document in ["README.md", "docs/github.md", "docs/gitlab.md", "docs/troubleshooting.md", "docs/rebuilds.md"] {
         let text = read(document);
+        let dir = root().join(document).parent().unwrap().to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let there = match link.strip_prefix('#') {
                 Some(anchor) => text.contains(&format!("\n## {anchor}\n")),
-                None => link.contains("://") || root().join("docs").join(link).exists(),
+                None => link.contains("://") || dir.join(link).exists(),
             };
             assert!(there, "{document}: {link}");
         }

@@ -6,7 +6,7 @@ use super::world::{Event, World};
 use crate::pack::emulated::{NEW, Ran, root};
 
 /// GitLab drops an empty tag (`Gitlab::Ci::Tags::TagList#clean!`), and its schema for editors does not know that.
-pub(super) const NO_TAG: [&str; 2] = ["--ignore-schema-paths", "#/definitions/tags/items/anyOf/0/minLength"];
+pub(in crate::pack) const NO_TAG: [&str; 2] = ["--ignore-schema-paths", "#/definitions/tags/items/anyOf/0/minLength"];
 
 /// The template as it is written.
 pub(super) fn text() -> String {

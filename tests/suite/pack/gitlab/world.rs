@@ -125,6 +125,11 @@ impl World {
         include["inputs"] = self.inputs.clone();
         // JSON is YAML.
         self.repo.write(".gitlab-ci.yml", json!({"include": [include]}).to_string());
+        self.commit_as_it_is(message)
+    }
+
+    /// Commits a `.gitlab-ci.yml` of somebody else's.
+    pub(crate) fn commit_as_it_is(&self, message: &str) -> String {
         let commit = self.repo.commit(message);
         self.repo.git(&["update-ref", "refs/remotes/origin/main", &commit]);
         self.repo.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main"]);
