@@ -9,14 +9,15 @@
 //! Beyond 256 legs of a job, and beyond the size that an output may have, images share legs; nothing fails because
 //! there are many.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, Result};
-use crate::plan::{DependencyFrom, Mode, Plan, PlannedImage};
+use crate::generate::{Fanout, connected};
+use crate::plan::{Mode, Plan, PlannedImage};
 
 /// Wave jobs of the workflow.
 pub const WAVES: usize = 4;
@@ -26,33 +27,6 @@ const MAX_LEGS: usize = 256;
 const MAX_BYTES: usize = 900 << 10;
 /// Most labels of one runner.
 const MAX_LABELS: usize = 20;
-
-/// How builds are spread over jobs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fanout {
-    /// One job an architecture.
-    #[default]
-    Arch,
-    /// One job for each image and architecture.
-    Image,
-}
-
-impl Fanout {
-    /// Parses `HEPHY_FANOUT`.
-    ///
-    /// # Errors
-    /// When it is another word.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "" | "arch" => Ok(Self::Arch),
-            "image" => Ok(Self::Image),
-            other => {
-                Err(Error::usage(format!("HEPHY_FANOUT cannot be `{}`", escape_cut(other, 80)))
-                    .hint("one of arch, image"))
-            }
-        }
-    }
-}
 
 /// Runner labels by architecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,24 +195,12 @@ fn by_wave<'p>(by_arch: &BTreeMap<String, Vec<&'p PlannedImage>>) -> Vec<Vec<Sha
 
 /// Images that are built on each other, however indirectly, share a leg.
 fn by_component<'p>(plan: &'p Plan, by_arch: &BTreeMap<String, Vec<&'p PlannedImage>>) -> Vec<Share<'p>> {
-    // In the plan's order an image stands behind those that it is built on, so one pass joins everything.
-    let mut component_of: BTreeMap<&str, usize> = BTreeMap::new();
-    for (index, image) in plan.images.iter().enumerate() {
-        let built_here = image.dependencies.iter().filter(|it| it.from == DependencyFrom::Plan);
-        let joined: BTreeSet<usize> = built_here.filter_map(|it| component_of.get(it.name.as_str()).copied()).collect();
-        let component = joined.first().copied().unwrap_or(index);
-        for known in component_of.values_mut().filter(|known| joined.contains(known)) {
-            *known = component;
-        }
-        component_of.insert(image.name.as_str(), component);
-    }
+    let components = connected(plan);
     let mut shares = Vec::new();
-    for (arch, images) in by_arch {
-        let mut components: BTreeMap<usize, Vec<&PlannedImage>> = BTreeMap::new();
-        for image in images {
-            components.entry(component_of[image.name.as_str()]).or_default().push(*image);
-        }
-        shares.extend(components.into_values().map(|images| (arch.clone(), images)));
+    for arch in by_arch.keys() {
+        let wants = |image: &&PlannedImage| image.platforms.iter().any(|it| it.arch() == *arch);
+        let of_arch = components.iter().map(|images| images.iter().copied().filter(wants).collect::<Vec<_>>());
+        shares.extend(of_arch.filter(|images| !images.is_empty()).map(|images| (arch.clone(), images)));
     }
     shares
 }

@@ -4,7 +4,8 @@ use crate::ci::Env;
 use crate::cli::GenerateArgs;
 use crate::commands::session::Session;
 use crate::error::{Error, Result};
-use crate::generate::github::{Fanout, Matrices, Runners, matrices};
+use crate::generate::Fanout;
+use crate::generate::github::{Matrices, Runners, matrices};
 use crate::plan::Plan;
 
 /// Runs the command.

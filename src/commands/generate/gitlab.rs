@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::cli::GenerateArgs;
 use crate::commands::session::Session;
 use crate::error::{Error, Result};
-use crate::generate::github::Fanout;
+use crate::generate::Fanout;
 use crate::generate::gitlab::{Limits, Options, child_pipeline};
 use crate::oci::Platform;
 use crate::plan::Plan;

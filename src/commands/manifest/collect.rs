@@ -57,17 +57,7 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
     let repository = run.repository(&image.name)?;
     let looks = image.tags.iter().map(|tag| behind(run.client, &repository, tag));
     let found: Vec<Option<Behind>> = try_join_all(looks).await?;
-    let source = &run.plan.source;
-    let is_newer = |behind: &Behind| {
-        let relation = index::relation(&behind.current, &source.commit, &source.commit_time, run.options.is_ancestor);
-        relation == Relation::Newer
-    };
-    let is_ours = |behind: &&Behind| {
-        behind.says(index::INPUT_KEY, &image.input_key)
-            && behind.says(index::IMAGE, image.name.as_str())
-            && (behind.says(index::REVISION, &source.commit) || is_newer(behind))
-    };
-    let Some(ours) = found.iter().flatten().find(is_ours) else {
+    let Some(ours) = found.iter().flatten().find(|behind| is_ours(run, image, behind)) else {
         return Err(absent(image, &repository, found.iter().flatten().next()));
     };
     let platforms = platforms(&ours.manifest)?;
@@ -77,20 +67,7 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
         return Err(Error::new(ErrorKind::NotFound, sentence)
             .hint("see the build job of that platform; --allow-partial takes what there is"));
     }
-    let mut warnings = Vec::new();
-    let mut tags = Vec::new();
-    for (tag, behind) in image.tags.iter().zip(&found) {
-        let state = match behind {
-            Some(behind) if behind.manifest.digest == ours.manifest.digest => TagState::Unchanged,
-            Some(behind) if is_newer(behind) => TagState::Newer,
-            Some(_) => TagState::Elsewhere,
-            None => {
-                warnings.push(format!("{repository} has no tag {tag}"));
-                continue;
-            }
-        };
-        tags.push(PublishedTag { tag: tag.clone(), state });
-    }
+    let (tags, gone) = states(run, image, ours, &found);
     let published = Published {
         image: image.name.clone(),
         repository: repository.to_string(),
@@ -101,7 +78,43 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
         lacking,
         tags,
     };
-    Ok((published, warnings))
+    Ok((published, gone.into_iter().map(|tag| format!("{repository} has no tag {tag}")).collect()))
+}
+
+/// Whether an index holds what this plan builds: by input and name, of its commit or of a later one.
+fn is_ours(run: &Run<'_>, image: &PlannedImage, behind: &Behind) -> bool {
+    behind.says(index::INPUT_KEY, &image.input_key)
+        && behind.says(index::IMAGE, image.name.as_str())
+        && (behind.says(index::REVISION, &run.plan.source.commit) || is_newer(run, behind))
+}
+
+fn is_newer(run: &Run<'_>, behind: &Behind) -> bool {
+    let source = &run.plan.source;
+    let relation = index::relation(&behind.current, &source.commit, &source.commit_time, run.options.is_ancestor);
+    relation == Relation::Newer
+}
+
+/// Where the image's tags point, seen from its index; and those that do not exist.
+fn states<'p>(
+    run: &Run<'_>,
+    image: &'p PlannedImage,
+    ours: &Behind,
+    found: &[Option<Behind>],
+) -> (Vec<PublishedTag>, Vec<&'p Tag>) {
+    let (mut tags, mut gone) = (Vec::new(), Vec::new());
+    for (tag, behind) in image.tags.iter().zip(found) {
+        let Some(behind) = behind else {
+            gone.push(tag);
+            continue;
+        };
+        let state = match behind {
+            behind if behind.manifest.digest == ours.manifest.digest => TagState::Unchanged,
+            behind if is_newer(run, behind) => TagState::Newer,
+            _ => TagState::Elsewhere,
+        };
+        tags.push(PublishedTag { tag: tag.clone(), state });
+    }
+    (tags, gone)
 }
 
 async fn behind(client: &Client, repository: &Repository, tag: &Tag) -> Result<Option<Behind>> {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{DependencyFrom, Mode, Plan, PlannedImage};
+use crate::generate::{connected, in_plan};
+use crate::plan::{Mode, Plan, PlannedImage};
 
 /// What GitLab takes (docs.gitlab.com: `needs`, "Maximum number of jobs in a pipeline", dynamic child pipelines).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +72,6 @@ impl<'p> Group<'p> {
     }
 }
 
-/// The images of this run that one is built on.
-fn in_plan(image: &PlannedImage) -> impl Iterator<Item = &str> {
-    let built = image.dependencies.iter().filter(|it| it.from == DependencyFrom::Plan);
-    built.map(|dependency| dependency.name.as_str())
-}
-
 /// One group an image; in a check run one for all images that are built on each other. Where a job would have too many
 /// needs, the groups that it needs are joined wave by wave.
 pub(super) fn groups<'p>(plan: &'p Plan, limits: &Limits) -> Vec<Group<'p>> {
@@ -90,32 +85,6 @@ pub(super) fn groups<'p>(plan: &'p Plan, limits: &Limits) -> Vec<Group<'p>> {
         groups = joined;
     }
     groups
-}
-
-/// Images that are built on each other, in the plan's order.
-fn connected(plan: &Plan) -> Vec<Vec<&PlannedImage>> {
-    let mut component: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut components: Vec<Vec<&PlannedImage>> = Vec::new();
-    for image in &plan.images {
-        let joined: BTreeSet<usize> = in_plan(image).filter_map(|name| component.get(name).copied()).collect();
-        let mut members = vec![image];
-        for at in joined {
-            members.append(&mut components[at]);
-        }
-        for member in &members {
-            component.insert(member.name.as_str(), components.len());
-        }
-        components.push(members);
-    }
-    let position: BTreeMap<&str, usize> =
-        plan.images.iter().enumerate().map(|(at, image)| (image.name.as_str(), at)).collect();
-    let place = |image: &&PlannedImage| position.get(image.name.as_str()).copied();
-    components.retain(|members| !members.is_empty());
-    for members in &mut components {
-        members.sort_by_key(place);
-    }
-    components.sort_by_key(|members| members.first().and_then(place));
-    components
 }
 
 /// Joins the groups of one wave that some job needs too many of; none when no job does.

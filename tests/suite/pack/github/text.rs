@@ -9,9 +9,12 @@ use super::world::{pinned, yaml_files};
 use crate::pack::emulated::root;
 use crate::support::builders::tool;
 
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
 fn yaml(path: &str) -> Value {
-    let text = std::fs::read_to_string(root().join(path)).unwrap();
-    serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+    serde_yaml::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 fn workflow() -> Value {
@@ -222,17 +225,40 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace("${{ ", "`${{ ").replace(" }}", " }}`")
 }
 
+/// The entries below a key as the file has them: a parsed mapping is sorted by name.
+fn in_order<'v>(text: &str, kind: &str, entries: &'v Value) -> Vec<(&'v String, &'v Value)> {
+    let below = text.find(&format!("{kind}:\n")).unwrap_or_else(|| panic!("no {kind}"));
+    let place = |name: &str| text[below..].find(&format!(" {name}:\n")).unwrap_or_else(|| panic!("no {name}"));
+    let mut entries: Vec<_> = entries.as_object().unwrap().iter().collect();
+    entries.sort_by_key(|(name, _)| place(name));
+    entries
+}
+
+/// The variable by which a job's hephy hears of an input: of the workflow in an `env`, of the action in its scripts.
+fn variable(input: &str) -> Option<String> {
+    let workflow = read(".github/workflows/hephy.yml");
+    let expression = format!(": ${{{{ inputs.{input} }}}}");
+    let of_workflow = workflow.lines().map(str::trim).filter(|line| line.starts_with("HEPHY_"));
+    let mut of_workflow = of_workflow.filter_map(|line| line.strip_suffix(&expression));
+    let word = input.to_uppercase().replace('-', "_");
+    let (run, install) = (read("action/run"), read("action/install"));
+    let (exports, names) = (format!("set_from INPUT_{word} "), format!("${{INPUT_{word}:-${{"));
+    let mut exported = run.lines().filter_map(|line| line.strip_prefix(&exports));
+    let mut named = install.split(&names).skip(1).filter_map(|rest| rest.split(':').next());
+    of_workflow.next().or_else(|| exported.next()).or_else(|| named.next()).map(str::to_owned)
+}
+
 /// The tables of docs/github.md: of inputs, secrets and outputs.
 fn tables() -> String {
     let mut out = String::new();
-    let table = |out: &mut String, title: &str, entries: &Value, kind: &str| {
+    let table = |out: &mut String, title: &str, (text, entries): (&str, &Value), kind: &str| {
         out.push_str(&format!("### {title}\n\n"));
         out.push_str(if kind == "inputs" {
-            "| name | type | default | meaning |\n|---|---|---|---|\n"
+            "| name | variable | type | default | meaning |\n|---|---|---|---|---|\n"
         } else {
             "| name | meaning |\n|---|---|\n"
         });
-        for (name, entry) in entries.as_object().unwrap() {
+        for (name, entry) in in_order(text, kind, entries) {
             let meaning = cell(entry["description"].as_str().unwrap_or_else(|| panic!("{name} has no description")));
             if kind != "inputs" {
                 out.push_str(&format!("| `{name}` | {meaning} |\n"));
@@ -245,17 +271,20 @@ fn tables() -> String {
                 other => format!("`{other}`"),
             };
             let kind = entry["type"].as_str().unwrap_or("string");
-            out.push_str(&format!("| `{name}` | {kind} | {default} | {meaning} |\n"));
+            let variable = variable(name).map(|it| format!("`{it}`")).unwrap_or_default();
+            out.push_str(&format!("| `{name}` | {variable} | {kind} | {default} | {meaning} |\n"));
         }
         out.push('\n');
     };
-    let workflow = &workflow()["on"]["workflow_call"];
-    table(&mut out, "Inputs of the workflow", &workflow["inputs"], "inputs");
-    table(&mut out, "Secrets of the workflow", &workflow["secrets"], "secrets");
-    table(&mut out, "Outputs of the workflow", &workflow["outputs"], "outputs");
-    let action = yaml("action/action.yml");
-    table(&mut out, "Inputs of the action", &action["inputs"], "inputs");
-    table(&mut out, "Outputs of the action", &action["outputs"], "outputs");
+    let (text, workflow) = (read(".github/workflows/hephy.yml"), workflow());
+    let call = |kind: &str| (text.as_str(), workflow["on"]["workflow_call"][kind].clone());
+    for (title, kind) in [("Inputs", "inputs"), ("Secrets", "secrets"), ("Outputs", "outputs")] {
+        let (text, entries) = call(kind);
+        table(&mut out, &format!("{title} of the workflow"), (text, &entries), kind);
+    }
+    let (text, action) = (read("action/action.yml"), yaml("action/action.yml"));
+    table(&mut out, "Inputs of the action", (&text, &action["inputs"]), "inputs");
+    table(&mut out, "Outputs of the action", (&text, &action["outputs"]), "outputs");
     out
 }
 
