@@ -6,6 +6,7 @@ mod buildx;
 mod check_run;
 mod job;
 pub(crate) mod kaniko;
+mod kaniko_run;
 mod others;
 mod outright;
 mod platform;
@@ -80,6 +81,11 @@ impl Fixture {
             fixture.options.builder_env.insert(name, value);
         }
         fixture
+    }
+
+    /// Images from now on are built by this builder.
+    pub(crate) fn is_of(&mut self, backend: BackendName) {
+        self.backend = backend;
     }
 
     pub(crate) fn registry(&self) -> &str {
