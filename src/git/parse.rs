@@ -139,8 +139,8 @@ mod tests {
         text.extend_from_slice(b"a\tb\n\"\xff' \0");
         text.extend_from_slice(format!("120000 blob {oid}\t-x\0").as_bytes());
         // In pieces, as a pipe gives them.
-        let (mut listing, mut pieces) = (Listing::default(), text.chunks(7));
-        while let Some(mut piece) = pieces.next() {
+        let mut listing = Listing::default();
+        for mut piece in text.chunks(7) {
             listing.read(&mut piece).unwrap();
         }
         let tree = listing.tree().unwrap();
