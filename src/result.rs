@@ -184,11 +184,11 @@ impl BuildResult {
             return Tag::parse(text).map_err(|error| wrong("holds no tag".into()).cause(error));
         }
         let shown = crate::diagnostic::escape_cut(text, 160);
-        let reference = Reference::try_from(text).map_err(|error| wrong(format!("holds `{shown}`")).cause(error))?;
-        if Repository::of(&reference) != *repository {
+        let reference = Reference::parse(text).map_err(|error| wrong(format!("holds `{shown}`")).cause(error))?;
+        if reference.repository != *repository {
             return Err(wrong(format!("names `{shown}`, which is not in {repository}")));
         }
-        Tag::parse(reference.tag().unwrap_or_default()).map_err(|error| wrong(format!("holds `{shown}`")).cause(error))
+        reference.tag.ok_or_else(|| wrong(format!("holds `{shown}`, which has no tag")))
     }
 }
 

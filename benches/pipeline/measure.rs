@@ -27,11 +27,6 @@ impl Times {
         self.0.iter().min().copied().unwrap_or_default()
     }
 
-    /// How far the rounds lie apart, in milliseconds: their median above the fastest.
-    pub(crate) fn scatter(&self) -> f64 {
-        (self.median() - self.fastest()).as_secs_f64() * 1000.0
-    }
-
     pub(crate) fn without_first(mut self) -> Self {
         self.0.remove(0);
         self

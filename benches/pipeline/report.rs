@@ -49,14 +49,6 @@ impl Report {
         self.add(what, wanted, value, unit, value >= limit);
     }
 
-    /// A target for what one side takes longer, of which nothing can be said when the other side's own rounds differ by
-    /// more than the limit.
-    pub(crate) fn target_over(&mut self, what: &str, wanted: &str, value: f64, limit: f64, noise: f64, unit: &str) {
-        let measured = format!("{value:.2}{unit} (rounds differ by {noise:.2}{unit})");
-        let verdict = if noise > limit { "not decided" } else { verdict(value <= limit) };
-        self.targets.push(Target { what: what.into(), wanted: wanted.into(), measured, verdict });
-    }
-
     /// A target that is a fact: met or not.
     pub(crate) fn fact(&mut self, what: &str, wanted: &str, measured: &str, met: bool) {
         let verdict = verdict(met);

@@ -15,7 +15,7 @@ pub fn manual_reference(images: &BTreeMap<String, String>, platform: &Platform) 
         Error::config(format!("manual_images names no image for {arch}"))
             .hint(format!("add `{arch}: <reference>` to manual_images, or take {platform} out of platforms"))
     })?;
-    text.parse().map_err(|error: oci_client::ParseError| {
+    Reference::parse(text).map_err(|error| {
         Error::config(format!("`{}` is not an image reference", crate::diagnostic::escape_cut(text, 200)))
             .cause(error)
             .hint("write registry/repository:tag or registry/repository@sha256:…")
@@ -33,7 +33,8 @@ mod tests {
             ("amd64".to_owned(), "--x".to_owned()),
         ]);
         let reference = manual_reference(&images, &Platform::parse("linux/arm/v7").unwrap()).unwrap();
-        assert_eq!((reference.repository(), reference.tag()), ("acme/x", Some("1")));
+        assert_eq!(reference.repository.path(), "acme/x");
+        assert_eq!(reference.tag.unwrap().as_str(), "1");
         for wrong in ["linux/arm64", "linux/amd64"] {
             let error = manual_reference(&images, &Platform::parse(wrong).unwrap()).unwrap_err();
             assert_eq!(error.kind().code(), "config_error");

@@ -66,7 +66,7 @@ impl Oid {
     }
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+pub(super) const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// The value of each hexadecimal digit, by its byte; of every other byte it is [`NO_DIGIT`]. Trees are long.
 const VALUES: [u8; 256] = {

@@ -83,10 +83,10 @@ impl Tree {
         // git's own order differs only where a submodule stands beside `name.ext`.
         if !self.slots.is_sorted_by(|a, b| path(a) < path(b)) {
             self.slots.sort_by(|a, b| text_of(shared, own, a).cmp(text_of(shared, own, b)));
-        }
-        let twice = self.slots.windows(2).find(|pair| matches!(pair, [a, b] if path(a) == path(b)));
-        if let Some([slot, ..]) = twice {
-            return Err(malformed(path(slot), "comes twice"));
+            let twice = self.slots.windows(2).find(|pair| matches!(pair, [a, b] if path(a) == path(b)));
+            if let Some([slot, ..]) = twice {
+                return Err(malformed(path(slot), "comes twice"));
+            }
         }
         match self.slots.iter().map(path).find(|path| !is_checkout_path(path)) {
             Some(path) => Err(malformed(path, "is no path that a checkout can have")),
@@ -227,6 +227,12 @@ pub(crate) fn is_own_output(path: &[u8]) -> bool {
 }
 
 fn is_checkout_path(path: &[u8]) -> bool {
+    // A bad part is empty or begins with a dot, and few parts do.
+    let is_suspect = |byte: Option<&u8>| matches!(byte, None | Some(b'/' | b'.'));
+    let mut parts = memchr::memchr_iter(b'/', path);
+    if !is_suspect(path.first()) && !parts.any(|slash| is_suspect(path.get(slash + 1))) {
+        return true;
+    }
     path.split(|byte| *byte == b'/')
         .all(|part| !matches!(part, b"" | b"." | b".." | [b'.', b'g' | b'G', b'i' | b'I', b't' | b'T']))
 }

@@ -123,17 +123,11 @@ pub async fn look_up_all<'a>(
 
 async fn look_up_reference(client: &Client, text: &str) -> Result<Option<Found>> {
     let shown = || crate::diagnostic::escape_cut(text, 160);
-    let wrong = |error: anyhow::Error| Error::config(format!("`{}` is not a reference", shown())).cause(error);
-    let reference = Reference::try_from(text).map_err(|error| wrong(error.into()))?;
-    let repository = Repository::of(&reference);
-    match reference.digest() {
-        Some(digest) => {
-            let digest = Digest::parse(digest).map_err(|error| wrong(error.into()))?;
-            look_up(client, &repository, By::Digest(&digest)).await
-        }
-        None => {
-            let tag = Tag::parse(reference.tag().unwrap_or("latest")).map_err(|error| wrong(error.into()))?;
-            look_up(client, &repository, By::Tag(&tag)).await
-        }
+    let Reference { repository, tag, digest } = Reference::parse(text)
+        .map_err(|error| Error::config(format!("`{}` is not a reference", shown())).cause(error))?;
+    match (&digest, &tag) {
+        (Some(digest), _) => look_up(client, &repository, By::Digest(digest)).await,
+        (None, Some(tag)) => look_up(client, &repository, By::Tag(tag)).await,
+        (None, None) => Ok(None),
     }
 }

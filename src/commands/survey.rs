@@ -43,6 +43,14 @@ pub struct Rules<'a> {
     pub repository_name: &'a str,
 }
 
+impl Rules<'_> {
+    /// The builder of an image with this configuration.
+    #[must_use]
+    pub fn backend_of(&self, config: &ImageConfig) -> BackendName {
+        config.build_backend.unwrap_or(self.default_backend)
+    }
+}
+
 /// One image directory.
 #[derive(Debug)]
 pub struct Image {
@@ -78,7 +86,7 @@ impl Image {
     /// The builder of this image.
     #[must_use]
     pub fn backend(&self, rules: &Rules<'_>) -> BackendName {
-        self.config().and_then(|config| config.build_backend).unwrap_or(rules.default_backend)
+        self.config().map_or(rules.default_backend, |config| rules.backend_of(config))
     }
 }
 
@@ -125,14 +133,12 @@ pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: 
     let names = Names::new(&nodes, registry, layout);
     let known_uses =
         other.filter(|other| twins::same_names(&other.survey.images, &images)).map(|other| &other.survey.uses);
-    let uses: Vec<Rc<Uses>> = nodes
-        .iter()
-        .zip(&twins)
-        .map(|(node, twin)| match twin.and_then(|at| known_uses?.get(at)) {
-            Some(known) => Rc::clone(known),
-            None => Rc::new(names.uses_of(node)),
-        })
-        .collect();
+    let known = |index: usize| twins[index].and_then(|at| known_uses?.get(at));
+    let unknown: Vec<&Node<'_>> =
+        (0..nodes.len()).filter(|index| known(*index).is_none()).map(|at| &nodes[at]).collect();
+    let mut found = crew::map(&unknown, |node| names.uses_of(node)).into_iter();
+    let uses: Vec<Rc<Uses>> =
+        (0..nodes.len()).filter_map(|index| known(index).cloned().or_else(|| found.next().map(Rc::new))).collect();
     let edges: Vec<Vec<usize>> = uses
         .iter()
         .map(|uses| {

@@ -1,8 +1,7 @@
 //! `# syntax=` lines: images that BuildKit runs in place of its own parser (specification §8, "Preflight").
 
-use oci_client::Reference;
-
 use crate::diagnostic::{Diagnostic, Span, escape_cut};
+use crate::oci::Reference;
 
 /// The frontend that every builder has or imitates.
 const OWN: &str = "docker.io/docker/dockerfile";
@@ -32,16 +31,14 @@ pub(super) fn frontends(text: &str) -> Vec<(String, Span)> {
 /// A finding for each frontend that is neither Docker's own nor `allowed` (`syntax_frontends` of `hephy.yaml`: a
 /// reference, or a repository for all its tags).
 pub(super) fn refused(file: &str, syntax: &[(String, Span)], allowed: &[String]) -> Vec<Diagnostic> {
-    let parts = |text: &str| {
-        Reference::try_from(text).ok().map(|it| (format!("{}/{}", it.registry(), it.repository()), it.whole()))
-    };
     let refuse = |frontend: &str| {
-        let Some((repository, whole)) = parts(frontend) else { return true };
-        let is_allowed = allowed.iter().filter_map(|entry| Some((entry, parts(entry)?))).any(|(entry, it)| {
-            let last = entry.rsplit('/').next().unwrap_or_default();
-            it.1 == whole || !last.contains([':', '@']) && it.0 == repository
-        });
-        repository != OWN && !is_allowed
+        let Ok(named) = Reference::parse(frontend) else { return true };
+        let is_allowed =
+            allowed.iter().filter_map(|entry| Some((entry, Reference::parse(entry).ok()?))).any(|(entry, it)| {
+                let last = entry.rsplit('/').next().unwrap_or_default();
+                it == named || !last.contains([':', '@']) && it.repository == named.repository
+            });
+        named.repository.to_string() != OWN && !is_allowed
     };
     let foreign = syntax.iter().filter(|(frontend, _)| refuse(frontend));
     foreign

@@ -17,6 +17,9 @@ pub(super) struct Prepared {
 
 /// Blanks the here-documents. One that is never closed is given by the place of its instruction.
 pub(super) fn prepare(text: &str) -> Result<Prepared, Range<usize>> {
+    if memchr::memchr_iter(b'<', text.as_bytes()).nth(1).is_none() {
+        return Ok(Prepared { text: text.to_owned(), here_documents: Vec::new() });
+    }
     let escape = directive(text, "escape").filter(|value| *value == "`").map_or('\\', |_| '`');
     let lines: Vec<Range<usize>> = lines(text).collect();
     let mut bytes = text.as_bytes().to_vec();

@@ -36,13 +36,14 @@ use crate::change::{Oid, RepoPath, Tree, TreeChange};
 use crate::ci::{BaseSpec, Secret};
 use crate::diagnostic::escape;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::Command;
+use crate::process::{Command, Dialogue};
 
 pub use base::Base;
 pub use checked_out::checked_out;
 pub use objects::{Commit, Content, Objects};
 
 use locate::Places;
+use parse::Listing;
 use private::{Private, Refs};
 
 /// A repository on this machine.
@@ -188,13 +189,13 @@ impl Repository {
     /// The head's tree, the base's, and what leads from the one to the other. The two processes run side by side.
     fn trees(&self, head: Oid, base: Option<Oid>) -> Result<(Tree, Option<Tree>, Vec<TreeChange>)> {
         let listing = self.private.local(["ls-tree", "-r", "-z", "--full-tree", &head.to_string()]);
-        let Some(base) = base else { return Ok((parse::ls_tree(run(&listing)?)?, None, Vec::new())) };
+        let Some(base) = base else { return Ok((list(&listing)?, None, Vec::new())) };
         // `--ignore-submodules=none` wins over what a committed .gitmodules says.
         let mut diff = self.private.local(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev"]);
         diff = diff.args(["--no-relative", "--ignore-submodules=none", &base.to_string(), &head.to_string()]);
         let (tree, changes) = std::thread::scope(|scope| {
             let changes = scope.spawn(|| run(&diff).and_then(|bytes| parse::raw_diff(&bytes)));
-            let tree = run(&listing).and_then(parse::ls_tree);
+            let tree = list(&listing);
             (tree, worktree::joined(changes))
         });
         let (tree, changes) = (tree?, changes?);
@@ -243,6 +244,20 @@ impl Repository {
 
     fn git_dir(&self) -> &PathBuf {
         &self.places.git_dir
+    }
+}
+
+/// The files that `git ls-tree` lists.
+fn list(command: &Command) -> Result<Tree> {
+    let Dialogue { input, mut output } = command.dialogue()?;
+    drop(input);
+    output.get_mut().expect_much();
+    let mut listing = Listing::default();
+    while listing.read(&mut output)? {}
+    match output.get_ref().get_ref().try_wait() {
+        Ok(Some(ended)) if ended.status.success() => listing.tree(),
+        // What git said about it was dropped: it says it again.
+        _ => run(command).and_then(|_| Err(Error::resource("git could not list the files of a commit"))),
     }
 }
 

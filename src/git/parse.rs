@@ -1,21 +1,51 @@
 //! What git prints with `-z`: exact bytes, nothing quoted.
 
 use std::collections::HashMap;
+use std::io::Read;
 
 use crate::change::{Mode, Oid, Record, RepoPath, Tree, TreeChange};
 use crate::error::{Error, Result};
 
-/// `git ls-tree -r -z --full-tree`: `<mode> <type> <oid>\t<path>\0`.
-pub(super) fn ls_tree(buffer: Vec<u8>) -> Result<Tree> {
-    let mut records = Vec::with_capacity(buffer.len() / 96);
-    for (start, line) in lines(&buffer) {
-        let tab = line.iter().position(|byte| *byte == b'\t').ok_or_else(unexpected)?;
-        let (mode, _, oid) = three_words(line.get(..tab).unwrap_or_default())?;
-        let mode = Mode::from_octal(mode).ok_or_else(unexpected)?;
-        let oid = Oid::from_hex(oid).ok_or_else(unexpected)?;
-        records.push(Record { start: start + tab + 1, end: start + line.len(), mode, oid });
+/// `git ls-tree -r -z --full-tree`: `<mode> <type> <oid>\t<path>\0`, understood while git prints it.
+#[derive(Default)]
+pub(super) struct Listing {
+    buffer: Vec<u8>,
+    records: Vec<Record>,
+    /// Where the first line begins that has not ended yet.
+    open: usize,
+}
+
+impl Listing {
+    /// How much is asked for at once, in bytes.
+    const PIECE: usize = 128 << 10;
+
+    /// Reads on; false at the end.
+    pub(super) fn read(&mut self, from: &mut impl Read) -> Result<bool> {
+        let length = self.buffer.len();
+        self.buffer.resize(length + Self::PIECE, 0);
+        let read = from.read(&mut self.buffer[length..]);
+        self.buffer.truncate(length + read.as_ref().copied().unwrap_or_default());
+        let read = read.map_err(|error| Error::resource("git ls-tree stopped printing").cause(error))?;
+        let ended = memchr::memrchr(0, &self.buffer[length..]).map_or(self.open, |at| length + at + 1);
+        for (start, line) in lines(&self.buffer[self.open..ended]) {
+            let tab = memchr::memchr(b'\t', line).ok_or_else(unexpected)?;
+            let (mode, _, oid) = three_words(line.get(..tab).unwrap_or_default())?;
+            let mode = Mode::from_octal(mode).ok_or_else(unexpected)?;
+            let oid = Oid::from_hex(oid).ok_or_else(unexpected)?;
+            let start = self.open + start;
+            self.records.push(Record { start: start + tab + 1, end: start + line.len(), mode, oid });
+        }
+        self.open = ended;
+        Ok(read > 0)
     }
-    Tree::new(buffer, records)
+
+    /// The files of all lines.
+    pub(super) fn tree(self) -> Result<Tree> {
+        if self.open < self.buffer.len() {
+            return Err(unexpected());
+        }
+        Tree::new(self.buffer, self.records)
+    }
 }
 
 /// One entry of the index.
@@ -79,19 +109,19 @@ pub(super) fn paths(buffer: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// the exit status.
 fn lines(buffer: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut start = 0;
-    buffer.split_inclusive(|byte| *byte == 0).map(move |line| {
-        let at = start;
-        start += line.len();
-        (at, line.strip_suffix(b"\0").unwrap_or(line))
+    let ends =
+        memchr::memchr_iter(0, buffer).chain((buffer.last().is_some_and(|last| *last != 0)).then_some(buffer.len()));
+    ends.map(move |end| {
+        let at = std::mem::replace(&mut start, end + 1);
+        (at, buffer.get(at..end).unwrap_or_default())
     })
 }
 
 fn three_words(line: &[u8]) -> Result<(&[u8], &[u8], &[u8])> {
-    let mut words = line.split(|byte| *byte == b' ');
-    match (words.next(), words.next(), words.next()) {
-        (Some(a), Some(b), Some(c)) => Ok((a, b, c)),
-        _ => Err(unexpected()),
-    }
+    let space = |text: &[u8]| memchr::memchr(b' ', text).ok_or_else(unexpected);
+    let (first, rest) = line.split_at(space(line)?);
+    let (second, third) = rest[1..].split_at(space(&rest[1..])?);
+    Ok((first, second, &third[1..]))
 }
 
 fn unexpected() -> Error {
@@ -108,9 +138,17 @@ mod tests {
         let mut text = format!("100644 blob {oid}\t").into_bytes();
         text.extend_from_slice(b"a\tb\n\"\xff' \0");
         text.extend_from_slice(format!("120000 blob {oid}\t-x\0").as_bytes());
-        let tree = ls_tree(text).unwrap();
+        // In pieces, as a pipe gives them.
+        let mut listing = Listing::default();
+        for mut piece in text.chunks(7) {
+            listing.read(&mut piece).unwrap();
+        }
+        let tree = listing.tree().unwrap();
         let paths: Vec<&[u8]> = tree.entries().map(|entry| entry.path).collect();
         assert_eq!(paths, [b"-x".as_slice(), b"a\tb\n\"\xff' "]);
+        let mut cut = Listing::default();
+        cut.read(&mut text[..text.len() - 1].as_ref()).unwrap();
+        assert!(cut.tree().is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod digest;
 mod elf;
 mod name;
 mod platform;
+mod reference;
 mod repository;
 mod tag;
 
@@ -14,11 +15,9 @@ pub use digest::Digest;
 pub use elf::{Elf, needs_interpreter};
 pub use name::ImageName;
 pub use platform::Platform;
+pub use reference::Reference;
 pub use repository::Repository;
 pub use tag::Tag;
-
-/// `registry/repository[:tag][@digest]`, with Docker's rules for what may be left out.
-pub use oci_client::Reference;
 
 /// A value that is not what it should be: the sentence says what the rule is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! A repository of a registry: `host[:port]/path` (OCI distribution-spec, "Definitions").
 
-use oci_client::Reference;
-
 use super::Invalid;
 
 /// The host of short names, as people write it.
@@ -11,7 +9,7 @@ const DOCKER_HUB_ANSWERS: &str = "index.docker.io";
 /// Longest name inside a registry.
 const MAX_PATH: usize = 255;
 
-// Written by hand because the pattern that [`Reference`] is parsed with takes 20 ms to compile, which is more than a
+// Written by hand because the pattern that `oci_client::Reference` is parsed with takes 20 ms to compile, which is more than a
 // whole plan of a hundred images; the tests hold the two against each other.
 
 /// `registry.example:5000`: labels of letters, digits and inner hyphens, and a port.
@@ -34,7 +32,8 @@ fn is_component(text: &str) -> bool {
         && separators.into_iter().all(|run| matches!(run, "." | "_" | "__") || run.bytes().all(|byte| byte == b'-'))
 }
 
-/// Where manifests and blobs live. The host is the one that answers: Docker Hub's short names are resolved.
+/// Where manifests and blobs live. The host is the one that answers: Docker Hub's short names are resolved. It is shown
+/// as people write it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repository {
     host: String,
@@ -71,12 +70,6 @@ impl Repository {
         Ok(Self { host: if official { DOCKER_HUB_ANSWERS } else { host }.to_owned(), path })
     }
 
-    /// The repository of a reference.
-    #[must_use]
-    pub fn of(reference: &Reference) -> Self {
-        Self { host: reference.resolve_registry().to_owned(), path: reference.repository().to_owned() }
-    }
-
     /// `host[:port]` of the registry that answers.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -92,7 +85,8 @@ impl Repository {
 
 impl std::fmt::Display for Repository {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.host, self.path)
+        let host = if self.host == DOCKER_HUB_ANSWERS { DOCKER_HUB } else { &self.host };
+        write!(f, "{host}/{}", self.path)
     }
 }
 
@@ -105,7 +99,7 @@ mod tests {
         for (text, printed) in [
             ("127.0.0.1:5000/acme", "127.0.0.1:5000/acme"),
             ("ghcr.io/o/r", "ghcr.io/o/r"),
-            ("alpine", "index.docker.io/library/alpine"),
+            ("alpine", "docker.io/library/alpine"),
         ] {
             assert_eq!(Repository::parse(text).map(|it| it.to_string()).as_deref(), Ok(printed));
         }
@@ -125,8 +119,9 @@ mod tests {
         for host in hosts {
             for path in paths.iter().chain([&long.as_str()]) {
                 let text = format!("{host}{path}");
-                let reference = Reference::try_from(text.as_str()).map(|reference| Repository::of(&reference));
-                assert_eq!(Repository::parse(&text).ok(), reference.ok(), "{text}");
+                let reference = oci_client::Reference::try_from(text.as_str());
+                let reference = reference.map(|it| (it.resolve_registry().to_owned(), it.repository().to_owned()));
+                assert_eq!(Repository::parse(&text).ok().map(|it| (it.host, it.path)), reference.ok(), "{text}");
             }
         }
     }

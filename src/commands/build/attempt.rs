@@ -48,9 +48,7 @@ impl Job<'_> {
         if let Some(images) = &image.manual_images {
             (self.observer)(started("manual"));
             let reference = manual_reference(images, &self.options.platform)?;
-            let repository = format!("{}/{}", reference.registry(), reference.repository());
-            let name = reference.digest().or(reference.tag()).unwrap_or("latest");
-            return self.accept(image, result, &repository, name);
+            return self.accept(image, result, &reference.repository.to_string(), reference.version());
         }
         (self.observer)(started(image.backend.word()));
         let builder = backend(image.backend).ok_or_else(|| Error::internal("a builder without a driver"))?;

@@ -101,12 +101,10 @@ fn source(image: &PlannedImage, platform: &Platform, left: Left, to: &Repository
 fn reference(image: &PlannedImage, text: &str) -> Result<(Repository, Name)> {
     let shown = escape_cut(text, 160);
     let wrong = || Error::config(format!("manual_images of {} names `{shown}`, which is no reference", image.name));
-    let reference = Reference::try_from(text).map_err(|error| wrong().cause(error))?;
-    let name = match reference.digest() {
-        Some(digest) => Name::Digest(Digest::parse(digest).map_err(|error| wrong().cause(error))?),
-        None => Name::Tag(Tag::parse(reference.tag().unwrap_or("latest")).map_err(|error| wrong().cause(error))?),
-    };
-    Ok((Repository::of(&reference), name))
+    let reference = Reference::parse(text).map_err(|error| wrong().cause(error))?;
+    let tag = reference.tag.map(Name::Tag);
+    let name = reference.digest.map(Name::Digest).or(tag).ok_or_else(wrong)?;
+    Ok((reference.repository, name))
 }
 
 fn built(image: &PlannedImage, platform: &Platform, result: BuildResult) -> Result<Digest> {

@@ -99,7 +99,7 @@ impl Outcome {
         match held {
             Held::BuiltOn(other) if own.is_empty() => {
                 let error =
-                    Error::new(ErrorKind::BuildError, format!("{image} is not published: it is built on {other}"));
+                    Error::new(ErrorKind::BuildError, format!("{image} is built on {other}, which is not published"));
                 self.failures
                     .push((name, error.hint(format!("{other} could not be published; see its failure above"))));
             }

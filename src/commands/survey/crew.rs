@@ -64,6 +64,22 @@ pub(super) fn work_through<T: Send, R: Send>(
     })
 }
 
+/// Applies `work` to every item, on all cores where there are many; the results are in the order of the items.
+pub(super) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len() / BATCH + 1);
+    let (own, others) = items.split_at(items.len() / threads);
+    let done = |items: &[T]| items.iter().map(&work).collect::<Vec<R>>();
+    let done = &done;
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = others.chunks(own.len().max(1)).map(|part| scope.spawn(move || done(part))).collect();
+        let mut results = done(own);
+        for worker in workers {
+            results.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        results
+    })
+}
+
 fn next<T>(receiver: &Mutex<Receiver<Vec<T>>>) -> Option<Vec<T>> {
     receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
@@ -83,6 +99,10 @@ mod tests {
             let mut results = work_through(|number| number * 2, fetch).unwrap();
             results.sort_unstable();
             assert_eq!(results, (0..count).map(|number| number * 2).collect::<Vec<_>>());
+        }
+        for count in [0, 1, BATCH, 1000, 1001] {
+            let items: Vec<usize> = (0..count).collect();
+            assert_eq!(map(&items, |number| number * 2), items.iter().map(|number| number * 2).collect::<Vec<_>>());
         }
         let failed = work_through(|(): ()| (), |_| Err(Error::internal("no more")));
         assert_eq!(failed.unwrap_err().to_string(), "no more");

@@ -38,6 +38,8 @@ struct Understood {
     parsed: Parsed<Arc<ImageConfig>>,
     /// The Dockerfile with the usual name, if there is one and the configuration asks for it.
     usual: Option<(RepoPath, ParsedDockerfile)>,
+    /// Where the files are, unless links have to be followed for that.
+    located: Option<Option<Located>>,
 }
 
 type ParsedDockerfile = std::result::Result<Dockerfile, Box<Diagnostic>>;
@@ -106,7 +108,7 @@ impl Reading<'_, '_> {
             let objects = &mut *self.objects;
             let found = self.tree.resolve(&RepoPath::ROOT, path.as_bytes(), &mut |oid| objects.read_link(oid));
             let file = path.to_string();
-            let understood = Understood { parsed: refused(Vec::new()), usual: None };
+            let understood = Understood { parsed: refused(Vec::new()), usual: None, located: None };
             let mut draft = Draft { index, file, direct: false, understood, dir };
             if let Resolved::File { oid, links, .. } = found {
                 draft.direct = links.is_empty();
@@ -122,9 +124,9 @@ impl Reading<'_, '_> {
             }
             drafts.push(draft);
         }
-        let (root, objects) = (self.root, &mut *self.objects);
+        let (tree, rules, root, objects) = (self.tree, self.rules, self.root, &mut *self.objects);
         let understood = crew::work_through(
-            |contents: Contents| (contents.at, understand(&contents, root)),
+            |contents: Contents| (contents.at, understand(&contents, tree, rules, root)),
             |feed| {
                 let mut waiting: Option<Contents> = None;
                 objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |number, content| match purposes[number] {
@@ -152,7 +154,8 @@ impl Reading<'_, '_> {
     }
 
     fn image(&mut self, draft: Draft) -> Result<(Image, Option<(RepoPath, ParsedDockerfile)>)> {
-        let Draft { index, dir: path, file, direct, understood: Understood { parsed, usual } } = draft;
+        let Draft { index, dir: path, file, direct, understood } = draft;
+        let Understood { parsed, usual, located } = understood;
         let dir = if path.is_root() { ".".to_owned() } else { path.to_string() };
         let named = match path.to_utf8() {
             Some(text) => ImageName::of_directory(text, self.rules.repository_name),
@@ -178,14 +181,10 @@ impl Reading<'_, '_> {
             dockerfile: None,
             problems: Vec::new(),
         };
-        image.located = match image.config() {
-            Some(config) if config.manual_images.is_none() => {
-                let reads_dockerfile = image.backend(self.rules).reads_dockerfile();
-                let read_link = &mut |oid| self.objects.read_link(oid);
-                Located::find(self.tree, &image.path, config, reads_dockerfile, read_link)
-            }
-            _ => None,
-        };
+        image.located = located.unwrap_or_else(|| {
+            let read_link = &mut |oid| self.objects.read_link(oid);
+            image.config().and_then(|config| locate(self.tree, &image.path, config, self.rules, read_link))
+        });
         let problems = image.located.iter().flat_map(|located| located.problems());
         image.problems = problems.map(|problem| located_problem(&image, problem)).collect();
         image.problems.extend(unwritable_annotations(&image, image.backend(self.rules)));
@@ -193,7 +192,21 @@ impl Reading<'_, '_> {
     }
 }
 
-fn understand(contents: &Contents, root: &RootConfig) -> Understood {
+/// Where the files of an image are, if they are in this repository.
+fn locate(
+    tree: &Tree,
+    dir: &RepoPath,
+    config: &ImageConfig,
+    rules: &Rules<'_>,
+    read_link: &mut dyn FnMut(Oid) -> Option<Vec<u8>>,
+) -> Option<Located> {
+    if config.manual_images.is_some() {
+        return None;
+    }
+    Located::find(tree, dir, config, rules.backend_of(config).reads_dockerfile(), read_link)
+}
+
+fn understand(contents: &Contents, tree: &Tree, rules: &Rules<'_>, root: &RootConfig) -> Understood {
     let parsed = configuration(&contents.file, &contents.configuration, root);
     let wanted = parsed.value.as_ref().is_some_and(|config| asks_for_usual(config));
     let usual = contents.dockerfile.as_ref().filter(|_| wanted).map(|content| {
@@ -201,7 +214,14 @@ fn understand(contents: &Contents, root: &RootConfig) -> Understood {
         let parsed = parse_dockerfile(&path.to_string(), content);
         (path, parsed)
     });
-    Understood { parsed, usual }
+    let mut has_links = false;
+    let located = parsed.value.as_ref().and_then(|config| {
+        locate(tree, &contents.dir, config, rules, &mut |_| {
+            has_links = true;
+            None
+        })
+    });
+    Understood { parsed, usual, located: (!has_links).then_some(located) }
 }
 
 fn configuration(file: &str, content: &Content, root: &RootConfig) -> Parsed<Arc<ImageConfig>> {

@@ -1,7 +1,7 @@
 //! What names an image of this repository: its variable, its directory, and tags that move.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use super::Node;
 use super::findings::Problem;
@@ -20,7 +20,7 @@ pub struct Names<'a> {
     pub(super) by_variable: BTreeMap<String, Vec<usize>>,
     pub(super) by_dir: BTreeMap<&'a str, usize>,
     /// Made when a reference names an image of the own registry outright, which few do.
-    by_moving_tag: OnceCell<HashMap<String, usize>>,
+    by_moving_tag: OnceLock<HashMap<String, usize>>,
 }
 
 impl<'a> Names<'a> {
@@ -33,7 +33,7 @@ impl<'a> Names<'a> {
             nodes,
             by_variable: BTreeMap::new(),
             by_dir: BTreeMap::new(),
-            by_moving_tag: OnceCell::new(),
+            by_moving_tag: OnceLock::new(),
         };
         for (index, node) in nodes.iter().enumerate() {
             names.by_variable.entry(node.name.tag_variable()).or_default().push(index);

@@ -5,7 +5,7 @@ use super::names::{Names, REGISTRY_MARK, TAG_MARK};
 use super::{Edge, ExternalBase, Node, REGISTRY_VARIABLES, Uses};
 use crate::diagnostic::{Diagnostic, Span, escape_cut, nearest};
 use crate::dockerfile::{Arguments, Dockerfile, Expanded, ImageUse, Meaning, Refusal, Stage, Use, UseKind};
-use crate::oci::Platform;
+use crate::oci::{Platform, Reference};
 use crate::plan::DependencyVia;
 
 impl Names<'_> {
@@ -163,7 +163,7 @@ impl Names<'_> {
 }
 
 fn is_reference(text: &str) -> bool {
-    oci_client::Reference::try_from(text.replace(REGISTRY_MARK, "registry.invalid/repository")).is_ok()
+    Reference::parse(&text.replace(REGISTRY_MARK, "registry.invalid/repository")).is_ok()
 }
 
 enum Found {

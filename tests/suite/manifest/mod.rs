@@ -258,7 +258,7 @@ fn one_platforms_failure_holds_back_that_image_and_those_built_on_it_and_nothing
         failed,
         [
             ("curl", ErrorKind::BuildError, "the build of curl for linux/arm64 failed"),
-            ("tool", ErrorKind::BuildError, "tool is not published: it is built on curl"),
+            ("tool", ErrorKind::BuildError, "tool is built on curl, which is not published"),
         ]
     );
     assert_eq!(outcome.failures[0].1.causes(), ["RUN make exited with 2"]);
@@ -315,7 +315,7 @@ fn image_does_one_image_and_an_unknown_one_is_not_found() {
     let mut results = stage.built(&plan, "x");
     fail(&mut results, &plan, "a", "linux/amd64");
     let outcome = stage.publish_with(&plan, results, Some("b"), false);
-    assert_eq!(outcome.failures[0].1.message(), "b is not published: it is built on a");
+    assert_eq!(outcome.failures[0].1.message(), "b is built on a, which is not published");
 
     let registry = stage.to.to_string();
     let name = ImageName::parse("nobody").unwrap();
