@@ -113,7 +113,7 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
 }
 
 /// Commands and flags that are documented and follow in later versions.
-const LATER: [&str; 13] = [
+const LATER: [&str; 14] = [
     "stale",
     "diagnose",
     "verify",
@@ -122,6 +122,7 @@ const LATER: [&str; 13] = [
     "reuse",
     "deploy",
     "rootfs",
+    "shipwright",
     "--since",
     "--only-stale",
     "--file",

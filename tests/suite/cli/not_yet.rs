@@ -7,7 +7,7 @@ use super::Project;
 fn commands_and_flags_of_later_versions_say_so() {
     let project = Project::with(&["web"]);
     for words in [
-        vec!["generate", "gitlab"],
+        vec!["generate", "shipwright"],
         vec!["stale"],
         vec!["diagnose"],
         vec!["verify", "x"],
