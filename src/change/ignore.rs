@@ -22,7 +22,16 @@ struct Glob {
     text: String,
     /// What every match begins with: most paths are told apart by it.
     prefix: String,
-    pattern: Pattern,
+    parts: Vec<Part>,
+}
+
+/// What stands between two slashes. Each is matched by itself: over a whole path the crate tries every way to share
+/// the characters among several `*`, and a pattern of a few bytes would take hours.
+#[derive(Clone, Debug)]
+enum Part {
+    /// `**`
+    Any,
+    One(Pattern),
 }
 
 impl Globs {
@@ -34,12 +43,16 @@ impl Globs {
         let compiled = patterns.iter().map(|text| {
             let whole = if text.ends_with('/') { format!("{text}**") } else { text.clone() };
             let prefix = whole.split(['*', '?', '[']).next().unwrap_or_default().to_owned();
-            let pattern = Pattern::new(&whole).map_err(|error| {
+            let parts = whole.split('/').map(|part| match part {
+                "**" => Ok(Part::Any),
+                part => Pattern::new(part).map(Part::One),
+            });
+            let parts = parts.collect::<std::result::Result<_, _>>().map_err(|error| {
                 Error::config(format!("`{}` is not a glob", escape_cut(text, 80)))
                     .cause(error)
                     .hint("`*` stays within one part of a path, `**` stands alone between slashes")
             })?;
-            Ok(Glob { text: text.clone(), prefix, pattern })
+            Ok(Glob { text: text.clone(), prefix, parts })
         });
         compiled.collect::<Result<_>>().map(Self)
     }
@@ -56,9 +69,35 @@ impl Globs {
                 return None;
             }
             let text = text.get_or_insert_with(|| String::from_utf8_lossy(path));
-            glob.pattern.matches_with(text, OPTIONS).then_some(glob.text.as_str())
+            matches(&glob.parts, &text.split('/').collect::<Vec<_>>()).then_some(glob.text.as_str())
         })
     }
+}
+
+/// Whether the parts match all names. Only the last `**` is ever tried with more names: what lies before it matched.
+fn matches(parts: &[Part], names: &[&str]) -> bool {
+    let (mut part, mut name) = (0, 0);
+    let mut any = None;
+    while name < names.len() {
+        match parts.get(part) {
+            // At the end it is what lies in a directory, and not the directory.
+            Some(Part::Any) if part + 1 == parts.len() => return true,
+            Some(Part::Any) => {
+                part += 1;
+                any = Some((part, name));
+                continue;
+            }
+            Some(Part::One(pattern)) if pattern.matches_with(names[name], OPTIONS) => {
+                (part, name) = (part + 1, name + 1);
+                continue;
+            }
+            _ => {}
+        }
+        let Some((after, from)) = any.as_mut() else { return false };
+        *from += 1;
+        (part, name) = (*after, *from);
+    }
+    part == parts.len()
 }
 
 #[cfg(test)]
@@ -81,6 +120,12 @@ mod tests {
             ("a?c", "a/c", false),
             ("[ab]/x", "a/x", true),
             ("A", "a", false),
+            ("a/**/b", "a/b", true),
+            ("a/**/b/**/c", "a/b/x/b/y/c", true),
+            ("a/**/b/**/c", "a/x/c", false),
+            ("a/**/b", "a/b/c", false),
+            ("**", "a", true),
+            ("a/**", "a", false),
         ] {
             let globs = Globs::new(&[pattern.to_owned()]).unwrap();
             assert_eq!(globs.matching(path.as_bytes()).is_some(), expected, "{pattern} on {path}");

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use glob::{MatchOptions, Pattern};
-
-use crate::change::{ImageChange, RepoPath, State, Tree};
+use crate::change::{Globs, ImageChange, RepoPath, State, Tree};
 use crate::cli::SelectArgs;
 use crate::commands::survey::Survey;
 use crate::config::Layout;
@@ -47,12 +45,11 @@ fn matching(pattern: &str, survey: &Survey) -> Result<Vec<usize>> {
     let shown = escape(pattern);
     let trimmed = pattern.trim_start_matches("./").trim_end_matches('/');
     let trimmed = if trimmed.is_empty() { "." } else { trimmed };
-    let compiled =
-        Pattern::new(trimmed).map_err(|error| Error::usage(format!("--dir {shown} is not a glob")).cause(error))?;
-    let options = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
+    let compiled = Globs::new(&[trimmed.to_owned()])
+        .map_err(|error| Error::usage(format!("--dir {shown} is not a glob")).cause(error))?;
     let dirs = survey.images.iter().enumerate();
     let found: Vec<usize> = dirs
-        .filter(|(_, image)| image.dir == trimmed || compiled.matches_with(&image.dir, options))
+        .filter(|(_, image)| image.dir == trimmed || compiled.matching(image.dir.as_bytes()).is_some())
         .map(|(index, _)| index)
         .collect();
     if found.is_empty() {

@@ -110,4 +110,12 @@ fn globs_that_backtrack_do_not() {
     repo.write(format!("curl/{}", "a".repeat(200)), "").write(format!("curl/{}y", "a/".repeat(100)), "");
     repo.write("a".repeat(250), "").write(format!("{}y", "a/".repeat(100)), "").commit("globs");
     Hephy::at(repo.path()).run(&["plan", "--all", "--registry", "none"]).succeeded();
+
+    // A slash behind the stars, and a directory that nearly matches.
+    let pattern = format!("curl/{}b/c", "*a".repeat(14));
+    repo.write("hephy.yaml", format!("ignore: ['{pattern}']\n"));
+    repo.write(format!("curl/{}/c", "a".repeat(60)), "").commit("a slash");
+    let started = std::time::Instant::now();
+    Hephy::at(repo.path()).run(&["plan", "--all", "--registry", "none"]).succeeded();
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
 }
