@@ -1,5 +1,7 @@
 //! From what a builder said to the line of the Dockerfile.
 
+use std::ops::Range;
+
 /// What a line of a builder's output says of the instruction that is being executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
@@ -64,7 +66,8 @@ pub struct Instruction {
 /// The instructions of a Dockerfile, none for a file that cannot be read.
 #[must_use]
 pub fn instructions(dockerfile: &str) -> Vec<Instruction> {
-    let Ok(parsed) = parse_dockerfile::parse(dockerfile) else { return Vec::new() };
+    let Some(blanked) = crate::dockerfile::without_here_documents(dockerfile) else { return Vec::new() };
+    let Ok(parsed) = parse_dockerfile::parse(&blanked) else { return Vec::new() };
     let escape = parsed.parser_directives.escape.as_ref().map_or('\\', |directive| directive.value.value);
     let starts: Vec<usize> = parsed.instructions.iter().map(start_of).collect();
     let (mut stages, mut stage) = (0usize, None);
@@ -78,7 +81,7 @@ pub fn instructions(dockerfile: &str) -> Vec<Instruction> {
         }
         found.push(Instruction {
             line: 1 + dockerfile.get(..start).unwrap_or_default().matches('\n').count(),
-            text: join_lines(dockerfile.get(start..end).unwrap_or_default(), escape),
+            text: join_lines((dockerfile, &blanked), start..end, escape),
             stage: stage.clone(),
         });
     }
@@ -119,8 +122,12 @@ fn collapse(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn join_lines(text: &str, escape: char) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+/// Lines of the first text of which the second, as long as it, has something left.
+fn join_lines((text, blanked): (&str, &str), range: Range<usize>, escape: char) -> String {
+    let (text, blanked) = (text.get(range.clone()).unwrap_or_default(), blanked.get(range).unwrap_or_default());
+    let lines = text.lines().map(str::trim).zip(blanked.lines().map(str::trim));
+    let lines = lines.filter(|(_, left)| !left.is_empty() && !left.starts_with('#'));
+    let lines = lines.map(|(line, _)| line);
     collapse(&lines.map(|line| line.strip_suffix(escape).unwrap_or(line)).collect::<Vec<_>>().join(" "))
 }
 

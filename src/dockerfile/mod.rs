@@ -99,6 +99,11 @@ pub(crate) struct Lines<'a> {
     starts: Vec<usize>,
 }
 
+/// The text with blanks in place of all here-documents, byte for byte; none when one is never closed.
+pub(crate) fn without_here_documents(text: &str) -> Option<String> {
+    prepare::prepare(text).ok().map(|prepared| prepared.text)
+}
+
 impl<'a> Lines<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::context::{self, Files};
-use super::{Event, Job, LONGEST_WAIT, confirm, dependencies};
+use super::{Event, Job, LONGEST_WAIT, confirm};
 use crate::backend::{
     Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
 };
@@ -102,11 +102,8 @@ impl Job<'_> {
 
     fn step(&self, image: &PlannedImage, result: &BuildResult, work: &Path) -> Result<(Step, Files)> {
         let mut files = context::prepare(self.options, image, work)?;
-        if image.backend.reads_dockerfile() {
-            dependencies::check_dockerfile(&files.text, &files.shown)?;
-        }
         let tags = self.tags_of(image)?;
-        let build_args = self.arguments(image, &tags, &files.text)?;
+        let build_args = self.arguments(image, &tags, files.parsed.as_ref())?;
         if image.backend.reads_dockerfile() {
             files.pin(&self.pins(image, &tags, &build_args, &files.text), work)?;
         }

@@ -4,13 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::Options;
 use crate::diagnostic::escape_cut;
-use crate::dockerfile::{Pin, pin};
+use crate::dockerfile::{self, Dockerfile, Pin, pin};
 use crate::error::{Error, Result};
 use crate::plan::{PlannedImage, PlannedSource};
 use crate::source;
-
-/// Largest Dockerfile that is read, in bytes.
-const MAX_DOCKERFILE: u64 = 4 << 20;
 
 /// Where a build finds its files.
 #[derive(Debug)]
@@ -21,6 +18,8 @@ pub(super) struct Files {
     pub(super) dockerfile: PathBuf,
     /// The Dockerfile's text; empty for builders that need none.
     pub(super) text: String,
+    /// The Dockerfile; none for builders that need none.
+    pub(super) parsed: Option<Dockerfile>,
     /// The Dockerfile for people: relative to the repository, or to the upstream's root.
     pub(super) shown: String,
     /// What the builder reads where references were pinned; it has the same lines.
@@ -79,13 +78,13 @@ pub(super) fn prepare(options: &Options, image: &PlannedImage, work: &Path) -> R
             .hint("correct context_path in build-config.yaml"));
     }
     let shown = if shown_root == "." { image.dockerfile.clone() } else { format!("{shown_root}/{}", image.dockerfile) };
-    let (dockerfile, text, ignore_file) = if image.backend.reads_dockerfile() {
+    let (dockerfile, text, parsed, ignore_file) = if image.backend.reads_dockerfile() {
         let path = source::confine(&root, &image.dockerfile)?;
-        let text = read_dockerfile(&path, &shown)?;
+        let (text, parsed) = read_dockerfile(&path, &shown)?;
         let ignore_file = ignore_file(&root, &path)?;
-        (path, text, ignore_file)
+        (path, text, Some(parsed), ignore_file)
     } else {
-        (context.clone(), String::new(), None)
+        (context.clone(), String::new(), None, None)
     };
     let without = left_out(options, image, &context);
     if !without.is_empty() && !work_is_context(work, &context) {
@@ -93,7 +92,7 @@ pub(super) fn prepare(options: &Options, image: &PlannedImage, work: &Path) -> R
         stage(&context, &without, &staged)?;
         context = staged;
     }
-    Ok(Files { context, dockerfile, text, shown, pinned: None, ignore_file })
+    Ok(Files { context, dockerfile, text, parsed, shown, pinned: None, ignore_file })
 }
 
 /// The ignore file beside a Dockerfile. One that is a link must stay below the root as well.
@@ -132,10 +131,16 @@ fn work_is_context(work: &Path, context: &Path) -> bool {
     work.canonicalize().is_ok_and(|work| context.starts_with(work))
 }
 
-fn read_dockerfile(path: &Path, shown: &str) -> Result<String> {
+/// Refuses what is no Dockerfile before a builder stumbles over it.
+fn read_dockerfile(path: &Path, shown: &str) -> Result<(String, Dockerfile)> {
     let missing = || Error::config(format!("there is no {shown}")).hint("correct dockerfile_path in build-config.yaml");
-    let bytes = crate::store::read_left(path, MAX_DOCKERFILE)?.ok_or_else(missing)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let bytes = crate::store::read_left(path, dockerfile::MAX_BYTES as u64)?.ok_or_else(missing)?;
+    let parsed = Dockerfile::parse(shown, &bytes).map_err(|finding| {
+        Error::config(format!("{shown} is no Dockerfile"))
+            .diagnostics(vec![*finding])
+            .hint("correct the line that is named")
+    })?;
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), parsed))
 }
 
 /// A second tree with the same files but for those in `without`: hard links, or copies across file systems.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Job, results};
 use crate::config::Layout;
-use crate::diagnostic::escape_cut;
 use crate::dockerfile::{Arguments, Dockerfile, Pin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Digest, ImageName, Tag};
@@ -27,7 +26,7 @@ impl Job<'_> {
         &self,
         image: &PlannedImage,
         tags: &Tags<'_>,
-        dockerfile: &str,
+        dockerfile: Option<&Dockerfile>,
     ) -> Result<Vec<(String, String)>> {
         let mut arguments = Vec::new();
         for argument in &image.build_args {
@@ -43,7 +42,7 @@ impl Job<'_> {
             }
             arguments.push((argument.name.clone(), value));
         }
-        let declared = declared_arguments(dockerfile);
+        let declared: BTreeSet<&str> = dockerfile.into_iter().flat_map(Dockerfile::declared_args).collect();
         let mut offer = |name: &str, value: &str| {
             if declared.contains(name) && !arguments.iter().any(|(known, _)| known == name) {
                 arguments.push((name.to_owned(), value.to_owned()));
@@ -163,42 +162,5 @@ impl Job<'_> {
         let repository = self.plan.repository_of(self.registry, name);
         let found = self.view.manifest(&repository, tag.as_str())?;
         Ok(format!("{tag}@{}", found.digest))
-    }
-}
-
-/// Names of the arguments that a Dockerfile declares anywhere.
-pub(super) fn declared_arguments(dockerfile: &str) -> BTreeSet<String> {
-    let Ok(parsed) = parse_dockerfile::parse(dockerfile) else { return BTreeSet::new() };
-    let mut names = BTreeSet::new();
-    for instruction in &parsed.instructions {
-        if let parse_dockerfile::Instruction::Arg(argument) = instruction {
-            // `ARG A=1 B`: a name begins each word; a quoted value with spaces adds words that are no names, which
-            // cannot harm, since only known names are looked up.
-            let words = argument.arguments.value.split_whitespace();
-            names.extend(words.map(|word| word.split('=').next().unwrap_or_default().to_owned()));
-        }
-    }
-    names
-}
-
-/// Refuses a Dockerfile that cannot be read before a builder stumbles over it.
-pub(super) fn check_dockerfile(text: &str, shown: &str) -> Result<()> {
-    parse_dockerfile::parse(text).map(|_| ()).map_err(|error| {
-        let message = escape_cut(&error.to_string(), 200);
-        Error::config(format!("{shown} is no Dockerfile: {message}")).hint("correct the line that is named")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_found_wherever_they_are_declared() {
-        let found = declared_arguments("ARG A=1 B\nFROM x:${A}\nARG C=\"d e\"\n# ARG NO\nRUN echo ARG NOT\n");
-        for name in ["A", "B", "C"] {
-            assert!(found.contains(name), "{name}");
-        }
-        assert!(!found.contains("NO") && !found.contains("NOT"));
     }
 }

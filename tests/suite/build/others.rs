@@ -44,6 +44,20 @@ fn buildkit_names_the_failing_line() {
 }
 
 #[test]
+fn buildkit_builds_here_documents_and_names_the_line_behind_one() {
+    let mut fixture = buildkit();
+    fixture.image("notes", "FROM scratch\nARG HEPHY_REGISTRY\nCOPY <<EOF /notes\nhello world\nEOF\n");
+    assert_eq!(fixture.build()[0].status, Status::Completed);
+
+    let mut fixture = buildkit();
+    let dockerfile = "FROM scratch\nCOPY <<EOF /notes\nRUN is a word here\nEOF\nCOPY nowhere /\n";
+    fixture.image("notes", dockerfile);
+    let result = fixture.run().unwrap().results.remove(0);
+    let instruction = result.error.unwrap().instruction.unwrap();
+    assert_eq!((instruction.line, instruction.text.as_str()), (5, "COPY nowhere /"));
+}
+
+#[test]
 fn buildkit_writes_annotations_and_no_attestation() {
     use hephy::commands::build::RegistryView as _;
     let mut fixture = buildkit();
