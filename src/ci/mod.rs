@@ -93,6 +93,13 @@ impl CiContext {
     pub fn reference(&self) -> Option<&str> {
         self.tag.as_deref().or(self.branch.as_deref())
     }
+
+    /// Whether the run is of a branch that is known not to be the default one.
+    #[must_use]
+    pub fn is_beside_default(&self) -> bool {
+        let other = |branch: &String| self.default_branch.as_ref().is_some_and(|default| default != branch);
+        self.tag.is_none() && self.branch.as_ref().is_some_and(other)
+    }
 }
 
 /// Platforms that hephy knows.

@@ -1,6 +1,6 @@
 //! `hephy run`: all stages on this machine, with a registry of its own when none is given.
 
-use super::build::command::{Job, build};
+use super::build::command::{Job, bring_dependencies, build};
 use super::local_registry::LocalRegistry;
 use super::manifest::command::{manifest, tell};
 use super::out_dir::OutDir;
@@ -10,7 +10,7 @@ use super::session::Session;
 use super::summary;
 use crate::cli::RunArgs;
 use crate::error::{Error, Result};
-use crate::oci::Platform;
+use crate::oci::{ImageName, Platform};
 use crate::plan::assemble::{Resolved, assemble};
 use crate::plan::{Mode, Plan, show};
 use crate::process::Interrupt;
@@ -89,20 +89,29 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     let made = Made::new(&out)?;
     let _in_use = OutDir::alone(&out)?;
     let mut own = None;
-    if planned.facts.registry.is_none() {
+    let check = planned.facts.mode == Mode::Check;
+    // What a check run builds stays on this machine; the registry that it names is only read.
+    let given = planned.facts.registry.clone().filter(|_| check);
+    if planned.facts.registry.is_none() || check {
         let data = session.out_below(&planned.root).join("registry");
         let registry = LocalRegistry::start(&data, session.env.keys().map(String::as_str))?;
         session.report.say(&format!("registry {} (data in {})", registry.address(), data.display()));
-        select.registry = Some(registry.address());
-        planned = planning(session, &select)?;
+        if given.is_none() {
+            select.registry = Some(registry.address());
+            planned = planning(session, &select)?;
+        }
         own = Some(registry);
     }
     let root = planned.root.clone();
-    let check = planned.facts.mode == Mode::Check;
     let plan = prepare(session, planned)?;
     made.keep();
     session.report.say(&show::text(&plan));
-    let result = stages(session, &root, &plan, &platforms, check, interrupt);
+    let address = own.as_ref().map(LocalRegistry::address);
+    if let (Some(inside), Some(real)) = (&address, &given) {
+        bring_dependencies(session, &plan, &plan.images.iter().collect::<Vec<_>>(), real, inside)?;
+    }
+    let registry = address.as_deref().or(plan.registry.as_deref());
+    let result = stages(session, &root, &plan, &Stages { platforms: &platforms, registry, check }, interrupt);
     // Otherwise dropping it here stops it.
     if let Some(registry) = own.filter(|_| args.keep_registry) {
         let address = registry.address();
@@ -123,12 +132,20 @@ fn nothing(session: &Session, planned: Planning) -> Result<()> {
     session.report.json(&serde_json::json!({ "results": [], "published": [] }))
 }
 
+/// What is done with a plan.
+struct Stages<'a> {
+    platforms: &'a Platforms,
+    /// Where build jobs push to.
+    registry: Option<&'a str>,
+    /// Whether nothing is published.
+    check: bool,
+}
+
 fn stages(
     session: &Session,
     root: &std::path::Path,
     plan: &Plan,
-    platforms: &Platforms,
-    check: bool,
+    Stages { platforms, registry, check }: &Stages<'_>,
     interrupt: &Interrupt,
 ) -> Result<()> {
     let wanted = platforms.wanted(plan);
@@ -140,7 +157,7 @@ fn stages(
             out: session.out_below(root),
             platform: platform.clone(),
             images: Vec::new(),
-            registry: plan.registry.as_deref(),
+            registry: *registry,
             cross: true,
         };
         let outcome = build(session, &job, interrupt)?;
@@ -158,11 +175,21 @@ fn stages(
             .say(&format!("Not built on this machine: {} (--platform all builds them).", left_out.join(", ")));
     }
     session.report.text(&format!("\n{}", summary::builds(&results)))?;
-    if check || results.is_empty() {
+    if *check || results.is_empty() {
         return finish(session, &results, Vec::new(), failure);
     }
     // Platforms that nobody built here lack: what is published is said, and no tag loses a platform because of it.
-    let outcome = manifest(session, root, plan, &[], !left_out.is_empty())?;
+    // An image with a platform that failed is held back all the same.
+    let whole = |name: &ImageName| {
+        let mut own = results.iter().filter(|result| result.image == *name).peekable();
+        own.peek().is_some() && own.all(|result| result.status == Status::Completed)
+    };
+    let names = plan.images.iter().map(|image| image.name.clone());
+    let images: Vec<ImageName> = names.filter(|name| !left_out.is_empty() && whole(name)).collect();
+    if images.is_empty() && !left_out.is_empty() {
+        return finish(session, &results, Vec::new(), failure);
+    }
+    let outcome = manifest(session, root, plan, &images, !left_out.is_empty())?;
     let failed_builds = results.iter().any(|result| result.status != Status::Completed);
     session.report.text("\n")?;
     if failed_builds && failure.is_some() {

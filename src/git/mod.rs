@@ -135,6 +135,23 @@ impl Repository {
         String::from_utf8(name).ok()
     }
 
+    /// The default branch as far as a clone knows it: what `origin` says, else a local `main` or `master`.
+    #[must_use]
+    pub fn default_branch(&self) -> Option<String> {
+        let read = |name: &str| self.places.common_file(name).ok().flatten();
+        if let Some(told) = read("refs/remotes/origin/HEAD") {
+            let name = told.strip_prefix(b"ref: refs/remotes/origin/")?.trim_ascii_end().to_vec();
+            return String::from_utf8(name).ok();
+        }
+        let packed = read("packed-refs").unwrap_or_default();
+        let packed = String::from_utf8_lossy(&packed);
+        let exists = |name: &&str| {
+            let full = format!("refs/heads/{name}");
+            read(&full).is_some() || packed.lines().any(|line| line.split(' ').nth(1) == Some(&full))
+        };
+        ["main", "master"].into_iter().find(exists).map(str::to_owned)
+    }
+
     /// Contents of objects.
     #[must_use]
     pub fn objects(&self) -> Objects<'_> {

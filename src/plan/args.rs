@@ -131,6 +131,7 @@ mod tests {
             tag: None,
             run: None,
             layout: Layout::Single,
+            beside_default: false,
         };
         let curl = ImageName::parse("curl").unwrap();
         let args = [BuildArg { name: "A".into(), value: value.into() }];

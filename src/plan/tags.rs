@@ -20,6 +20,9 @@ pub struct TagFacts {
     pub run: Option<String>,
     /// Where an image lies below the registry.
     pub layout: Layout,
+    /// Whether the run publishes from a branch that is known not to be the default one, whose newest image
+    /// `{image}-head` is.
+    pub beside_default: bool,
 }
 
 /// All tags of one image.
@@ -149,7 +152,9 @@ impl TagFacts {
         }
         let extra =
             input.additional.iter().enumerate().map(|(at, tag)| (format!("additional_tags[{at}]"), tag.as_str()));
-        for (field, written) in extra.chain(std::iter::once(("additional_tags".to_owned(), "head"))) {
+        for (field, written) in
+            extra.chain(std::iter::once(("additional_tags".to_owned(), "head")).filter(|_| !self.beside_default))
+        {
             match self.additional(input, written) {
                 Ok(tag) if tags.index.contains(&tag) => {}
                 Ok(tag) => tags.index.push(tag),
@@ -218,6 +223,7 @@ mod tests {
             tag: None,
             run: Some("7".into()),
             layout,
+            beside_default: false,
         }
     }
 

@@ -171,7 +171,11 @@ fn insecure_hosts(settings: &Settings) -> Vec<String> {
 }
 
 /// Copies what images of this run are built on, and what is not built in it, into the registry inside the job.
-fn bring_dependencies(
+/// Copies what planned images are built on into the registry of a check run.
+///
+/// # Errors
+/// When one of them cannot be read or written.
+pub(in crate::commands) fn bring_dependencies(
     session: &Session,
     plan: &Plan,
     images: &[&PlannedImage],

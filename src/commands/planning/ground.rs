@@ -11,8 +11,8 @@ use crate::config::{BackendName, Layout, Transports};
 use crate::error::{Error, Result};
 use crate::git::{Loaded, Repository, Request};
 use crate::oci;
-use crate::plan::PlanSource;
 use crate::plan::tags::TagFacts;
+use crate::plan::{Mode, PlanSource};
 
 /// What is known before any tree is read.
 pub(super) struct Ground {
@@ -105,7 +105,17 @@ impl Ground {
             tag: self.context.tag.clone(),
             run: self.context.run_number.map(|number| number.to_string()),
             layout,
+            beside_default: self.context.mode == Mode::Publish && self.is_beside_default(),
         }
+    }
+
+    /// Whether the run is of a branch that is known not to be the default one.
+    fn is_beside_default(&self) -> bool {
+        if self.context.platform != ci::Platform::Local {
+            return self.context.is_beside_default();
+        }
+        let branch = self.repository.branch();
+        branch.is_some_and(|branch| self.repository.default_branch().is_some_and(|default| default != branch))
     }
 
     /// What is built, for the plan.

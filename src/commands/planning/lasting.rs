@@ -33,6 +33,7 @@ pub(super) fn findings(survey: &Survey, layout: Layout) -> Vec<Diagnostic> {
         tag: None,
         run: Some("1".to_owned()),
         layout,
+        beside_default: false,
     };
     let (_, mut found) = tags_and_findings(survey, &facts, |_| true);
     let variables = Anything(&survey.root.build_args_env);

@@ -76,7 +76,7 @@ fn colour_is_for_terminals_or_on_request() {
         let hephy = project.hephy([]).env("NO_COLOR", no_color).env("TERM", "xterm");
         let inner = hephy.command();
         let mut command = Command::new("script");
-        let line = format!("{} plan --dir zzz", env!("CARGO_BIN_EXE_hephy"));
+        let line = format!("'{}' plan --dir zzz", env!("CARGO_BIN_EXE_hephy"));
         command.args(["-qec", &line, "/dev/null"]).current_dir(project.repo.path()).env_clear();
         command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         String::from_utf8(command.stdin(Stdio::null()).output().expect("script (bsdutils) gives a terminal").stdout)
@@ -95,7 +95,7 @@ fn something_moves_on_a_terminal_and_nowhere_else() {
     let on_terminal = |hephy: super::Hephy, flags: &str| {
         let inner = hephy.env("TERM", "xterm").command();
         let mut command = Command::new("script");
-        let line = format!("{} run --all --registry {registry} {flags}", env!("CARGO_BIN_EXE_hephy"));
+        let line = format!("'{}' run --all --registry {registry} {flags}", env!("CARGO_BIN_EXE_hephy"));
         command.args(["-qec", &line, "/dev/null"]).current_dir(project.repo.path()).env_clear();
         command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let output = command.stdin(Stdio::null()).output().expect("script (bsdutils) gives a terminal");

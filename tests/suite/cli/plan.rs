@@ -336,6 +336,20 @@ fn a_change_travels_as_far_as_dependents_says() {
 }
 
 #[test]
+fn head_belongs_to_the_default_branch() {
+    let project = Project::with(&["a"]);
+    let head = project.repo.head();
+    let tags = |branch: &str| {
+        let hephy = project.ci("gitlab-schedule", &[(HEAD, &head)], ["plan", "--format", "json"]);
+        let plan = hephy.env("CI_COMMIT_BRANCH", branch).env("CI_COMMIT_REF_NAME", branch).run().ok().json();
+        assert_eq!(plan["mode"], "publish");
+        plan["images"][0]["tags"].as_array().unwrap().iter().any(|tag| tag == "a-head")
+    };
+    assert!(tags("main"));
+    assert!(!tags("side"));
+}
+
+#[test]
 fn a_schedule_list() {
     let project = Project::with(&["a", "team/b", "c"]);
     project.repo.write("rebuild-weekly.txt", "# weekly\n\na\n  team/b/  # the big one\n");

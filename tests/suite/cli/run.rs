@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{Outcome, Project, image_of, layers, manifest, snapshot, tags};
+use super::{DIFF_BASE, HEAD, Outcome, Project, TARGET, image_of, layers, manifest, snapshot, tags};
 use crate::support::builders;
 
 /// `host:port` of the registry that hephy started.
@@ -87,6 +87,54 @@ fn a_registry_that_is_given_is_used_and_none_started() {
     assert!(manifest(&registry, "a-head").is_some());
     assert!(!project.out("registry").exists() && !outcome.stderr.contains("registry 127"), "{outcome}");
     assert!(tags(&registry).iter().any(|tag| tag.ends_with("-amd64")));
+}
+
+#[test]
+fn a_check_run_pushes_nothing_to_the_registry_that_it_names() {
+    let project = Project::new();
+    project.dockerfile("base", "", "FROM scratch\nCOPY Dockerfile /\n");
+    project.dockerfile(
+        "app",
+        "",
+        "ARG BASE_TAG\nARG HEPHY_REGISTRY\nFROM ${HEPHY_REGISTRY}:${BASE_TAG}\nCOPY Dockerfile /app\n",
+    );
+    project.repo.commit("images");
+    let registry = project.registry();
+    project.hephy(["run", "--all", "--registry", &registry]).run().ok();
+    let published = tags(&registry);
+    let main = project.repo.head();
+    project.repo.write("app/more", "").commit("a change");
+    let head = project.repo.head();
+    let ids = [(HEAD, head.as_str()), (TARGET, &main), (DIFF_BASE, &main)];
+    let hephy = project.ci("gitlab-merge-request-detached", &ids, ["run"]).env("HEPHY_REGISTRY", &registry);
+    let outcome = hephy.env("HEPHY_BACKEND", "buildah").run().ok();
+    assert!(outcome.stderr.contains("build app linux/amd64"), "{outcome}");
+    assert_eq!(tags(&registry), published, "{outcome}");
+}
+
+#[test]
+fn a_branch_of_a_developer_does_not_take_head() {
+    let project = Project::with(&["a"]);
+    let registry = project.registry();
+    project.repo.git(&["checkout", "-q", "-b", "feature/x"]);
+    project.hephy(["run", "--all", "--registry", &registry]).run().ok();
+    assert!(manifest(&registry, "a-head").is_none());
+    project.repo.git(&["checkout", "-q", "main"]);
+    project.hephy(["run", "--all", "--registry", &registry]).run().ok();
+    assert!(manifest(&registry, "a-head").is_some());
+}
+
+#[test]
+fn a_platform_that_failed_holds_its_image_back_although_another_was_left_out() {
+    let project = Project::new();
+    project.image("a", "platforms: [linux/amd64, linux/arm64, linux/arm/v7]\n");
+    project.repo.write("a/Dockerfile", "FROM scratch\nARG TARGETARCH\nCOPY ${TARGETARCH}.txt /\n");
+    project.repo.write("a/amd64.txt", "there is no other").commit("a");
+    let registry = project.registry();
+    let args = ["run", "--all", "--registry", &registry, "--platform", "amd64", "--platform", "arm64"];
+    let outcome = project.hephy(args).run();
+    assert_eq!(outcome.code, 1, "{outcome}");
+    assert!(manifest(&registry, "a-head").is_none(), "{outcome}");
 }
 
 #[test]
