@@ -61,9 +61,10 @@ pub(super) async fn publish_image(
 }
 
 impl Target<'_> {
-    /// Looks at every tag and decides: one request a tag.
+    /// Looks at every tag and decides: one request a tag. Where a newer run has one of them, those that it wants too
+    /// are its own, written yet or not: it would not look again at what is written behind its back.
     async fn look(&self, tags: &[Tag]) -> Result<Vec<PublishedTag>> {
-        let looks = tags.iter().map(async |tag| -> Result<PublishedTag> {
+        let looks = tags.iter().map(async |tag| -> Result<(PublishedTag, Option<Current>)> {
             let current = self.current(tag).await?;
             let relation = current.as_ref().map_or(Relation::NotNewer, |(current, _)| self.relation(current));
             let current = current.as_ref().map(|(current, _)| current);
@@ -74,9 +75,18 @@ impl Target<'_> {
                 Decision::Newer => TagState::Newer,
                 Decision::FewerPlatforms => TagState::FewerPlatforms,
             };
-            Ok(PublishedTag { tag: tag.clone(), state })
+            let newer = current.filter(|_| state == TagState::Newer).cloned();
+            Ok((PublishedTag { tag: tag.clone(), state }, newer))
         });
-        try_join_all(looks).await
+        let (mut states, newer): (Vec<_>, Vec<_>) = try_join_all(looks).await?.into_iter().unzip();
+        for newer in newer.iter().flatten() {
+            let ours: Vec<Tag> =
+                states.iter().filter(|it| it.state == TagState::Moved).map(|it| it.tag.clone()).collect();
+            for tag in index::repairs(newer, &ours.iter().collect::<Vec<_>>()) {
+                set(&mut states, tag, TagState::Newer);
+            }
+        }
+        Ok(states)
     }
 
     async fn current(&self, tag: &Tag) -> Result<Option<(Current, Manifest)>> {

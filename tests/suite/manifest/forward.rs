@@ -21,6 +21,24 @@ fn a_tag_is_not_taken_back_from_a_descendant() {
 }
 
 #[test]
+fn what_a_newer_run_has_not_written_yet_is_left_to_it() {
+    let setup = Stage::start();
+    let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
+    setup.publish(&new, setup.built(&new, "new"));
+    // The older run looks when only the first tag is there.
+    let proxy = Proxy::start(setup.registry.address, move |seen| match seen.is("GET", "/manifests/curl-") {
+        true if seen.is("GET", "/manifests/curl-2") => Action::Forward,
+        true => Action::error(404, "MANIFEST_UNKNOWN", "not yet"),
+        false => Action::Forward,
+    });
+    let to = repository(proxy.address, "acme");
+    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
+    let older = stage.publish(&old, stage.built(&old, "old"));
+    assert_eq!(states(&older.published[0]), [TagState::Newer; 3]);
+    assert_eq!(stage.proxy.count("PUT", "/manifests/curl-"), 0);
+}
+
+#[test]
 fn without_history_the_later_commit_counts_as_newer() {
     let stage = Stage::start();
     let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
