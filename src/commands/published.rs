@@ -32,6 +32,14 @@ pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         .enable_all()
         .build()
         .map_err(|error| Error::resource("the system refuses an event loop").cause(error))?;
+    block_on_with(&runtime, work)
+}
+
+/// The same on an event loop that is there already.
+///
+/// # Errors
+/// Those of the work, and when a signal came.
+pub(super) fn block_on_with<T>(runtime: &tokio::runtime::Runtime, work: impl Future<Output = Result<T>>) -> Result<T> {
     let interrupt = crate::process::Interrupt::installed();
     runtime.block_on(async {
         let mut look = tokio::time::interval(LOOK_FOR_SIGNALS);

@@ -172,19 +172,42 @@ impl Command {
     fn could_not_start(&self, error: std::io::Error) -> Error {
         let kind = match error.kind() {
             std::io::ErrorKind::OutOfMemory | std::io::ErrorKind::WouldBlock => ErrorKind::ResourceError,
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::InternalError,
         };
-        Error::new(kind, format!("{} could not be started", self.program.display())).cause(error)
+        let error = Error::new(kind, format!("{} could not be started", self.program.display())).cause(error);
+        match kind {
+            ErrorKind::NotFound => error.hint("it must be a program for this machine that this user may run"),
+            _ => error,
+        }
     }
 
-    /// Starts the process and gives its stdout as a stream; at the end of the stream an exit status other than 0
-    /// shows only in what is missing: check what was read. stderr is dropped.
+    /// Starts the process and gives its stdout as a stream, which ends with an error when the process ends with an exit
+    /// status other than 0. stderr is dropped.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn reader(&self) -> Result<impl Read + Send + use<>> {
         let expression = self.expression().stderr_null();
-        expression.reader().map_err(|error| self.could_not_start(error))
+        expression.reader().map(Whole).map_err(|error| self.could_not_start(error))
+    }
+}
+
+/// What a process prints, and not what is left of it when the process dies.
+struct Whole(ReaderHandle);
+
+impl Read for Whole {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.0.read(buffer)?;
+        if length > 0 || buffer.is_empty() {
+            return Ok(length);
+        }
+        match self.0.try_wait()? {
+            Some(ended) if !ended.status.success() => {
+                Err(std::io::Error::other(format!("it ended with {}", ended.status)))
+            }
+            _ => Ok(0),
+        }
     }
 }
 
@@ -196,7 +219,29 @@ pub fn find(name: impl AsRef<OsStr>) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::time::{Duration, Instant};
+
+    use super::Command;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn what_a_process_printed_before_it_failed_is_not_taken_for_all() {
+        let mut text = String::new();
+        let said = |script| Command::new("/bin/sh").args(["-c", script]).reader().unwrap();
+        said("echo whole").read_to_string(&mut text).unwrap();
+        assert_eq!(text, "whole\n");
+        assert!(said("echo half; exit 128").read_to_string(&mut text).is_err());
+        assert!(said("echo half; kill -9 $$").read_to_string(&mut text).is_err());
+    }
+
+    #[test]
+    fn a_program_that_may_not_be_run_is_no_bug_of_hephy() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Command::new(file.path()).capture().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.hint_text().unwrap().contains("may run"), "{error}");
+    }
 
     /// Whether a process is still there after a moment: the kernel may take one to end what was killed.
     pub(super) fn alive(pid: &str) -> bool {

@@ -60,6 +60,10 @@ fn not_the_blob(wanted: &Digest) -> Error {
         .hint("something between hephy and the registry changes content, or the registry's storage is damaged")
 }
 
+/// The size of a blob that is there, in bytes; none where the registry does not tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobSize(pub Option<u64>);
+
 impl Client {
     /// A blob of at most [`MAX_CONFIG`] bytes, checked against its digest; none when there is none.
     ///
@@ -76,17 +80,17 @@ impl Client {
         }
     }
 
-    /// The size of a blob, where the registry tells it; none when there is no such blob.
+    /// Whether there is such a blob, and how many bytes it has where the registry tells that.
     ///
     /// # Errors
     /// When the registry refuses or fails.
-    pub async fn head_blob(&self, repository: &Repository, digest: &Digest) -> Result<Option<u64>> {
+    pub async fn head_blob(&self, repository: &Repository, digest: &Digest) -> Result<Option<BlobSize>> {
         let request = self.blob_request(Method::HEAD, repository, digest, 0)?;
         let answer = self.call(repository, &pull(repository), &request).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(None),
             status if !status.is_success() => Err(self.refused(repository, &request, answer)),
-            _ => Ok(Some(answer.header("content-length").and_then(|it| it.parse().ok()).unwrap_or_default())),
+            _ => Ok(Some(BlobSize(answer.header("content-length").and_then(|it| it.parse().ok())))),
         }
     }
 

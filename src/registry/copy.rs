@@ -84,7 +84,9 @@ impl Client {
 
     async fn stream_blob(&self, from: &Repository, to: &Repository, digest: &Digest) -> Result<(), Failed> {
         let missing = || Error::new(ErrorKind::NotFound, format!("{from} has no blob {digest}"));
-        let size = self.head_blob(from, digest).await?.ok_or_else(missing)?;
+        let size = self.head_blob(from, digest).await?.ok_or_else(missing)?.0.ok_or_else(|| {
+            Error::new(ErrorKind::RegistryError, format!("{from} does not say how large {digest} is"))
+        })?;
         let scope = if from.host() == to.host() { mount_scope(from, to) } else { push(to) };
         let Some(location) = self.start_upload(to, &scope, None).await? else { return Ok(()) };
         let blob = self.blob_stream(from, digest, u64::MAX).await?.ok_or_else(missing)?;

@@ -26,7 +26,7 @@ use reqwest::{Method, StatusCode, Url};
 use auth::{Access, Asking, Auth, Scope};
 use transport::{Answer, Failed, OnRetry, Request, Transport};
 
-pub use blobs::Blob;
+pub use blobs::{Blob, BlobSize};
 pub use docker_config::{for_builders, is_ecr, secrets_of};
 pub use manifests::{By, Manifest};
 pub use policy::{MAX_CONFIG, MAX_MANIFEST, Policy, Retry};

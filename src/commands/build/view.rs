@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::{Fetched, RegistryView};
+use crate::commands::published::block_on_with;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Digest, Repository, Tag};
 use crate::registry::{By, Client};
@@ -24,7 +25,8 @@ impl ClientView {
     fn with<T>(&self, work: impl AsyncFnOnce(&Client) -> Result<T>) -> Result<T> {
         let inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (client, runtime) = &*inner;
-        runtime.block_on(work(client))
+        // A registry that does not answer must not keep a job from being cancelled.
+        block_on_with(runtime, work(client))
     }
 }
 

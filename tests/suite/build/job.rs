@@ -51,6 +51,26 @@ fn two_jobs_of_one_architecture_do_not_share_a_directory() {
 }
 
 #[test]
+fn a_registry_that_never_answers_does_not_keep_a_job_from_being_cancelled() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let reference = format!("{}/acme/x:1", silent.local_addr().unwrap());
+    let mut fixture = Fixture::new(BackendName::Buildah);
+    fixture.image("base", BASE).manual_images = Some([("amd64".to_owned(), reference)].into());
+    fixture.write_plan();
+    std::fs::write(fixture.options.out.join("need_amd64.txt"), "true\n").unwrap();
+    let mut hephy = fixture.hephy(&["build", "--arch", "amd64"]);
+    let job = hephy.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let connection = silent.accept().unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(job.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let started = Instant::now();
+    let output = job.wait_with_output().unwrap();
+    drop(connection);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+}
+
+#[test]
 fn whoever_prepares_is_alone() {
     let fixture = prepared(BASE);
     let dir = File::open(&fixture.options.out).unwrap();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use hephy::ErrorKind;
 use hephy::oci::{Digest, Platform, Repository};
-use hephy::registry::{By, Client, EnvCredential, MAX_MANIFEST, Manifest, Retry, Settings};
+use hephy::registry::{BlobSize, By, Client, EnvCredential, MAX_MANIFEST, Manifest, Retry, Settings};
 
 use crate::support::proxy::{Action, Proxy, Seen};
 use crate::support::registry::{
@@ -61,7 +61,7 @@ fn manifests_and_blobs_travel_on_every_registry() {
             let config = Digest::parse(&pushed.image().unwrap().config.digest).unwrap();
             let bytes = client.blob(&to, &config).await.unwrap().unwrap();
             assert_eq!(Digest::of(&bytes), config);
-            assert_eq!(client.head_blob(&to, &config).await.unwrap(), Some(bytes.len() as u64));
+            assert_eq!(client.head_blob(&to, &config).await.unwrap(), Some(BlobSize(Some(bytes.len() as u64))));
             let absent = Digest::of(b"absent");
             assert!(client.blob(&to, &absent).await.unwrap().is_none());
             assert!(client.head_blob(&to, &absent).await.unwrap().is_none());
