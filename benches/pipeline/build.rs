@@ -31,7 +31,7 @@ pub(crate) fn measure(report: &mut Report) {
         let what = format!("build stage, {name}, small image");
         report.target(&what, "≤ 50 ms over the builder", sides.own.fastest().as_secs_f64() * 1000.0, 50.0, " ms");
         for image in [LARGE, DATA] {
-            let sides = compare(&builder, image, 5);
+            let sides = compare(&builder, image, 4);
             row(report, &builder, image, &sides);
             let what = format!("build stage, {name}, {} image", image.name);
             let percent = 100.0 * ratio(&sides.own, &sides.theirs);

@@ -43,6 +43,18 @@ const AUTH: &[&str] = &[
     "insufficient_scope",
 ];
 
+/// What builders say when a registry does not take what was built.
+const PUSH_REFUSED: &[&str] = &[
+    "error pushing image",
+    "failed to push",
+    "uploading manifest",
+    "writing manifest",
+    "writing blob",
+    "initiating layer upload",
+    "name_unknown",
+    "unexpected status from p",
+];
+
 /// What a command inside a RUN may say when the network failed it.
 const COMMAND_NETWORK: &[&str] = &[
     "temporary failure resolving",
@@ -104,6 +116,9 @@ pub fn classify(code: Option<i32>, tail: &[String]) -> Failure {
     if says(last(BUILDER_LINES), AUTH) {
         return permanent(ErrorKind::AuthError);
     }
+    if says(last(BUILDER_LINES), PUSH_REFUSED) {
+        return permanent(ErrorKind::RegistryError);
+    }
     permanent(ErrorKind::BuildError)
 }
 
@@ -127,6 +142,18 @@ mod tests {
         ] {
             assert_eq!(of(1, &["test_login: connection refused", end]), ("build_error", false), "{end}");
             assert_eq!(of(1, &["curl: (6) Could not resolve host: x", end]), ("build_error", true), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_push_that_the_registry_refuses_is_the_registrys() {
+        for end in [
+            "Error: writing blob: initiating layer upload to /v2/a/blobs/uploads/ in h:5000: name unknown: no repository",
+            "Error: uploading manifest 1 to h:5000/a: manifest invalid: manifest invalid",
+            "error pushing image: failed to push to destination h:5000/a:1: PUT http://h:5000/v2/a: NAME_UNKNOWN",
+            "ERROR: failed to push h:5000/a:1: unexpected status from PUT request: 413 Request Entity Too Large",
+        ] {
+            assert_eq!(of(1, &[end]), ("registry_error", false), "{end}");
         }
     }
 

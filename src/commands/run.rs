@@ -195,12 +195,13 @@ fn stages(
     if failed_builds && failure.is_some() {
         session.report.text(&summary::published(&outcome.published))?;
         for (image, error) in &outcome.failures {
-            session.report.say(&format!("Nothing of {image} was published: {error}"));
+            session.report.say(&format!("{image} was not published: {error}"));
         }
         return finish(session, &results, outcome.published, failure);
     }
-    if session.report.is_json() && outcome.failures.is_empty() {
-        return finish(session, &results, outcome.published, None);
+    if session.report.is_json() {
+        let failure = outcome.failures.into_iter().next().map(|(_, error)| error);
+        return finish(session, &results, outcome.published, failure);
     }
     tell(session, outcome)
 }

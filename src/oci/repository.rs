@@ -46,7 +46,9 @@ impl Repository {
     /// # Errors
     /// When it is no legal name, or carries a tag or a digest.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let shown = || crate::diagnostic::escape_cut(text, 160);
+        // What stands before an `@` may be a password that somebody put there.
+        let bare = text.rsplit_once('@').filter(|(before, _)| before.contains(':')).map_or(text, |(_, host)| host);
+        let shown = || crate::diagnostic::escape_cut(bare, 160);
         let last = text.rsplit('/').next().unwrap_or_default();
         if text.contains('@') || last.contains(':') {
             return Err(Invalid(format!("`{}` is not a repository: it has a tag or a digest", shown())));

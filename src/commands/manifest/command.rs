@@ -113,17 +113,18 @@ pub fn tell(session: &Session, outcome: Outcome) -> Result<()> {
     }
     let failures: Vec<serde_json::Value> =
         outcome.failures.iter().map(|(image, error)| serde_json::json!({ "image": image, "error": error })).collect();
-    let failed = !outcome.failures.is_empty();
-    if !failed {
-        session.report.json(&serde_json::json!({ "published": outcome.published, "failures": failures }))?;
+    let mut document = serde_json::json!({ "published": outcome.published, "failures": failures });
+    if let Some((_, first)) = outcome.failures.first() {
+        document["error"] = serde_json::json!(first);
     }
+    session.report.json(&document)?;
     session.report.text(&summary::published(&outcome.published))?;
     let mut failures = outcome.failures.into_iter();
     let Some((image, first)) = failures.next() else { return Ok(()) };
     for (image, error) in failures {
-        session.report.warn(&format!("nothing of {image} was published: {error}"));
+        session.report.warn(&format!("{image} was not published: {error}"));
     }
-    session.report.say(&format!("Nothing of {image} was published."));
+    session.report.say(&format!("{image} was not published."));
     Err(first)
 }
 

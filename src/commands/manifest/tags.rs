@@ -1,5 +1,7 @@
 //! Pushes one index and moves its tags: look, write, look again.
 
+use std::sync::{Mutex, PoisonError};
+
 use futures_util::future::{join_all, try_join_all};
 
 use super::Run;
@@ -20,6 +22,8 @@ struct Target<'a> {
     manifest: Manifest,
     partial: bool,
     platforms: &'a [Platform],
+    /// Tags that were written, in case another one fails.
+    written: Mutex<Vec<Tag>>,
 }
 
 /// Publishes one image; what should be known beside the result are warnings.
@@ -32,20 +36,18 @@ pub(super) async fn publish_image(
     let assembled = index::assemble(run.plan, image, platforms, children)?;
     let manifest = Manifest::new(index::MEDIA_TYPE, assembled.bytes);
     let partial = platforms.len() < image.platforms.len();
-    let target = Target { run, repository: run.repository(&image.name)?, manifest, partial, platforms };
+    let target = Target {
+        run,
+        repository: run.repository(&image.name)?,
+        manifest,
+        partial,
+        platforms,
+        written: Mutex::default(),
+    };
     let mut states = target.look(&image.tags).await?;
     target.push_index(&states).await?;
     let mut warnings = Vec::new();
-    // The date tag first: it names this very build, and where it cannot be written nothing else moves.
-    if let Some(first) = states.first_mut() {
-        target.write(first, true, &mut warnings).await?;
-    }
-    let others = states.iter_mut().skip(1).map(|state| async {
-        let mut said = Vec::new();
-        target.write(state, false, &mut said).await.map(|()| said)
-    });
-    warnings.extend(join_all(others).await.into_iter().collect::<Result<Vec<_>>>()?.concat());
-    target.look_again(&mut states, &mut warnings).await?;
+    target.move_tags(&mut states, &mut warnings).await.map_err(|error| target.tell_what_moved(error))?;
     let lacking = image.platforms.iter().filter(|it| !platforms.contains(it)).cloned().collect();
     let published = Published {
         image: image.name.clone(),
@@ -117,12 +119,39 @@ impl Target<'_> {
         self.run.client.put_manifest(&self.repository, by, &self.manifest).await
     }
 
+    /// The date tag first: it names this very build, and where it cannot be written nothing else moves.
+    async fn move_tags(&self, states: &mut [PublishedTag], warnings: &mut Vec<String>) -> Result<()> {
+        if let Some(first) = states.first_mut() {
+            self.write(first, true, warnings).await?;
+        }
+        let others = states.iter_mut().skip(1).map(|state| async {
+            let mut said = Vec::new();
+            self.write(state, false, &mut said).await.map(|()| said)
+        });
+        warnings.extend(join_all(others).await.into_iter().collect::<Result<Vec<_>>>()?.concat());
+        self.look_again(states, warnings).await
+    }
+
+    /// Adds to a failure which tags had moved by then.
+    fn tell_what_moved(&self, error: Error) -> Error {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.is_empty() {
+            return error;
+        }
+        let names: Vec<&str> = written.iter().map(Tag::as_str).collect();
+        let next = error.hint_text().unwrap_or("run the manifest stage again").to_owned();
+        error.hint(format!("{next}; {} moved before that", names.join(", ")))
+    }
+
     async fn write(&self, tag: &mut PublishedTag, is_date: bool, warnings: &mut Vec<String>) -> Result<()> {
         if tag.state != TagState::Moved {
             return Ok(());
         }
         let error = match self.run.client.put_manifest(&self.repository, By::Tag(&tag.tag), &self.manifest).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                self.written.lock().unwrap_or_else(PoisonError::into_inner).push(tag.tag.clone());
+                return Ok(());
+            }
             Err(error) if Client::is_tag_refusal(&error) => error,
             Err(error) => return Err(error),
         };

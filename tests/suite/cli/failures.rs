@@ -202,7 +202,7 @@ fn files_of_a_build_job_that_are_missing_or_forged() {
     std::fs::remove_file(project.out("a-amd64.json")).unwrap();
     std::fs::rename(project.out("a-amd64.tag"), project.home.path().join("tag")).unwrap();
     let manifest_stage = project.hephy(["manifest"]);
-    manifest_stage.run().fails(9, &["there is no build result of a for linux/amd64", "Nothing of a was published"]);
+    manifest_stage.run().fails(9, &["there is no build result of a for linux/amd64", "a was not published"]);
     refused(&project, &manifest_stage).fails(9, &["or its artifacts did not arrive"]);
     // A job of another kind left the tag only.
     std::fs::rename(project.home.path().join("tag"), project.out("a-amd64.tag")).unwrap();

@@ -219,7 +219,7 @@ fn the_account_of_a_failed_build() {
             "\n  hint: ",
             "\n– test-app-debug linux/amd64 not built, because test-app was not\n",
             "error: 1 of 3 builds failed: test-app linux/amd64 (build_error)\n",
-            "Nothing of test-app was published",
+            "test-app was not published",
         ],
     );
     assert!(manifest(&registry, "curl-head").is_some(), "{outcome}");

@@ -39,6 +39,21 @@ fn what_a_newer_run_has_not_written_yet_is_left_to_it() {
 }
 
 #[test]
+fn what_moved_before_a_tag_failed_is_said() {
+    let setup = Stage::start();
+    let new = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
+    let proxy = Proxy::start(setup.registry.address, |seen| match seen.is("PUT", "/manifests/curl-head") {
+        true => Action::error(403, "DENIED", "no"),
+        false => Action::Forward,
+    });
+    let to = repository(proxy.address, "acme");
+    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
+    let outcome = stage.publish(&new, stage.built(&new, "new"));
+    let hint = outcome.failures[0].1.hint_text().unwrap();
+    assert!(hint.contains("curl-2") && hint.contains("moved before that"), "{hint}");
+}
+
+#[test]
 fn without_history_the_later_commit_counts_as_newer() {
     let stage = Stage::start();
     let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));

@@ -46,7 +46,7 @@ fn github_gets_typed_outputs_annotations_and_a_summary_of_every_stage() {
         assert!(summary.contains(part), "the summary lacks {part:?}\n{summary}");
     }
 
-    let stage = github.step(&project, BEFORE, ["manifest"]).run().fails(1, &["Nothing of bad was published"]);
+    let stage = github.step(&project, BEFORE, ["manifest"]).run().fails(1, &["bad was not published"]);
     let (digest, _) = manifest(&project.registry(), "ok-head").unwrap();
     assert_eq!(
         github.output("images"),
