@@ -172,7 +172,7 @@ fn a_commit_that_is_no_release_builds_the_source_beside_it() {
         (
             "cargo",
             format!(
-                "pwd >{0}; printf '%s\\n' \"$@\" >>{0}; mkdir -p \"$5/host/release\"; cp {1} \"$5/host/release/\"",
+                "pwd >{0}; printf '%s\\n' \"$@\" >>{0}; mkdir -p \"$5/host/release\"; cp '{1}' \"$5/host/release/\"",
                 "\"$RUNNER_TEMP/asked\"",
                 hephy().display()
             ),
