@@ -36,7 +36,7 @@ use crate::change::{Oid, RepoPath, Tree, TreeChange};
 use crate::ci::{BaseSpec, Secret};
 use crate::diagnostic::escape;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{Command, Dialogue};
+use crate::process::{Command, Gathered};
 
 pub use base::Base;
 pub use checked_out::checked_out;
@@ -266,15 +266,16 @@ impl Repository {
 
 /// The files that `git ls-tree` lists.
 fn list(command: &Command) -> Result<Tree> {
-    let Dialogue { input, mut output } = command.dialogue()?;
-    drop(input);
-    output.get_mut().expect_much();
+    let mut output = Gathered::new(command.reader()?);
+    output.expect_much();
     let mut listing = Listing::default();
-    while listing.read(&mut output)? {}
-    match output.get_ref().get_ref().try_wait() {
-        Ok(Some(ended)) if ended.status.success() => listing.tree(),
-        // What git said about it was dropped: it says it again.
-        _ => run(command).and_then(|_| Err(Error::resource("git could not list the files of a commit"))),
+    loop {
+        match listing.read(&mut output) {
+            Ok(true) => {}
+            Ok(false) => return listing.tree(),
+            // What git said about it was dropped: it says it again.
+            Err(error) => return run(command).and(Err(error)),
+        }
     }
 }
 
