@@ -172,12 +172,13 @@ impl Command {
     fn could_not_start(&self, error: std::io::Error) -> Error {
         let kind = match error.kind() {
             std::io::ErrorKind::OutOfMemory | std::io::ErrorKind::WouldBlock => ErrorKind::ResourceError,
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            // As where a builder is not installed.
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::NotFound => ErrorKind::BuildError,
             _ => ErrorKind::InternalError,
         };
         let error = Error::new(kind, format!("{} could not be started", self.program.display())).cause(error);
         match kind {
-            ErrorKind::NotFound => error.hint("it must be a program for this machine that this user may run"),
+            ErrorKind::BuildError => error.hint("it must be a program for this machine that this user may run"),
             _ => error,
         }
     }
@@ -239,7 +240,7 @@ mod tests {
     fn a_program_that_may_not_be_run_is_no_bug_of_hephy() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = Command::new(file.path()).capture().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert_eq!(error.kind(), ErrorKind::BuildError);
         assert!(error.hint_text().unwrap().contains("may run"), "{error}");
     }
 
