@@ -47,7 +47,10 @@ impl Repository {
     /// When it is no legal name, or carries a tag or a digest.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         // What stands before an `@` may be a password that somebody put there.
-        let bare = text.rsplit_once('@').filter(|(before, _)| before.contains(':')).map_or(text, |(_, host)| host);
+        let is_password =
+            |before: &str, after: &str| before.contains(':') && !before.contains('/') && !after.starts_with("sha256:");
+        let bare = text.split_once('@').filter(|(before, after)| is_password(before, after));
+        let bare = bare.map_or(text, |(_, host)| host);
         let shown = || crate::diagnostic::escape_cut(bare, 160);
         let last = text.rsplit('/').next().unwrap_or_default();
         if text.contains('@') || last.contains(':') {
@@ -112,6 +115,16 @@ mod tests {
             assert!(Repository::parse(wrong).is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn a_password_is_not_shown_and_a_digest_is() {
+        let said = |text: &str| Repository::parse(text).unwrap_err().to_string();
+        assert!(!said("ci:S3cr3t@host/x").contains("S3cr3t"));
+        for text in ["h:5000/a@sha256:0", "alpine:3@sha256:0"] {
+            assert!(said(text).contains(text), "{}", said(text));
+        }
+    }
+
     #[test]
     fn names_are_those_that_references_have() {
         let hosts = ["", "localhost/", "a.b/", "a.B-c:80/", "a_b.c/", "-a.b/", "a.b:/", "a.b:x/", "docker.io/", "x/"];
