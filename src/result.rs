@@ -188,8 +188,10 @@ impl BuildResult {
         if reference.repository != *repository {
             return Err(wrong(format!("names `{shown}`, which is not in {repository}")));
         }
-        let written = text.rsplit('/').next().is_some_and(|name| name.contains(':')) && reference.digest.is_none();
-        reference.tag.filter(|_| written).ok_or_else(|| wrong(format!("holds `{shown}`, which names no tag")))
+        reference
+            .tag
+            .filter(|_| reference.digest.is_none())
+            .ok_or_else(|| wrong(format!("holds `{shown}`, which names no tag")))
     }
 }
 

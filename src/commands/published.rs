@@ -133,9 +133,8 @@ async fn look_up_reference(client: &Client, text: &str) -> Result<Option<Found>>
     let shown = || crate::diagnostic::escape_cut(text, 160);
     let Reference { repository, tag, digest } = Reference::parse(text)
         .map_err(|error| Error::config(format!("`{}` is not a reference", shown())).cause(error))?;
-    match (&digest, &tag) {
-        (Some(digest), _) => look_up(client, &repository, By::Digest(digest)).await,
-        (None, Some(tag)) => look_up(client, &repository, By::Tag(tag)).await,
-        (None, None) => Ok(None),
+    match digest {
+        Some(digest) => look_up(client, &repository, By::Digest(&digest)).await,
+        None => look_up(client, &repository, By::Tag(&tag.unwrap_or_else(Tag::latest))).await,
     }
 }

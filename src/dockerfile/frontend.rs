@@ -33,11 +33,10 @@ pub(super) fn frontends(text: &str) -> Vec<(String, Span)> {
 pub(super) fn refused(file: &str, syntax: &[(String, Span)], allowed: &[String]) -> Vec<Diagnostic> {
     let refuse = |frontend: &str| {
         let Ok(named) = Reference::parse(frontend) else { return true };
-        let is_allowed =
-            allowed.iter().filter_map(|entry| Some((entry, Reference::parse(entry).ok()?))).any(|(entry, it)| {
-                let last = entry.rsplit('/').next().unwrap_or_default();
-                it == named || !last.contains([':', '@']) && it.repository == named.repository
-            });
+        let is_allowed = allowed.iter().filter_map(|entry| Reference::parse(entry).ok()).any(|entry| {
+            let all_tags = entry.tag.is_none() && entry.digest.is_none();
+            entry.repository == named.repository && (all_tags || entry.version() == named.version())
+        });
         named.repository.to_string() != OWN && !is_allowed
     };
     let foreign = syntax.iter().filter(|(frontend, _)| refuse(frontend));

@@ -7,7 +7,7 @@ use super::{Digest, Invalid, Repository, Tag};
 pub struct Reference {
     /// Where the image is.
     pub repository: Repository,
-    /// `latest` where the reference has neither tag nor digest.
+    /// Its tag, where one is written.
     pub tag: Option<Tag>,
     /// Its digest.
     pub digest: Option<Digest>,
@@ -27,13 +27,12 @@ impl Reference {
         let name_at = rest.rfind('/').map_or(0, |at| at + 1);
         let (repository, tag) = match rest[name_at..].split_once(':') {
             Some((name, tag)) => (&rest[..name_at + name.len()], Some(Tag::parse(tag)?)),
-            None if digest.is_none() => (rest, Some(Tag::parse("latest")?)),
             None => (rest, None),
         };
         Ok(Self { repository: Repository::parse(repository)?, tag, digest })
     }
 
-    /// What a registry is asked for: the digest, or else the tag.
+    /// What a registry is asked for: the digest, or else the tag, or else `latest`.
     #[must_use]
     pub fn version(&self) -> &str {
         let tag = self.tag.as_ref().map_or("latest", Tag::as_str);
@@ -62,7 +61,8 @@ mod tests {
                     });
                     let ours = Reference::parse(&text).ok().map(|it| {
                         let parts = (it.repository.host().to_owned(), it.repository.path().to_owned());
-                        (parts, it.tag.map(|tag| tag.to_string()), it.digest.map(|digest| digest.to_string()))
+                        let latest = it.digest.is_none().then(Tag::latest);
+                        (parts, it.tag.or(latest).map(|tag| tag.to_string()), it.digest.map(|it| it.to_string()))
                     });
                     assert_eq!(ours, known, "{text}");
                 }

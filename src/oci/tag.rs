@@ -42,6 +42,12 @@ impl Tag {
         Ok(Self(text.to_owned()))
     }
 
+    /// The tag of references that name none.
+    #[must_use]
+    pub fn latest() -> Self {
+        Self("latest".to_owned())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -102,8 +102,8 @@ fn reference(image: &PlannedImage, text: &str) -> Result<(Repository, Name)> {
     let shown = escape_cut(text, 160);
     let wrong = || Error::config(format!("manual_images of {} names `{shown}`, which is no reference", image.name));
     let reference = Reference::parse(text).map_err(|error| wrong().cause(error))?;
-    let tag = reference.tag.map(Name::Tag);
-    let name = reference.digest.map(Name::Digest).or(tag).ok_or_else(wrong)?;
+    let tag = || Name::Tag(reference.tag.unwrap_or_else(Tag::latest));
+    let name = reference.digest.map_or_else(tag, Name::Digest);
     Ok((reference.repository, name))
 }
 
