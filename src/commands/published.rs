@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt as _};
 
+use crate::config::Layout;
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Digest, Platform, Reference, Repository, Tag};
+use crate::index::Recorded;
+use crate::oci::{Digest, ImageName, Platform, Reference, Repository, Tag};
 use crate::registry::{By, Client, Settings};
 
 /// Look-ups at the same time.
 pub(super) const CONCURRENT: usize = 16;
+
+/// Indexes that are read at the same time: small answers, whose time is the way to the registry and back.
+const CONCURRENT_HEADS: usize = 48;
 
 /// How often somebody who waits for a registry looks whether a signal came.
 const LOOK_FOR_SIGNALS: std::time::Duration = std::time::Duration::from_millis(50);
@@ -66,22 +71,10 @@ pub fn client(settings: Settings, report: &crate::report::Report) -> Client {
 /// When the registry refuses or fails.
 pub async fn look_up(client: &Client, repository: &Repository, by: By<'_>) -> Result<Option<Found>> {
     let Some(manifest) = client.manifest(repository, by).await? else { return Ok(None) };
-    let mut platforms = BTreeMap::new();
-    if manifest.is_index() {
-        for entry in manifest.index()?.manifests {
-            let Some(platform) = entry.platform else { continue };
-            let variant = platform.variant.map(|variant| format!("/{variant}")).unwrap_or_default();
-            // Attestations stand under `unknown/unknown`, and other systems are none of ours.
-            let Ok(platform) = Platform::parse(&format!("{}/{}{variant}", platform.os, platform.architecture)) else {
-                continue;
-            };
-            if let Ok(digest) = Digest::parse(&entry.digest) {
-                platforms.entry(platform).or_insert(digest);
-            }
-        }
-    } else {
-        platforms.insert(platform_of(client, repository, &manifest).await?, manifest.digest.clone());
-    }
+    let platforms = match manifest.is_index() {
+        true => crate::index::platforms(&manifest.index()?),
+        false => BTreeMap::from([(platform_of(client, repository, &manifest).await?, manifest.digest.clone())]),
+    };
     Ok(Some(Found { digest: manifest.digest, platforms }))
 }
 
@@ -104,6 +97,30 @@ async fn platform_of(
     let variant = config.variant.filter(|variant| !variant.is_empty()).map(|variant| format!("/{variant}"));
     Platform::parse(&format!("{}/{}{}", config.os, config.architecture, variant.unwrap_or_default()))
         .map_err(|error| unusable("its platform").cause(error))
+}
+
+/// What the indexes of images say of themselves: the newest of the default branch, `{image}-head`, one request an image.
+/// In the order of `names`; none where nothing is published, or what is there is no index.
+///
+/// # Errors
+/// Of each image by itself: when the registry refuses or fails.
+pub async fn heads(
+    client: &Client,
+    registry: &str,
+    layout: Layout,
+    names: &[&ImageName],
+) -> Vec<Result<Option<Recorded>>> {
+    let head = async |name: &ImageName| -> Result<Option<Recorded>> {
+        let invalid = |error| Error::config(format!("{name} cannot be looked up")).cause(error);
+        let repository = Repository::parse(&layout.repository_of(registry, name)).map_err(invalid)?;
+        let tag = Tag::parse(&layout.tag_of(name, "head")).map_err(invalid)?;
+        let Some(manifest) = client.manifest(&repository, By::Tag(&tag)).await? else { return Ok(None) };
+        Ok(match manifest.is_index() {
+            true => Some(Recorded::of(manifest.digest.clone(), &manifest.index()?)),
+            false => None,
+        })
+    };
+    stream::iter(names).map(|name| head(name)).buffered(CONCURRENT_HEADS).collect().await
 }
 
 /// The first of `tags` that exists.

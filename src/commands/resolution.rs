@@ -306,13 +306,10 @@ fn needs(candidates: &[Candidate]) -> Vec<Need> {
 /// The published image: `<dep>-latest`, else `<dep>-head`.
 async fn look_up(network: &Network, layout: Layout, name: &ImageName, need: &Need) -> Result<Option<(Tag, Found)>> {
     let Some(registry) = &network.registry else { return Ok(None) };
-    let (repository, prefix) = match layout {
-        Layout::Single => (registry.clone(), format!("{name}-")),
-        Layout::PerImage => (format!("{registry}/{}", name.as_str().to_lowercase()), String::new()),
-    };
+    let repository = layout.repository_of(registry, name);
     let invalid = |error: crate::oci::Invalid| Error::config(format!("{name} cannot be looked up")).cause(error);
     let repository = Repository::parse(&repository).map_err(invalid)?;
-    let tags = [format!("{prefix}latest"), format!("{prefix}head")];
+    let tags = [layout.tag_of(name, "latest"), layout.tag_of(name, "head")];
     let tags = tags.iter().map(|tag| Tag::parse(tag)).collect::<std::result::Result<Vec<_>, _>>().map_err(invalid)?;
     first_of(&network.client, &repository, &tags).await.map_err(|error| {
         let advice = "the images that others are built on must be readable, in check runs too";

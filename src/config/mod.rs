@@ -27,7 +27,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Span};
-use crate::oci::Platform;
+use crate::oci::{ImageName, Platform};
 
 pub use check::{CheckReport, CheckedFile};
 pub(crate) use findings::mask_credentials;
@@ -310,6 +310,26 @@ pub enum Layout {
     Single,
     /// `<registry>/<image>:<tag>`.
     PerImage,
+}
+
+impl Layout {
+    /// `host[:port]/repository` of an image below a registry.
+    #[must_use]
+    pub fn repository_of(self, registry: &str, image: &ImageName) -> String {
+        match self {
+            Self::Single => registry.to_owned(),
+            Self::PerImage => format!("{registry}/{}", image.as_str().to_lowercase()),
+        }
+    }
+
+    /// A tag of an image, with the prefix that the layout asks for.
+    #[must_use]
+    pub fn tag_of(self, image: &ImageName, tag: &str) -> String {
+        match self {
+            Self::Single => format!("{image}-{tag}"),
+            Self::PerImage => tag.to_owned(),
+        }
+    }
 }
 
 /// How far a change travels along the graph.

@@ -24,6 +24,7 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// The commit that it was built from.
 pub const REVISION: &str = "org.opencontainers.image.revision";
 pub(super) const CREATED: &str = "org.opencontainers.image.created";
+pub(super) const VERSION: &str = "org.opencontainers.image.version";
 
 /// The annotations of an image's index. The configuration may set any but those that hephy decides by.
 #[must_use]
@@ -34,7 +35,7 @@ pub fn of_image(plan: &Plan, image: &PlannedImage) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut put = |key: &str, value: String| found.insert(key.to_owned(), value);
     put("org.opencontainers.image.source", plan.source.repository.clone());
-    put("org.opencontainers.image.version", version(plan, image));
+    put(VERSION, version(plan, image));
     if let [base] = underlying(image).as_slice() {
         put(BASE_NAME, base.reference.clone());
         let mut digests = base.digests.values();

@@ -6,6 +6,7 @@
 mod annotations;
 mod child;
 mod forward;
+mod recorded;
 mod scope;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use oci_client::manifest::{ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OciImage
 pub use annotations::{BASES, IMAGE, INPUT_KEY, REVISION, TAGS, of_image};
 pub use child::{Child, Picked, attestations_of, check_config, entry_for, pick};
 pub use forward::{Current, Decision, Relation, decide, relation, repairs};
+pub use recorded::{Recorded, platforms};
 pub use scope::{Held, publishable};
 
 use crate::config::BackendName;

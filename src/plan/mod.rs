@@ -351,9 +351,6 @@ impl Plan {
     /// `registry/repository` of an image, without tag, for a registry such as `host:5000/acme`.
     #[must_use]
     pub fn repository_of(&self, registry: &str, image: &ImageName) -> String {
-        match self.layout {
-            Layout::Single => registry.to_owned(),
-            Layout::PerImage => format!("{registry}/{}", image.as_str().to_lowercase()),
-        }
+        self.layout.repository_of(registry, image)
     }
 }

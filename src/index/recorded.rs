@@ -1,0 +1,123 @@
+//! What a published index says of itself: read again by runs that compare with what is published.
+//!
+//! Everything in it is anybody's text: a value that is none is as if it were not there.
+
+use std::collections::BTreeMap;
+
+use oci_client::manifest::OciImageIndex;
+
+use super::annotations::{BASES, CREATED, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION};
+use crate::change::InputKey;
+use crate::oci::{Digest, Platform};
+
+/// A published index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its digest.
+    pub digest: Digest,
+    /// The image that it says it is.
+    pub image: Option<String>,
+    /// What it was built from; none for an index that hephy did not make.
+    pub input_key: Option<InputKey>,
+    /// The commit that it was built from: a full id, lower case, without `-dirty`.
+    pub revision: Option<String>,
+    /// Time of that commit, RFC 3339.
+    pub created: Option<String>,
+    /// The version of what is inside.
+    pub version: Option<String>,
+    /// The image of each platform; attestations and unknown platforms are left out.
+    pub platforms: BTreeMap<Platform, Digest>,
+    /// External bases as resolved before the build: reference → platform → digest; none when nothing was recorded.
+    pub bases: Option<BTreeMap<String, BTreeMap<Platform, Digest>>>,
+    /// Tags that its run wanted to point at it, beside the date tag.
+    pub tags: Vec<String>,
+}
+
+impl Recorded {
+    /// Reads an index.
+    #[must_use]
+    pub fn of(digest: Digest, index: &OciImageIndex) -> Self {
+        let get = |key: &str| index.annotations.as_ref().and_then(|it| it.get(key)).cloned();
+        let is_id = |id: &String| matches!(id.len(), 40 | 64) && id.bytes().all(|it| it.is_ascii_hexdigit());
+        Self {
+            digest,
+            image: get(IMAGE),
+            input_key: get(INPUT_KEY).and_then(|text| InputKey::parse(&text)),
+            revision: get(REVISION).map(|text| text.trim_end_matches("-dirty").to_ascii_lowercase()).filter(is_id),
+            created: get(CREATED),
+            version: get(VERSION),
+            platforms: platforms(index),
+            bases: get(BASES).and_then(|text| serde_json::from_str(&text).ok()),
+            tags: get(TAGS).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The image of each platform that hephy knows; the first of several.
+#[must_use]
+pub fn platforms(index: &OciImageIndex) -> BTreeMap<Platform, Digest> {
+    let mut found = BTreeMap::new();
+    for entry in &index.manifests {
+        let Some(platform) = &entry.platform else { continue };
+        let variant = platform.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+        // Attestations stand under `unknown/unknown`, and other systems are none of ours.
+        let parsed = Platform::parse(&format!("{}/{}{variant}", platform.os, platform.architecture));
+        if let (Ok(platform), Ok(digest)) = (parsed, Digest::parse(&entry.digest)) {
+            found.entry(platform).or_insert(digest);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(annotations: &[(&str, &str)]) -> OciImageIndex {
+        let digest = format!("sha256:{}", "1".repeat(64));
+        let entry = |os: &str, architecture: &str| {
+            serde_json::json!({
+                "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 1,
+                "platform": { "os": os, "architecture": architecture },
+            })
+        };
+        let annotations: BTreeMap<&str, &str> = annotations.iter().copied().collect();
+        serde_json::from_value(serde_json::json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [entry("linux", "amd64"), entry("unknown", "unknown"), entry("windows", "amd64")],
+            "annotations": annotations,
+        }))
+        .unwrap()
+    }
+
+    fn recorded(annotations: &[(&str, &str)]) -> Recorded {
+        Recorded::of(Digest::of(b"x"), &index(annotations))
+    }
+
+    #[test]
+    fn what_the_annotations_say_is_read() {
+        let key = "0".repeat(64);
+        let revision = format!("{}-dirty", "A".repeat(40));
+        let bases = format!(r#"{{"alpine:3":{{"linux/amd64":"sha256:{}"}}}}"#, "2".repeat(64));
+        let found = recorded(&[
+            (INPUT_KEY, &key),
+            (REVISION, &revision),
+            (IMAGE, "curl"),
+            (BASES, &bases),
+            (TAGS, r#"["curl-latest"]"#),
+        ]);
+        assert_eq!(found.input_key.as_ref().map(InputKey::as_str), Some(key.as_str()));
+        assert_eq!(found.revision, Some("a".repeat(40)));
+        assert_eq!(found.image.as_deref(), Some("curl"));
+        assert_eq!(found.platforms.keys().map(ToString::to_string).collect::<Vec<_>>(), ["linux/amd64"]);
+        assert_eq!(found.bases.unwrap()["alpine:3"].len(), 1);
+        assert_eq!(found.tags, ["curl-latest"]);
+    }
+
+    #[test]
+    fn what_is_no_value_is_not_there() {
+        let found = recorded(&[(INPUT_KEY, "x"), (REVISION, "--upload-pack=x"), (BASES, "[1]"), (TAGS, "{")]);
+        assert_eq!((found.input_key, found.revision, found.bases), (None, None, None));
+        assert_eq!(found.tags, Vec::<String>::new());
+    }
+}
