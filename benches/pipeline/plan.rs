@@ -19,13 +19,16 @@ pub(crate) fn measure(report: &mut Report) {
         "A repository of image directories with 20 files each, 60 of them changed between two commits, packed as after \
          a clone; the environment is that of a GitLab push pipeline, so only commits count. The floor is what git needs \
          to print the same input, one after the other: `git diff --name-only`, `git ls-tree -r -z`, and \
-         `git cat-file --batch` of every configuration and Dockerfile of the head. hephy starts those processes too and \
+         `git cat-file --batch` of every configuration, Dockerfile and `.dockerignore` of the head. hephy starts those processes too and \
          works beside them, so the ratio needs a second core that is free. Peak memory is hephy's own (`VmHWM`); the \
          largest git process stands apart.",
     );
-    let (ours, floor) = compare(report, 1_000, ROUNDS);
-    let (ours_large, floor_large) = compare(report, 10_000, 5);
+    let (ours, floor) = compare(report, 1_000, Content::Plain, ROUNDS);
     report.target("`hephy plan`, 1,000 directories", "≤ 2.00 × git", ratio(&ours, &floor), 2.0, " ×");
+    let (ours, floor) = compare(report, 1_000, Content::Ignoring, ROUNDS);
+    let what = "`hephy plan`, 1,000 directories with .dockerignore files";
+    report.target(what, "≤ 3.00 × git", ratio(&ours, &floor), 3.0, " ×");
+    let (ours_large, floor_large) = compare(report, 10_000, Content::Ignoring, 5);
     let growth = ratio(&ours_large, &ours);
     report.target("`hephy plan`, 10,000 directories for 1,000", "linear, ≤ 11 ×", growth, 11.0, " ×");
     report.text(&format!(
@@ -34,14 +37,23 @@ pub(crate) fn measure(report: &mut Report) {
     ));
 }
 
-fn compare(report: &mut Report, directories: usize, rounds: usize) -> (Times, Times) {
-    let repository = Repository::new(directories, 60);
+/// What the directories hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// Configuration, Dockerfile, sources.
+    Plain,
+    /// And a `.dockerignore`.
+    Ignoring,
+}
+
+fn compare(report: &mut Report, directories: usize, content: Content, rounds: usize) -> (Times, Times) {
+    let repository = Repository::new(directories, 60, content);
     let (ours, floor) = alternately(rounds, || run(&mut repository.plan()), || repository.floor());
     let used = memory(&mut repository.plan());
     report.row(
         &["directories", "`hephy plan`", "git's floor", "ratio", "over the floor", "peak memory", "its largest git"],
         &[
-            directories.to_string(),
+            format!("{directories}{}", if content == Content::Ignoring { ", .dockerignore" } else { "" }),
             milliseconds(ours.fastest()),
             milliseconds(floor.fastest()),
             format!("{:.2}", ratio(&ours, &floor)),
@@ -50,12 +62,21 @@ fn compare(report: &mut Report, directories: usize, rounds: usize) -> (Times, Ti
             megabytes(used.child),
         ],
     );
-    if directories == 1_000 {
-        let mebibytes = used.own as f64 / 1024.0;
-        report.target("`hephy plan`, 1,000 directories, peak memory", "≤ 50 MiB", mebibytes, 50.0, " MiB");
+    let mebibytes = used.own as f64 / 1024.0;
+    match (directories, content) {
+        (1_000, Content::Plain) => {
+            report.target("`hephy plan`, 1,000 directories, peak memory", "≤ 50 MiB", mebibytes, 50.0, " MiB");
+        }
+        (10_000, _) => {
+            report.target("`hephy plan`, 10,000 directories, peak memory", "≤ 100 MiB", mebibytes, 100.0, " MiB");
+        }
+        _ => {}
     }
     (ours, floor)
 }
+
+/// The files whose contents a plan is made from.
+const READ: [&str; 3] = ["build-config.yaml", "Dockerfile", ".dockerignore"];
 
 /// A repository with a base commit and a head.
 struct Repository {
@@ -68,7 +89,7 @@ struct Repository {
 }
 
 impl Repository {
-    fn new(directories: usize, changed: usize) -> Self {
+    fn new(directories: usize, changed: usize, content: Content) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("images");
         let questions = temp.path().join("questions");
@@ -76,16 +97,16 @@ impl Repository {
         git(&dir, &["init", "-q", "-b", "main"]);
         let mut import = command_of_git(&dir, &["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
         let mut input = std::io::BufWriter::new(import.stdin.take().unwrap());
-        input.write_all(history(directories, changed).as_bytes()).unwrap();
+        input.write_all(history(directories, changed, content).as_bytes()).unwrap();
         drop(input);
         assert!(import.wait().unwrap().success());
         git(&dir, &["repack", "-q", "-a", "-d"]);
         let listing = git(&dir, &["ls-tree", "-r", "HEAD"]);
         let ids: String = listing
             .lines()
-            .filter(|line| line.ends_with("/build-config.yaml") || line.ends_with("/Dockerfile"))
+            .filter(|line| READ.iter().any(|name| line.rsplit('/').next() == Some(name)))
             .fold(String::new(), |text, line| text + line.split([' ', '\t']).nth(2).unwrap_or_default() + "\n");
-        assert_eq!(ids.lines().count(), 2 * directories);
+        assert_eq!(ids.lines().count(), directories * if content == Content::Ignoring { 3 } else { 2 });
         std::fs::write(&questions, ids).unwrap();
         let (base, head) = (git(&dir, &["rev-parse", "HEAD^"]), git(&dir, &["rev-parse", "HEAD"]));
         Self { _temp: temp, dir, base, head, questions }
@@ -113,13 +134,16 @@ fn command_of_git(dir: &Path, args: &[&str]) -> Command {
 }
 
 /// Two commits in the language of `git fast-import`.
-fn history(directories: usize, changed: usize) -> String {
+fn history(directories: usize, changed: usize, content: Content) -> String {
     let mut text = String::new();
     commit(&mut text, "Describe the images");
     for number in 0..directories {
         let dir = directory(number);
         file(&mut text, &format!("{dir}/build-config.yaml"), &configuration(number));
         file(&mut text, &format!("{dir}/Dockerfile"), &dockerfile(number));
+        if content == Content::Ignoring {
+            file(&mut text, &format!("{dir}/.dockerignore"), &ignored(number));
+        }
         for at in 0..18 {
             file(&mut text, &format!("{dir}/{}", name(at)), &source(number, at));
         }
@@ -173,6 +197,11 @@ fn configuration(number: usize) -> String {
          build_args:\n  - VERSION=1.{number}.0\n  - BRANCH=${{BRANCH_NAME}}\nadditional_tags:\n  - latest\n  - \
          v1.{number}\n"
     )
+}
+
+/// Every image has patterns of its own.
+fn ignored(number: usize) -> String {
+    format!("# Not for the build.\n**/*.md\ntestdata-{number}/\n*.txt\n!file-0?.txt\nsrc/**/module_1[0-3].rs\n.git\n")
 }
 
 /// One image in five is built on another one of the repository.
