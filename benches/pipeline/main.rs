@@ -15,6 +15,7 @@ mod manifest;
 mod measure;
 mod plan;
 mod project;
+mod published;
 mod recorder;
 mod report;
 /// Registries, builders and the proxy are those of the suite.
@@ -28,6 +29,7 @@ type Measurement = (&'static str, fn(&mut Report));
 
 const MEASUREMENTS: &[Measurement] = &[
     ("plan", plan::measure),
+    ("published", published::measure),
     ("archive", archive::measure),
     ("build", build::measure),
     ("manifest", manifest::measure),
