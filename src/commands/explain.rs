@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::planning::{Planning, Sides};
 use super::session::Session;
-use crate::change::{Difference, FileNote, ImageChange, Keyed, State, file_notes};
+use crate::change::{Difference, FileNote, ImageChange, Keyed, RepoPath, State, Tree, TreeChange, file_notes};
 use crate::diagnostic::{escape, escape_cut, nearest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::assemble::Candidate;
@@ -19,9 +19,15 @@ struct Explanation {
     dir: String,
     image: Option<String>,
     built: bool,
+    /// What is published is used instead.
+    reused: bool,
     reasons: Vec<Reason>,
     base: Option<String>,
     compared_with: String,
+    /// The published index that was compared with: `registry:tag`.
+    published: Option<String>,
+    /// The commit that it was built from.
+    published_from: Option<String>,
     key_was: Option<String>,
     key_now: Option<String>,
     files: Vec<FileNote>,
@@ -73,8 +79,9 @@ fn explain(planning: &Planning, change: &ImageChange, dir: &str) -> Explanation 
     let sides = &planning.sides;
     let candidate = planning.candidates.iter().position(|candidate| candidate.dir == dir);
     let decided = candidate.and_then(|index| planning.candidates.get(index));
-    let (now, was) = (sides.head_keys.get(&change.dir), sides.base_keys.get(&change.dir));
-    let (now, was) = (now.map(Rc::as_ref), was.map(Rc::as_ref));
+    let now = sides.head_keys.get(&change.dir).map(Rc::as_ref);
+    let other = Other::of(sides, &change.dir);
+    let note = sides.published.get(&change.dir);
     let (mut fields, mut dependencies) = (Vec::new(), Vec::new());
     if let State::Changed(differences) = &change.state {
         for difference in differences {
@@ -105,22 +112,62 @@ fn explain(planning: &Planning, change: &ImageChange, dir: &str) -> Explanation 
         dir: dir.to_owned(),
         image: decided.map(|candidate| candidate.name.to_string()),
         built: decided.is_some_and(|candidate| !candidate.reasons.is_empty()),
+        reused: decided.is_some_and(|candidate| candidate.reasons.is_empty() && candidate.reused.is_some()),
         reasons: decided.map(|candidate| candidate.reasons.clone()).unwrap_or_default(),
-        base: sides.base_commit.id().map(|id| id.to_string()),
-        compared_with: sides.base_commit.text(),
-        key_was: was.map(|keyed| keyed.key.to_string()),
+        base: other.commit.clone(),
+        compared_with: match note {
+            Some(_) => "what is published".to_owned(),
+            None => sides.base_commit.text(),
+        },
+        published: note.map(|note| note.reference.clone()),
+        published_from: note.and_then(|note| note.revision.clone()),
+        key_was: match note {
+            Some(note) => Some(note.key.clone()),
+            None => other.keyed.map(|keyed| keyed.key.to_string()),
+        },
         key_now: now.map(|keyed| keyed.key.to_string()),
-        files: files(sides, now, was),
+        files: other.files(sides, now),
         fields,
         dependencies,
         dependents: candidate.map(|index| dependents(&planning.candidates, index)).unwrap_or_default(),
     }
 }
 
-fn files(sides: &Sides, now: Option<&Keyed>, was: Option<&Keyed>) -> Vec<FileNote> {
-    match (now, was, &sides.base) {
-        (Some(now), Some(was), Some(base)) => file_notes((&sides.head, now), (base, was), &sides.changes),
-        _ => Vec::new(),
+/// The state of the repository that an image is compared with.
+struct Other<'a> {
+    commit: Option<String>,
+    files: Option<(&'a Tree, &'a [TreeChange])>,
+    keyed: Option<&'a Keyed>,
+}
+
+impl<'a> Other<'a> {
+    /// The base; for an image that was compared with what is published the commit that has the published key, if one
+    /// is here.
+    fn of(sides: &'a Sides, dir: &RepoPath) -> Self {
+        let base = || Self {
+            commit: sides.base_commit.id().map(|id| id.to_string()),
+            files: sides.base.as_ref().map(|tree| (tree, sides.changes.as_slice())),
+            keyed: sides.base_keys.get(dir).map(Rc::as_ref),
+        };
+        let Some(note) = sides.published.get(dir) else { return base() };
+        match note.past.and_then(|at| sides.pasts.get(at)) {
+            Some(past) => match &past.files {
+                None => base(),
+                Some((tree, changes)) => Self {
+                    commit: Some(past.commit.clone()),
+                    files: Some((tree, changes)),
+                    keyed: past.keys.get(dir).map(Rc::as_ref),
+                },
+            },
+            None => Self { commit: note.revision.clone(), files: None, keyed: None },
+        }
+    }
+
+    fn files(&self, sides: &Sides, now: Option<&Keyed>) -> Vec<FileNote> {
+        match (now, self.keyed, self.files) {
+            (Some(now), Some(was), Some((tree, changes))) => file_notes((&sides.head, now), (tree, was), changes),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -146,14 +193,21 @@ fn text(it: &Explanation, state: &State) -> String {
     let name = it.image.clone().unwrap_or_else(|| escape(&it.dir));
     let mut out = format!("{name} {}\n", headline(it, state));
     let short = |key: &Option<String>| key.as_deref().and_then(|key| key.get(..6)).map(|key| format!("{key}…"));
-    let base = it.base.as_deref().and_then(|id| id.get(..7));
+    let commit = it.published_from.as_deref().filter(|_| it.published.is_some()).or(it.base.as_deref());
+    let at = match (commit.and_then(|id| id.get(..7)), &it.published) {
+        (Some(commit), Some(published)) => format!("at {commit}, published as {}", escape(published)),
+        (None, Some(published)) => format!("published as {}", escape(published)),
+        (Some(commit), None) => format!("at {commit}"),
+        (None, None) => "at the base".to_owned(),
+    };
     match (short(&it.key_was), short(&it.key_now)) {
         (Some(was), Some(now)) if it.key_was != it.key_now => {
-            out.push_str(&format!("  was  {was}  at {}\n  now  {now}\n", base.unwrap_or("the base")));
+            out.push_str(&format!("  was  {was}  {at}\n  now  {now}\n"));
         }
+        (Some(_), Some(now)) if it.published.is_some() => out.push_str(&format!("  key  {now}  here and {at}\n")),
         (Some(_), Some(now)) => out.push_str(&format!("  key  {now}  here and at {}\n", escape(&it.compared_with))),
         (None, Some(now)) => out.push_str(&format!("  key  {now}  {}\n", escape(&it.compared_with))),
-        (Some(was), None) => out.push_str(&format!("  was  {was}  at {}\n", base.unwrap_or("the base"))),
+        (Some(was), None) => out.push_str(&format!("  was  {was}  {at}\n")),
         (None, None) => {}
     }
     let mut rows = Vec::new();
@@ -194,6 +248,7 @@ fn headline(it: &Explanation, state: &State) -> String {
     match (it.built, state) {
         (true, State::Changed(_)) => format!("will be built: {reasons}"),
         (true, _) => format!("will be built: {reasons}"),
+        (false, _) if it.reused => "is not built: what is published is used".to_owned(),
         (false, State::Removed) => "is gone: its build-config.yaml went away; what was published stays".to_owned(),
         (false, State::Invalid { .. }) => {
             "is left alone: its configuration is invalid; hephy check says why".to_owned()

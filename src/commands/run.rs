@@ -81,7 +81,7 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     let mut select = args.select.clone();
     let mut planned = planning(session, &select)?;
     platforms.known(&planned, args)?;
-    if planned.candidates.iter().all(|candidate| candidate.reasons.is_empty()) {
+    if is_empty(&planned) {
         return nothing(session, planned);
     }
     // Dropped after the registry: a failure before anything is built leaves no data behind.
@@ -102,6 +102,9 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
         }
         own = Some(registry);
     }
+    if is_empty(&planned) {
+        return nothing(session, planned);
+    }
     let root = planned.root.clone();
     let plan = prepare(session, planned)?;
     made.keep();
@@ -119,6 +122,11 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
         session.report.say(&format!("The registry {address} goes on{stop}"));
     }
     result
+}
+
+/// Whether there is neither something to build nor something published to use.
+fn is_empty(planned: &Planning) -> bool {
+    planned.candidates.iter().all(|candidate| candidate.reasons.is_empty() && candidate.reused.is_none())
 }
 
 /// What is printed when nothing is to be built: no registry starts, no file is written.
@@ -175,7 +183,7 @@ fn stages(
             .say(&format!("Not built on this machine: {} (--platform all builds them).", left_out.join(", ")));
     }
     session.report.text(&format!("\n{}", summary::builds(&results)))?;
-    if *check || results.is_empty() {
+    if *check || (results.is_empty() && plan.reused.is_empty()) {
         return finish(session, &results, Vec::new(), failure);
     }
     // Platforms that nobody built here lack: what is published is said, and no tag loses a platform because of it.
@@ -184,8 +192,9 @@ fn stages(
         let mut own = results.iter().filter(|result| result.image == *name).peekable();
         own.peek().is_some() && own.all(|result| result.status == Status::Completed)
     };
-    let names = plan.images.iter().map(|image| image.name.clone());
-    let images: Vec<ImageName> = names.filter(|name| !left_out.is_empty() && whole(name)).collect();
+    let names = plan.images.iter().map(|image| image.name.clone()).filter(whole);
+    let names = names.chain(plan.reused.iter().map(|image| image.name.clone()));
+    let images: Vec<ImageName> = names.filter(|_| !left_out.is_empty()).collect();
     if images.is_empty() && !left_out.is_empty() {
         return finish(session, &results, Vec::new(), failure);
     }

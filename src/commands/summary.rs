@@ -4,7 +4,7 @@ use crate::commands::manifest::{Outcome, Published, TagState};
 use crate::diagnostic::{escape, escape_cut, escape_cut_middle};
 use crate::error::{Error, ErrorKind};
 use crate::oci::Platform;
-use crate::plan::Plan;
+use crate::plan::{Plan, ReusedImage};
 use crate::result::{BuildResult, ResultError, Status};
 use crate::table::{columns, markdown_escape, markdown_table, seconds, size};
 
@@ -141,24 +141,30 @@ const MAX_ACCOUNTS: usize = 20;
 /// The summary of a build job: what was built, and the account of each failure.
 #[must_use]
 pub fn build_markdown(plan: &Plan, results: &[BuildResult], platform: &Platform) -> String {
-    let mut out = format!("## hephy build · {platform}\n\n{}", builds_table(plan, results));
+    let mut out = format!("## hephy build · {platform}\n\n{}", builds_table(plan, results, &[]));
     out.push_str(&accounts(results));
     out
 }
 
-fn builds_table(plan: &Plan, results: &[BuildResult]) -> String {
+fn builds_table(plan: &Plan, results: &[BuildResult], reused: &[ReusedImage]) -> String {
     let row = |result: &BuildResult| {
         let why = plan.image(result.image.as_str()).and_then(|image| image.reasons.first());
         let mut row = row(result);
         row.push(why.map(|reason| escape(&reason.text)).unwrap_or_default());
         row
     };
-    let rows: Vec<Vec<String>> = results.iter().take(MAX_ROWS).map(row).collect();
+    let mut rows: Vec<Vec<String>> = results.iter().take(MAX_ROWS).map(row).collect();
+    let room = MAX_ROWS.saturating_sub(rows.len());
+    rows.extend(reused.iter().take(room).map(|image| {
+        let digest = format!("sha256:{}", image.digest.short());
+        let cells = [image.name.as_str(), "–", "reused", &digest, "–", "–"].map(str::to_owned);
+        cells.into_iter().chain([escape(&image.reason)]).collect()
+    }));
     if rows.is_empty() {
         return String::new();
     }
     let table = markdown_table(&["image", "platform", "result", "digest", "size", "time", "why"], &rows);
-    let more = results.len().saturating_sub(MAX_ROWS);
+    let more = (results.len() + reused.len()).saturating_sub(MAX_ROWS);
     let more = if more > 0 { format!("\n… and {more} more.\n") } else { String::new() };
     format!("{table}{more}\n")
 }
@@ -208,7 +214,7 @@ fn fenced(lines: &[&str]) -> String {
 /// The job summary: what was built, which tags point where, and what failed.
 #[must_use]
 pub fn markdown(plan: &Plan, results: &[BuildResult], outcome: &Outcome) -> String {
-    let mut out = format!("## hephy\n\n{}", builds_table(plan, results));
+    let mut out = format!("## hephy\n\n{}", builds_table(plan, results, &plan.reused));
     let rows: Vec<Vec<String>> = outcome
         .published
         .iter()

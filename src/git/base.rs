@@ -101,7 +101,7 @@ fn present(repo: &Repository, objects: &mut Objects<'_>, id: Oid, what: &str) ->
 }
 
 /// Whether a commit and all its directories are here; a partial clone may lack some.
-fn is_complete(repo: &Repository, objects: &mut Objects<'_>, id: Oid) -> Result<bool> {
+pub(super) fn is_complete(repo: &Repository, objects: &mut Objects<'_>, id: Oid) -> Result<bool> {
     if resolve(objects, &id.to_string())?.is_none() {
         return Ok(false);
     }

@@ -181,6 +181,29 @@ impl Repository {
         Ok(Loaded { commit: Some(commit), dirty, head, base_commit, base, changes, objects })
     }
 
+    /// An earlier state of `head`, the tree of the commit `head_id`: the tree of `revision` (a full id) and what leads
+    /// from it to the head. None when this clone does not have all of it; nothing is fetched.
+    #[must_use]
+    pub fn earlier(
+        &self,
+        objects: &mut Objects<'_>,
+        (head, head_id): (&Tree, Oid),
+        revision: &str,
+    ) -> Option<(Tree, Vec<TreeChange>)> {
+        let id = Oid::from_hex(revision.as_bytes())?;
+        if !base::is_complete(self, objects, id).ok()? {
+            return None;
+        }
+        let changes = run(&self.difference(id, head_id)).and_then(|bytes| parse::raw_diff(&bytes)).ok()?;
+        Some((head.before(&changes).ok()?, changes))
+    }
+
+    /// `--ignore-submodules=none` wins over what a committed .gitmodules says.
+    fn difference(&self, base: Oid, head: Oid) -> Command {
+        let diff = self.private.local(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev"]);
+        diff.args(["--no-relative", "--ignore-submodules=none", &base.to_string(), &head.to_string()])
+    }
+
     fn load_without_commit<'r>(&'r self, request: &Request<'_>, mut objects: Objects<'r>) -> Result<Loaded<'r>> {
         if let Some(head) = request.head {
             return Err(base::no_such_commit(head));
@@ -207,9 +230,7 @@ impl Repository {
     fn trees(&self, head: Oid, base: Option<Oid>) -> Result<(Tree, Option<Tree>, Vec<TreeChange>)> {
         let listing = self.private.local(["ls-tree", "-r", "-z", "--full-tree", &head.to_string()]);
         let Some(base) = base else { return Ok((list(&listing)?, None, Vec::new())) };
-        // `--ignore-submodules=none` wins over what a committed .gitmodules says.
-        let mut diff = self.private.local(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev"]);
-        diff = diff.args(["--no-relative", "--ignore-submodules=none", &base.to_string(), &head.to_string()]);
+        let diff = self.difference(base, head);
         let (tree, changes) = std::thread::scope(|scope| {
             let changes = scope.spawn(|| run(&diff).and_then(|bytes| parse::raw_diff(&bytes)));
             let tree = list(&listing);

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::graph::{Edge, ExternalBase, order, waves};
+use super::standing::Reuse;
 use super::tags::ImageTags;
 use super::{
     DependencyFrom, Mode, Plan, PlanSource, PlannedArg, PlannedBase, PlannedDependency, PlannedImage, PlannedSource,
-    Reason, UnchangedImage, VERSION,
+    Reason, ReusedImage, UnchangedImage, VERSION,
 };
 use crate::config::{BackendName, ImageConfig, KoConfig, Layout};
 use crate::diagnostic::Diagnostic;
@@ -45,6 +46,8 @@ pub struct Candidate {
     pub input_key: String,
     /// Why it is built; empty when it is left alone.
     pub reasons: Vec<Reason>,
+    /// What is published of it and is used instead; reasons to build it win.
+    pub reused: Option<Reuse>,
     /// Its tags.
     pub tags: ImageTags,
     /// Its build arguments.
@@ -112,7 +115,7 @@ pub fn assemble(
     images.sort_by(|a, b| (a.wave, &a.name).cmp(&(b.wave, &b.name)));
     let mut unchanged: Vec<UnchangedImage> = candidates
         .iter()
-        .filter(|candidate| candidate.reasons.is_empty())
+        .filter(|candidate| candidate.reasons.is_empty() && candidate.reused.is_none())
         .map(|candidate| UnchangedImage {
             name: candidate.name.clone(),
             dir: candidate.dir.clone(),
@@ -120,6 +123,8 @@ pub fn assemble(
         })
         .collect();
     unchanged.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut reused: Vec<ReusedImage> = candidates.iter().filter_map(reused_image).collect();
+    reused.sort_by(|a, b| a.name.cmp(&b.name));
     Plan {
         version: VERSION,
         id: plan_id(&facts.source, &images),
@@ -130,6 +135,7 @@ pub fn assemble(
         layout: facts.layout,
         comparison: facts.comparison,
         images,
+        reused,
         unchanged,
         removed,
         warnings,
@@ -181,6 +187,19 @@ fn planned_image(candidates: &[Candidate], index: usize, wave: u32, resolved: &R
         timeout_seconds: config.timeout.map(|timeout| timeout.as_secs()),
         retries: config.retries,
     }
+}
+
+fn reused_image(candidate: &Candidate) -> Option<ReusedImage> {
+    let reuse = candidate.reused.as_ref().filter(|_| candidate.reasons.is_empty())?;
+    Some(ReusedImage {
+        name: candidate.name.clone(),
+        dir: candidate.dir.clone(),
+        input_key: candidate.input_key.clone(),
+        digest: reuse.digest.clone(),
+        platforms: candidate.config.platforms.clone(),
+        tags: reuse.tags.clone(),
+        reason: reuse.reason.clone(),
+    })
 }
 
 fn planned_base(base: &ExternalBase, resolved: &Resolved) -> PlannedBase {

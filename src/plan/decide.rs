@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::standing::{Distance, Verdict};
 use super::{Reason, ReasonKind};
 use crate::change::{Difference, State};
 use crate::config::Dependents;
@@ -26,6 +27,24 @@ pub struct Judged<'a> {
     pub state: &'a State,
     /// Images that it is built on, by index.
     pub built_on: &'a [usize],
+    /// What the registry says of it; takes the place of the state.
+    pub published: Option<&'a Verdict>,
+}
+
+impl Judged<'_> {
+    /// Whether it changed by itself.
+    fn own(&self) -> bool {
+        match self.published {
+            Some(verdict) => !verdict.reasons.is_empty() && verdict.distance == Distance::Itself,
+            None => changed_itself(self.state),
+        }
+    }
+
+    /// Why it is built when it is named: not at all where the registry has it already.
+    fn named(&self, reason: Reason) -> Vec<Reason> {
+        let has = self.published.is_some_and(|verdict| verdict.reasons.is_empty());
+        if has { Vec::new() } else { vec![reason] }
+    }
 }
 
 /// Why there is nothing to compare with, for images whose state is [`State::NoBase`].
@@ -39,33 +58,42 @@ pub fn decide(
     dependents: Dependents,
     no_base: NoBase<'_>,
 ) -> Vec<Vec<Reason>> {
-    let own: Vec<bool> = images.iter().map(|image| changed_itself(image.state)).collect();
+    let own: Vec<bool> = images.iter().map(Judged::own).collect();
     images
         .iter()
         .enumerate()
         .map(|(index, image)| match selection {
-            Selection::All => vec![reason(ReasonKind::Requested, "everything was asked for")],
+            Selection::All => image.named(reason(ReasonKind::Requested, "everything was asked for")),
             Selection::Named(named) if named.contains(&index) => {
-                vec![reason(ReasonKind::Requested, "asked for by name")]
+                image.named(reason(ReasonKind::Requested, "asked for by name"))
             }
             Selection::Scheduled(listed, list) if listed.contains(&index) => {
                 vec![reason(ReasonKind::Scheduled, format!("listed in {list}"))]
             }
             Selection::Named(_) | Selection::Scheduled(..) => Vec::new(),
             Selection::Changed => {
+                let directly = || match image.published {
+                    Some(verdict) => verdict.distance == Distance::Direct,
+                    None => image.built_on.iter().any(|to| own.get(*to) == Some(&true)),
+                };
                 let travels = match dependents {
                     Dependents::All => true,
-                    Dependents::Direct => image.built_on.iter().any(|to| own.get(*to) == Some(&true)),
+                    Dependents::Direct => directly(),
                     Dependents::None => false,
                 };
-                if own[index] || travels { reasons_of(image.state, no_base) } else { Vec::new() }
+                match image.published {
+                    _ if !own[index] && !travels => Vec::new(),
+                    Some(verdict) => verdict.reasons.clone(),
+                    None => reasons_of(image.state, no_base),
+                }
             }
         })
         .collect()
 }
 
 /// Whether an image changed by itself, not only because of what it is built on.
-fn changed_itself(state: &State) -> bool {
+#[must_use]
+pub fn changed_itself(state: &State) -> bool {
     match state {
         State::NoBase | State::New => true,
         State::Changed(differences) => {
@@ -79,7 +107,7 @@ fn reason(kind: ReasonKind, text: impl Into<String>) -> Reason {
     Reason { kind, text: text.into() }
 }
 
-fn reasons_of(state: &State, no_base: NoBase<'_>) -> Vec<Reason> {
+pub(super) fn reasons_of(state: &State, no_base: NoBase<'_>) -> Vec<Reason> {
     match state {
         State::NoBase => vec![reason(ReasonKind::NoBase, no_base)],
         State::New => vec![reason(ReasonKind::New, "new image")],
@@ -109,7 +137,7 @@ mod tests {
         let states = [State::New, by_dependency("a"), by_dependency("b"), State::Unchanged];
         let built_on: [&[usize]; 4] = [&[], &[0], &[1], &[]];
         let images: Vec<Judged<'_>> =
-            states.iter().zip(built_on).map(|(state, built_on)| Judged { state, built_on }).collect();
+            states.iter().zip(built_on).map(|(state, built_on)| Judged { state, built_on, published: None }).collect();
         let reasons = decide(&images, selection, dependents, "nothing to compare with");
         (0..4).filter(|index| !reasons[*index].is_empty()).collect()
     }
@@ -119,6 +147,39 @@ mod tests {
         assert_eq!(built(Dependents::All, &Selection::Changed), [0, 1, 2]);
         assert_eq!(built(Dependents::Direct, &Selection::Changed), [0, 1]);
         assert_eq!(built(Dependents::None, &Selection::Changed), [0]);
+    }
+
+    /// 0 stands as it stands, 1 is built on 0, 2 on 1; the last two say how far away their change lies.
+    #[test]
+    fn what_the_registry_says_takes_the_place_of_the_range() {
+        let verdict = |distance, kinds: &[ReasonKind]| Verdict {
+            reasons: kinds.iter().map(|kind| reason(*kind, "why")).collect(),
+            distance,
+        };
+        let verdicts = [
+            verdict(Distance::Further, &[]),
+            verdict(Distance::Direct, &[ReasonKind::Dependency]),
+            verdict(Distance::Further, &[ReasonKind::Dependency]),
+            verdict(Distance::Itself, &[ReasonKind::Unpublished]),
+        ];
+        // The range saw a change of the first one, which somebody published meanwhile.
+        let states = [State::New, State::Unchanged, State::Unchanged, State::Unchanged];
+        let built_on: [&[usize]; 4] = [&[], &[0], &[1], &[]];
+        let built = |dependents, selection: &Selection| -> Vec<usize> {
+            let judged = states.iter().zip(built_on).zip(&verdicts);
+            let judged: Vec<Judged<'_>> = judged
+                .map(|((state, built_on), verdict)| Judged { state, built_on, published: Some(verdict) })
+                .collect();
+            let reasons = decide(&judged, selection, dependents, "");
+            (0..4).filter(|index| !reasons[*index].is_empty()).collect()
+        };
+        assert_eq!(built(Dependents::All, &Selection::Changed), [1, 2, 3]);
+        assert_eq!(built(Dependents::Direct, &Selection::Changed), [1, 3]);
+        assert_eq!(built(Dependents::None, &Selection::Changed), [3]);
+        assert_eq!(built(Dependents::All, &Selection::All), [1, 2, 3], "an equal key means reuse");
+        assert_eq!(built(Dependents::All, &Selection::Named([0, 1].into())), [1]);
+        let listed = Selection::Scheduled([0].into(), "rebuild-weekly.txt".into());
+        assert_eq!(built(Dependents::All, &listed), [0], "a schedule builds what it lists");
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod decide;
 pub mod draw;
 pub mod graph;
 pub mod show;
+pub mod standing;
 pub mod tags;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,9 @@ pub struct Plan {
     pub comparison: String,
     /// Images to build, by wave and then by name.
     pub images: Vec<PlannedImage>,
+    /// Images whose published index takes the place of a build, by name.
+    #[serde(default)]
+    pub reused: Vec<ReusedImage>,
     /// Images that are left alone, by name.
     pub unchanged: Vec<UnchangedImage>,
     /// Image directories of the base whose configuration went away.
@@ -176,6 +180,10 @@ pub enum ReasonKind {
     Unpublished,
     /// There is nothing to compare with.
     NoBase,
+    /// The ref of its upstream repository is at another commit than the published image's.
+    Upstream,
+    /// Its input key differs from the published one, and nothing here says where.
+    Input,
 }
 
 /// Where a planned image's files come from.
@@ -294,6 +302,26 @@ pub enum DependencyFrom {
     Unresolved,
 }
 
+/// An image that is published from the same input already: nothing is built, and tags are put on what is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReusedImage {
+    /// Image name.
+    pub name: ImageName,
+    /// Image directory.
+    pub dir: String,
+    /// SHA-256 of what can reach the build.
+    pub input_key: String,
+    /// Digest of the published index.
+    pub digest: Digest,
+    /// Wanted platforms, all of which it has.
+    pub platforms: Vec<Platform>,
+    /// Tags that this run puts on it; those that do not point there yet, and may.
+    pub tags: Vec<Tag>,
+    /// Why nothing is built, for people.
+    pub reason: String,
+}
+
 /// An image that is left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -340,6 +368,18 @@ impl Plan {
     #[must_use]
     pub fn image(&self, name: &str) -> Option<&PlannedImage> {
         self.images.iter().find(|image| image.name.as_str() == name)
+    }
+
+    /// The reused image of this name.
+    #[must_use]
+    pub fn reused(&self, name: &str) -> Option<&ReusedImage> {
+        self.reused.iter().find(|image| image.name.as_str() == name)
+    }
+
+    /// Whether nothing is to be published: neither an image nor a tag.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.reused.is_empty()
     }
 
     /// Whether any image wants this platform.

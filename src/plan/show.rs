@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Plan, PlannedImage};
+use super::{Plan, PlannedImage, ReusedImage};
+use crate::config::Layout;
 use crate::diagnostic::escape;
 use crate::table::{columns, markdown_escape, markdown_table};
 
@@ -17,6 +18,10 @@ pub fn text(plan: &Plan) -> String {
             vec!["  build".to_owned(), image.name.to_string(), platforms(image), backend(image), reasons(image)]
         })
         .collect();
+    rows.extend(plan.reused.iter().map(|image| {
+        let cells = ["  reuse".to_owned(), image.name.to_string(), tags_to(plan, image), "–".to_owned()];
+        cells.into_iter().chain([escape(&image.reason)]).collect()
+    }));
     for dir in &plan.removed {
         let gone = "its build-config.yaml went away; what was published stays".to_owned();
         rows.push(vec!["  removed".into(), escape(dir), String::new(), String::new(), gone]);
@@ -65,6 +70,12 @@ pub fn markdown(plan: &Plan) -> String {
         out.push_str(&markdown_table(&["image", "platforms", "builder", "wave", "why"], &rows));
         out.push('\n');
     }
+    if !plan.reused.is_empty() {
+        let row = |image: &ReusedImage| vec![image.name.to_string(), tags_to(plan, image), escape(&image.reason)];
+        let rows: Vec<Vec<String>> = plan.reused.iter().map(row).collect();
+        out.push_str(&markdown_table(&["reused", "tags", "why"], &rows));
+        out.push('\n');
+    }
     out.push_str(&markdown_escape(&summary(plan)));
     out.push('\n');
     for warning in &plan.warnings {
@@ -78,6 +89,22 @@ fn heading(plan: &Plan) -> String {
     let commit = if commit == "0000000" { "without a commit" } else { commit };
     let dirty = if plan.source.commit.ends_with("-dirty") { " with changes" } else { "" };
     format!("{} · {} {commit}{dirty} · {}", plan.mode.word(), escape(&plan.source.reference), escape(&plan.comparison))
+}
+
+/// Tags of a reused image that a line names.
+const SHOWN_TAGS: usize = 3;
+
+/// `v1.25.3 → sha256:9b1d44…`: the tags without the image's name, which stands beside them.
+fn tags_to(plan: &Plan, image: &ReusedImage) -> String {
+    let digest = format!("sha256:{}…", image.digest.short());
+    let prefix = if plan.layout == Layout::Single { format!("{}-", image.name) } else { String::new() };
+    let own = |tag: &crate::oci::Tag| tag.as_str().strip_prefix(&prefix).unwrap_or(tag.as_str()).to_owned();
+    let shown: Vec<String> = image.tags.iter().take(SHOWN_TAGS).map(own).collect();
+    match image.tags.len().saturating_sub(SHOWN_TAGS) {
+        _ if shown.is_empty() => digest,
+        0 => format!("{} → {digest}", shown.join(", ")),
+        more => format!("{} and {more} more → {digest}", shown.join(", ")),
+    }
 }
 
 fn platforms(image: &PlannedImage) -> String {
@@ -95,11 +122,20 @@ fn reasons(image: &PlannedImage) -> String {
 /// One line: how much is built where.
 #[must_use]
 pub fn summary(plan: &Plan) -> String {
-    if plan.images.is_empty() && plan.unchanged.is_empty() && plan.warnings.is_empty() {
+    let reused = match plan.reused.len() {
+        0 => String::new(),
+        count => format!("{count} reused"),
+    };
+    if plan.is_empty() && plan.unchanged.is_empty() && plan.warnings.is_empty() {
         return "Nothing to build: no directory here has a build-config.yaml.".to_owned();
     }
     if plan.images.is_empty() {
-        return format!("Nothing to build: {} unchanged.", count(plan.unchanged.len(), "image"));
+        let unchanged = format!("{} unchanged", count(plan.unchanged.len(), "image"));
+        return match (plan.reused.is_empty(), plan.unchanged.is_empty()) {
+            (true, _) => format!("Nothing to build: {unchanged}."),
+            (false, true) => format!("Nothing to build: {reused}."),
+            (false, false) => format!("Nothing to build: {reused}, {unchanged}."),
+        };
     }
     let waves = plan.images.iter().map(|image| image.wave).max().unwrap_or_default() as usize + 1;
     let mut by_arch: BTreeMap<String, usize> = BTreeMap::new();
@@ -107,7 +143,8 @@ pub fn summary(plan: &Plan) -> String {
         *by_arch.entry(platform.arch()).or_default() += 1;
     }
     let archs: Vec<String> = by_arch.iter().map(|(arch, count)| format!("{arch} {count}")).collect();
-    format!("{} to build in {}: {}.", plan.images.len(), count(waves, "wave"), archs.join(", "))
+    let reused = if reused.is_empty() { reused } else { format!("; {reused}") };
+    format!("{} to build in {}: {}{reused}.", plan.images.len(), count(waves, "wave"), archs.join(", "))
 }
 
 fn count(number: usize, noun: &str) -> String {

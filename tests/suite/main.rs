@@ -11,6 +11,7 @@ mod config;
 mod examples;
 mod manifest;
 mod pack;
+mod published;
 mod registry;
 mod source;
 mod support;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, Result};
+use crate::oci::ImageName;
 use crate::plan::{Plan, PlannedImage, PlannedSource};
 
 /// Longest value of a build argument, in bytes (specification §3).
@@ -15,15 +16,18 @@ pub(in crate::commands) fn plan(plan: &Plan) -> Result<()> {
     let mut names = BTreeSet::new();
     for image in &plan.images {
         if !names.insert(&image.name) {
-            return Err(invalid(image, format!("{} appears twice", image.name)));
+            return Err(invalid(&image.name, format!("{} appears twice", image.name)));
         }
         source(image)?;
         arguments(image)?;
         for platform in &image.platforms {
             if !image.arch_tags.contains_key(&platform.arch()) {
-                return Err(invalid(image, format!("it has no tag for {platform}")));
+                return Err(invalid(&image.name, format!("it has no tag for {platform}")));
             }
         }
+    }
+    if let Some(twice) = plan.reused.iter().find(|image| !names.insert(&image.name)) {
+        return Err(invalid(&twice.name, format!("{} appears twice", twice.name)));
     }
     tags(plan)?;
     if let Some(registry) = &plan.registry {
@@ -47,7 +51,16 @@ fn tags(plan: &Plan) -> Result<()> {
             let first = *writers.entry((repository.clone(), tag)).or_insert(writer);
             if first != writer {
                 let both = if first.0 == writer.0 { "twice".to_owned() } else { format!("by {} too", first.0) };
-                return Err(invalid(image, format!("its tag {tag} is written {both}")));
+                return Err(invalid(&image.name, format!("its tag {tag} is written {both}")));
+            }
+        }
+    }
+    for image in &plan.reused {
+        let repository = plan.repository_of("", &image.name);
+        for tag in &image.tags {
+            let first = *writers.entry((repository.clone(), tag)).or_insert((&image.name, None));
+            if first != (&image.name, None) {
+                return Err(invalid(&image.name, format!("its tag {tag} is written by {} too", first.0)));
             }
         }
     }
@@ -62,7 +75,7 @@ fn source(image: &PlannedImage) -> Result<()> {
     }
     paths.extend(image.ko.iter().filter_map(|ko| ko.working_dir.as_ref()));
     match paths.into_iter().find(|path| !is_confined(path)) {
-        Some(path) => Err(invalid(image, format!("its path `{}` leaves its root", escape_cut(path, 100)))),
+        Some(path) => Err(invalid(&image.name, format!("its path `{}` leaves its root", escape_cut(path, 100)))),
         None => Ok(()),
     }
 }
@@ -72,7 +85,7 @@ fn arguments(image: &PlannedImage) -> Result<()> {
     for argument in &image.build_args {
         let name = argument.name.as_str();
         if !is_variable(name) || !names.insert(name) || name == "BUILDKIT_SYNTAX" {
-            return Err(invalid(image, format!("its build argument `{}` is not allowed", escape_cut(name, 100))));
+            return Err(invalid(&image.name, format!("its build argument `{}` is not allowed", escape_cut(name, 100))));
         }
         let texts = argument.value.iter().filter_map(|part| match part {
             crate::plan::ArgPart::Text(text) => Some(text),
@@ -81,7 +94,7 @@ fn arguments(image: &PlannedImage) -> Result<()> {
         if texts.clone().any(|text| text.contains(['\n', '\r', '\0']))
             || texts.map(String::len).sum::<usize>() > MAX_ARGUMENT
         {
-            return Err(invalid(image, format!("the value of its build argument {name} is not one line of 64 KiB")));
+            return Err(invalid(&image.name, format!("the value of its build argument {name} is not one line of 64 KiB")));
         }
     }
     let mappings = image.labels.iter().chain(&image.annotations);
@@ -90,18 +103,18 @@ fn arguments(image: &PlannedImage) -> Result<()> {
             || key.contains(|c: char| c == '=' || c.is_control() || c.is_whitespace())
             || value.contains('\0')
         {
-            return Err(invalid(image, format!("its label or annotation `{}` is not allowed", escape_cut(key, 100))));
+            return Err(invalid(&image.name, format!("its label or annotation `{}` is not allowed", escape_cut(key, 100))));
         }
     }
     let no_arguments = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains(['\0', '\n']));
     if no_arguments(&image.target) || image.ko.as_ref().is_some_and(|ko| ko.import_path.contains(['\0', '\n'])) {
-        return Err(invalid(image, "its target or import path has a control character"));
+        return Err(invalid(&image.name, "its target or import path has a control character"));
     }
     Ok(())
 }
 
-fn invalid(image: &PlannedImage, what: impl std::fmt::Display) -> Error {
-    Error::config(format!("the plan's image {} is not valid: {what}", image.name))
+fn invalid(image: &ImageName, what: impl std::fmt::Display) -> Error {
+    Error::config(format!("the plan's image {image} is not valid: {what}"))
         .hint("the plan must come from prepare of the same pipeline, unchanged")
 }
 

@@ -1,7 +1,8 @@
 //! `hephy manifest --collect`: what other jobs of this pipeline published, read back from the registry. The jobs of a
 //! child pipeline cannot hand their artifacts to the pipeline above it; the registry is where both look.
 //!
-//! Nothing is written to the registry. An index is this plan's when it has the plan's input key and image name and was
+//! Nothing is built or published again. Only tags of images that are reused are written, since no other job has them. An
+//! index is this plan's when it has the plan's input key and image name and was
 //! published from the plan's commit, or from a later one whose input is the same.
 
 use std::collections::BTreeMap;
@@ -23,12 +24,12 @@ use crate::registry::{By, Client, Manifest};
 /// # Errors
 /// When `--image` names no image of the plan.
 pub async fn collect(client: &Client, plan: &Plan, options: &Options<'_>) -> Result<Outcome> {
-    if plan.mode == Mode::Check || plan.images.is_empty() {
+    if plan.mode == Mode::Check || plan.is_empty() {
         return Ok(Outcome::default());
     }
     known(plan, options)?;
     let run = Run { client, plan, options };
-    let found: Vec<_> = stream::iter(plan.images.iter().filter(|image| selected(options, image)))
+    let found: Vec<_> = stream::iter(plan.images.iter().filter(|image| selected(options, &image.name)))
         .map(async |image| (image.name.clone(), one(&run, image).await))
         .buffered(CONCURRENT_IMAGES)
         .collect()
@@ -37,6 +38,7 @@ pub async fn collect(client: &Client, plan: &Plan, options: &Options<'_>) -> Res
     for (image, result) in found {
         outcome.add(image, result);
     }
+    super::reuse(&run, &mut outcome).await;
     Ok(outcome)
 }
 
@@ -77,6 +79,7 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
         platforms: platforms.into_iter().filter(|(platform, _)| image.platforms.contains(platform)).collect(),
         lacking,
         tags,
+        reused: false,
     };
     Ok((published, gone.into_iter().map(|tag| format!("{repository} has no tag {tag}")).collect()))
 }

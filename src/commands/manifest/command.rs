@@ -27,8 +27,8 @@ pub fn command(session: &Session, args: &ManifestArgs) -> Result<()> {
     let (root, plan) = session.plan()?;
     let out = session.out_below(&root);
     let images = image_names(&args.images)?;
-    if plan.images.is_empty() || plan.mode == Mode::Check {
-        let why = if plan.images.is_empty() { "the plan builds nothing" } else { "a check run publishes nothing" };
+    if plan.is_empty() || plan.mode == Mode::Check {
+        let why = if plan.is_empty() { "the plan builds nothing" } else { "a check run publishes nothing" };
         session.report.say(&format!("Nothing to publish: {why}."));
         outputs::published(session, &[], &out)?;
         return session.report.json(&serde_json::json!({ "published": [], "failures": [] }));

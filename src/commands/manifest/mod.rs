@@ -7,6 +7,7 @@
 //! 3. Wave by wave, so that nothing is published on top of something that could not be, 16 images at a time: each
 //!    tag is looked at, the index is pushed by digest, the tags that move are written, the date tag first, and
 //!    looked at again.
+//! 4. What is published from the same input already gets its tags the same way; its index is not written.
 //!
 //! Nothing here runs git: the caller's `is_ancestor` does.
 
@@ -69,7 +70,7 @@ impl Run<'_> {
 /// # Errors
 /// When nothing can be begun: `--image` names no image of the plan.
 pub async fn publish(client: &Client, plan: &Plan, results: Results, options: &Options<'_>) -> Result<Outcome> {
-    if plan.mode == Mode::Check || plan.images.is_empty() {
+    if plan.mode == Mode::Check || plan.is_empty() {
         return Ok(Outcome::default());
     }
     known(plan, options)?;
@@ -84,7 +85,7 @@ pub async fn publish(client: &Client, plan: &Plan, results: Results, options: &O
     let waves: BTreeSet<u32> = plan.images.iter().map(|image| image.wave).collect();
     for wave in waves {
         let mut ready = Vec::new();
-        for image in plan.images.iter().filter(|image| image.wave == wave && selected(options, image)) {
+        for image in plan.images.iter().filter(|image| image.wave == wave && selected(options, &image.name)) {
             let verdict = verdicts.get(&image.name).cloned().unwrap_or_else(|| Ok(image.platforms.clone()));
             let broken = image.dependencies.iter().find(|it| unpublished.contains(&it.name)).map(|it| it.name.clone());
             let lacks = found.lacks.remove(&image.name).unwrap_or_default();
@@ -108,6 +109,7 @@ pub async fn publish(client: &Client, plan: &Plan, results: Results, options: &O
             outcome.add(image, result);
         }
     }
+    reuse(&run, &mut outcome).await;
     Ok(outcome)
 }
 
@@ -148,13 +150,31 @@ async fn publish_wave(run: &Run<'_>, ready: Vec<Ready<'_>>) -> Vec<(ImageName, R
         .await
 }
 
-fn selected(options: &Options<'_>, image: &PlannedImage) -> bool {
-    options.images.is_empty() || options.images.contains(&image.name)
+fn selected(options: &Options<'_>, image: &ImageName) -> bool {
+    options.images.is_empty() || options.images.contains(image)
+}
+
+/// Puts the tags of this run on the indexes that are published already; they are in nobody's scope, since nothing of
+/// theirs is built.
+async fn reuse(run: &Run<'_>, outcome: &mut Outcome) {
+    let images = run.plan.reused.iter().filter(|image| selected(run.options, &image.name));
+    for repository in images.clone().filter_map(|image| run.repository(&image.name).ok()) {
+        run.client.will_push(&repository);
+    }
+    let found: Vec<_> = stream::iter(images)
+        .map(async |image| (image.name.clone(), tags::tag_published(run, image).await))
+        .buffered(CONCURRENT_IMAGES)
+        .collect()
+        .await;
+    for (image, result) in found {
+        outcome.add(image, result);
+    }
 }
 
 /// Refuses a name that is none of the plan's.
 fn known(plan: &Plan, options: &Options<'_>) -> Result<()> {
-    let Some(name) = options.images.iter().find(|name| plan.image(name.as_str()).is_none()) else { return Ok(()) };
+    let unknown = |name: &&ImageName| plan.image(name.as_str()).is_none() && plan.reused(name.as_str()).is_none();
+    let Some(name) = options.images.iter().find(unknown) else { return Ok(()) };
     let error = Error::new(ErrorKind::NotFound, format!("the plan names no image {name}"));
     Err(error.hint("hephy plan lists the images that are built"))
 }
@@ -162,7 +182,7 @@ fn known(plan: &Plan, options: &Options<'_>) -> Result<()> {
 /// Reads every child of the selected images, in the plan's order.
 async fn gather(run: &Run<'_>, mut results: Results) -> Vec<(ImageName, Platform, Result<Child>)> {
     let mut pairs = Vec::new();
-    for image in run.plan.images.iter().filter(|image| selected(run.options, image)) {
+    for image in run.plan.images.iter().filter(|image| selected(run.options, &image.name)) {
         if let Ok(repository) = run.repository(&image.name) {
             run.client.will_push(&repository);
         }

@@ -13,7 +13,7 @@ use crate::oci::{Digest, ImageName, Platform, Tag};
 /// What became of every image.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Published images, by wave and then by name.
+    /// Published images, by wave and then by name; behind them those that are reused.
     pub published: Vec<Published>,
     /// Images that were not, with the reason; an image may have several. In the plan's order.
     pub failures: Vec<(ImageName, Error)>,
@@ -40,6 +40,9 @@ pub struct Published {
     pub lacking: Vec<Platform>,
     /// The plan's tags in their order, and what became of each.
     pub tags: Vec<PublishedTag>,
+    /// Nothing was built: the index was there, and this run put tags on it.
+    #[serde(default)]
+    pub reused: bool,
 }
 
 /// One tag.

@@ -7,9 +7,9 @@ use futures_util::future::{join_all, try_join_all};
 use super::Run;
 use super::outcome::{Published, PublishedTag, TagState};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, Child, Current, Decision, Relation};
+use crate::index::{self, Child, Current, Decision, Recorded, Relation};
 use crate::oci::{Digest, Platform, Repository, Tag};
-use crate::plan::PlannedImage;
+use crate::plan::{PlannedImage, ReusedImage};
 use crate::registry::{By, Client, Manifest};
 
 /// How often a run writes its tags anew when an older run took them back meanwhile.
@@ -20,6 +20,9 @@ struct Target<'a> {
     run: &'a Run<'a>,
     repository: Repository,
     manifest: Manifest,
+    /// The commit that the index was built from, and that one's time.
+    revision: &'a str,
+    created: &'a str,
     partial: bool,
     platforms: &'a [Platform],
     /// Tags that were written, in case another one fails.
@@ -40,6 +43,8 @@ pub(super) async fn publish_image(
         run,
         repository: run.repository(&image.name)?,
         manifest,
+        revision: &run.plan.source.commit,
+        created: &run.plan.source.commit_time,
         partial,
         platforms,
         written: Mutex::default(),
@@ -58,6 +63,56 @@ pub(super) async fn publish_image(
         platforms: assembled.platforms,
         lacking,
         tags: states,
+        reused: false,
+    };
+    Ok((published, warnings))
+}
+
+/// Puts tags on an index that is published already: the same looks, and the same way forward only. The index itself is
+/// not written; it must say that it is this image, built from the input of the plan.
+pub(super) async fn tag_published(run: &Run<'_>, image: &ReusedImage) -> Result<(Published, Vec<String>)> {
+    let repository = run.repository(&image.name)?;
+    let by = By::Digest(&image.digest);
+    let gone = || {
+        Error::new(ErrorKind::NotFound, format!("the published index of {} is gone", image.name))
+            .cause(anyhow::anyhow!("{repository}@{} does not exist", image.digest))
+            .hint("somebody deleted it after prepare had seen it: start a new pipeline, which builds the image")
+    };
+    let manifest = run.client.manifest(&repository, by).await?.ok_or_else(gone)?;
+    let recorded = manifest.is_index().then(|| manifest.index()).transpose()?;
+    let recorded = recorded.map(|index| Recorded::of(manifest.digest.clone(), &index));
+    let is_ours = |it: &Recorded| {
+        it.image.as_deref() == Some(image.name.as_str())
+            && it.input_key.as_ref().is_some_and(|key| key.as_str() == image.input_key)
+    };
+    let Some(recorded) = recorded.filter(is_ours) else {
+        let sentence = format!("{repository}@{} is not {} built from the plan's input", image.digest, image.name);
+        return Err(Error::config(sentence).hint("the plan must come from prepare of the same pipeline, unchanged"));
+    };
+    let platforms: Vec<Platform> = recorded.platforms.keys().cloned().collect();
+    let target = Target {
+        run,
+        repository,
+        manifest,
+        revision: recorded.revision.as_deref().unwrap_or_default(),
+        created: recorded.created.as_deref().unwrap_or_default(),
+        partial: image.platforms.iter().any(|it| !recorded.platforms.contains_key(it)),
+        platforms: &platforms,
+        written: Mutex::default(),
+    };
+    let mut states = target.look(&image.tags).await?;
+    let mut warnings = Vec::new();
+    target.move_others(&mut states, &mut warnings).await.map_err(|error| target.tell_what_moved(error))?;
+    let published = Published {
+        image: image.name.clone(),
+        repository: target.repository.to_string(),
+        digest: target.manifest.digest.clone(),
+        media_type: target.manifest.media_type.clone(),
+        size: target.manifest.bytes.len() as u64,
+        lacking: image.platforms.iter().filter(|it| !recorded.platforms.contains_key(it)).cloned().collect(),
+        platforms: recorded.platforms.clone(),
+        tags: states,
+        reused: true,
     };
     Ok((published, warnings))
 }
@@ -101,8 +156,7 @@ impl Target<'_> {
     }
 
     fn relation(&self, current: &Current) -> Relation {
-        let source = &self.run.plan.source;
-        index::relation(current, &source.commit, &source.commit_time, self.run.options.is_ancestor)
+        index::relation(current, self.revision, self.created, self.run.options.is_ancestor)
     }
 
     /// Pushes the index by digest, unless a tag shows that it is there. Where no tag will be written it may be there
@@ -124,7 +178,13 @@ impl Target<'_> {
         if let Some(first) = states.first_mut() {
             self.write(first, true, warnings).await?;
         }
-        let others = states.iter_mut().skip(1).map(|state| async {
+        self.move_others(states, warnings).await
+    }
+
+    /// Writes what moves and is not written yet, and looks again.
+    async fn move_others(&self, states: &mut [PublishedTag], warnings: &mut Vec<String>) -> Result<()> {
+        let done = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let others = states.iter_mut().filter(|state| !done.contains(&state.tag)).map(|state| async {
             let mut said = Vec::new();
             self.write(state, false, &mut said).await.map(|()| said)
         });
@@ -217,7 +277,7 @@ impl Target<'_> {
 
     fn is_older(&self, current: &Current) -> bool {
         let theirs = current.revision.as_deref().filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        theirs.is_some_and(|theirs| (self.run.options.is_ancestor)(theirs, &self.run.plan.source.commit) == Some(true))
+        theirs.is_some_and(|theirs| (self.run.options.is_ancestor)(theirs, self.revision) == Some(true))
     }
 
     /// Gives the tags that we wrote and a newer run wanted as well to that run's index.

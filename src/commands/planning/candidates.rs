@@ -15,6 +15,7 @@ use crate::oci::ImageName;
 use crate::plan::args::{ArgProblem, Variables, expand};
 use crate::plan::assemble::Candidate;
 use crate::plan::graph::ExternalBase;
+use crate::plan::standing::Reuse;
 use crate::plan::tags::{ImageTags, TagFacts, TagInput};
 use crate::plan::{PlannedSource, Reason};
 use crate::source::{Access, Upstream, resolve};
@@ -40,13 +41,13 @@ impl Variables for Known<'_> {
 /// The tags of every image with a valid configuration, by index.
 ///
 /// # Errors
-/// For every tag of an image to be built that is illegal, and for two images that would write the same tag.
+/// For every tag of a `wanted` image that is illegal, and for two images that would write the same tag.
 pub(super) fn all_tags(
     survey: &Survey,
-    decided: &[Vec<Reason>],
+    wanted: impl Fn(usize) -> bool,
     facts: &TagFacts,
 ) -> Result<BTreeMap<usize, ImageTags>> {
-    let (tags, findings) = tags_and_findings(survey, facts, |index| !decided[index].is_empty());
+    let (tags, findings) = tags_and_findings(survey, facts, wanted);
     if findings.is_empty() {
         return Ok(tags);
     }
@@ -113,37 +114,60 @@ fn collisions(survey: &Survey, facts: &TagFacts, tags: &BTreeMap<usize, ImageTag
     findings
 }
 
-/// The commits that the refs of remote images mean, by index: one question an upstream repository, all at once.
-/// What cannot be resolved is a failure where the image is to be built, and a warning elsewhere.
-///
-/// # Errors
-/// The first failure of an image that is to be built.
-pub(super) fn upstream_commits(survey: &Survey, decided: &[Vec<Reason>]) -> Result<(UpstreamCommits, Vec<String>)> {
-    let mut wanted = Vec::new();
-    for (index, image) in survey.images.iter().enumerate() {
-        if let Some(Source::Remote { repository, reference }) = image.config().map(|config| &config.source) {
-            wanted.push((index, Upstream { repository: repository.clone(), reference: reference.clone() }));
+/// What the refs of remote images mean, by index.
+#[derive(Default)]
+pub(super) struct Upstreams {
+    /// The commits.
+    pub(super) commits: UpstreamCommits,
+    /// What could not be resolved.
+    pub(super) failures: BTreeMap<usize, Error>,
+}
+
+impl Upstreams {
+    /// One question an upstream repository, all at once.
+    pub(super) fn of(survey: &Survey) -> Self {
+        let mut wanted = Vec::new();
+        for (index, image) in survey.images.iter().enumerate() {
+            if let Some(Source::Remote { repository, reference }) = image.config().map(|config| &config.source) {
+                wanted.push((index, Upstream { repository: repository.clone(), reference: reference.clone() }));
+            }
         }
+        let requests: Vec<Upstream> = wanted.iter().map(|(_, upstream)| upstream.clone()).collect();
+        let mut found = Self::default();
+        if requests.is_empty() {
+            return found;
+        }
+        for ((index, _), resolved) in wanted.iter().zip(resolve(&Access::from_environment(), &requests)) {
+            match resolved {
+                Ok(resolved) => drop(found.commits.insert(*index, resolved.commit)),
+                Err(error) => drop(found.failures.insert(*index, error)),
+            }
+        }
+        found
     }
-    let requests: Vec<Upstream> = wanted.iter().map(|(_, upstream)| upstream.clone()).collect();
-    let mut commits = UpstreamCommits::new();
-    let mut warnings = Vec::new();
-    if requests.is_empty() {
-        return Ok((commits, warnings));
-    }
-    for ((index, upstream), resolved) in wanted.iter().zip(resolve(&Access::from_environment(), &requests)) {
-        match resolved {
-            Ok(resolved) => drop(commits.insert(*index, resolved.commit)),
-            Err(error) if !decided[*index].is_empty() => return Err(error),
-            Err(error) => warnings.push(format!(
+
+    /// What could not be resolved is a failure where the image is to be built, and a warning elsewhere.
+    ///
+    /// # Errors
+    /// The first failure of an image that is to be built.
+    pub(super) fn settle(self, survey: &Survey, decided: &[Vec<Reason>]) -> Result<(UpstreamCommits, Vec<String>)> {
+        let mut warnings = Vec::new();
+        for (index, error) in self.failures {
+            let image = &survey.images[index];
+            let source = image.config().map(|config| &config.source);
+            let Some(Source::Remote { repository, reference }) = source else { continue };
+            if !decided[index].is_empty() {
+                return Err(error);
+            }
+            warnings.push(format!(
                 "{}: {} of {} could not be looked up: {error}",
-                survey.images[*index].name,
-                escape(&upstream.reference),
-                escape(&upstream.repository)
-            )),
+                image.name,
+                escape(reference),
+                escape(repository)
+            ));
         }
+        Ok((self.commits, warnings))
     }
-    Ok((commits, warnings))
 }
 
 /// Everything that was decided, to be put together.
@@ -154,6 +178,7 @@ pub(super) struct Parts<'a> {
     pub(super) registry: Option<&'a str>,
     pub(super) keyed: &'a [Option<Rc<Keyed>>],
     pub(super) decided: Vec<Vec<Reason>>,
+    pub(super) reused: BTreeMap<usize, Reuse>,
     pub(super) tags: BTreeMap<usize, ImageTags>,
     pub(super) commits: &'a UpstreamCommits,
 }
@@ -202,6 +227,7 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
             config: Arc::clone(config),
             input_key: keyed.key.to_string(),
             reasons: std::mem::take(&mut parts.decided[index]),
+            reused: parts.reused.remove(&index),
             tags,
             args,
             source: planned_source(image, config, parts.commits.get(&index)),

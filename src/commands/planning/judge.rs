@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Base, Content, Objects};
 use crate::plan::Reason;
 use crate::plan::decide::{Judged, Selection, decide};
+use crate::plan::standing::Verdict;
 
 /// Largest schedule list, in bytes.
 const MAX_LIST: u64 = 1 << 20;
@@ -119,12 +120,17 @@ pub(super) fn decided(
     selection: &Selection,
     select: &SelectArgs,
     base: &Base,
+    verdicts: &[Option<Verdict>],
 ) -> Vec<Vec<Reason>> {
     let judged: Vec<Judged<'_>> = survey
         .images
         .iter()
         .zip(&survey.edges)
-        .map(|(image, built_on)| Judged { state: state_of(changes, &image.path), built_on })
+        .enumerate()
+        .map(|(index, (image, built_on))| {
+            let published = verdicts.get(index).and_then(Option::as_ref);
+            Judged { state: state_of(changes, &image.path), built_on, published }
+        })
         .collect();
     let dependents = select.dependents.or(survey.root.dependents).unwrap_or_default();
     let no_base = match base {
@@ -135,7 +141,7 @@ pub(super) fn decided(
 }
 
 /// What became of a directory; `changes` are sorted by directory.
-fn state_of<'c>(changes: &'c [ImageChange], dir: &RepoPath) -> &'c State {
+pub(super) fn state_of<'c>(changes: &'c [ImageChange], dir: &RepoPath) -> &'c State {
     changes.binary_search_by(|change| change.dir.cmp(dir)).map_or(&State::NoBase, |at| &changes[at].state)
 }
 

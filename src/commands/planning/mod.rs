@@ -1,11 +1,14 @@
 //! Gathers what a plan is made from and lets the pure rooms decide: the common part of `plan`, `prepare`, `run` and
-//! `graph`. The registry is not asked here.
+//! `graph`. Of the registry only this is asked: what a run that publishes would find published already.
 
+mod against;
 mod candidates;
 mod ground;
 mod judge;
 mod lasting;
 mod lines;
+mod past;
+mod published;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,9 +25,13 @@ use crate::git::{Base, Request};
 use crate::plan::assemble::{Candidate, Facts};
 use crate::plan::decide::Selection;
 
+use against::{Against, Note, Sources, of_another_run};
 pub(super) use candidates::check_offers;
+use candidates::Upstreams;
 use ground::Ground;
 use lines::{quote, quoted};
+use past::{Now, Past};
+use published::Question;
 
 /// Everything that is known before the registry is asked.
 pub struct Planning {
@@ -62,6 +69,10 @@ pub struct Sides {
     pub base_keys: BTreeMap<RepoPath, Rc<Keyed>>,
     /// The commit compared with.
     pub base_commit: Base,
+    /// What is published, by directory; empty where the registry was not asked.
+    pub published: BTreeMap<RepoPath, Note>,
+    /// Earlier states that tell why images differ from what is published.
+    pub pasts: Vec<Past>,
 }
 
 impl Planning {
@@ -111,14 +122,62 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let mut warnings = ground.context.warnings.clone();
     warnings.extend(unwatched(&now));
     let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
-    let decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit);
+    let question = Question::of(session, &ground, select, &selection, &destination)?;
+    let mut against = Against::default();
+    let mut upstreams = None;
+    if let Some(question) = &question {
+        let found = upstreams.insert(Upstreams::of(&now));
+        let keyed = now.keys(&keys, &rules, &found.commits, &Known::Same(&compared))?;
+        let here = Now {
+            survey: &now,
+            tree: &loaded.head,
+            keys: &keys,
+            rules: &rules,
+            compared: &compared,
+            keyed: &keyed,
+            upstreams: found,
+        };
+        let range = match (&was, &loaded.base, loaded.base_commit.id()) {
+            (Some(was), Some(tree), Some(id)) => Some(Past {
+                commit: id.to_string(),
+                files: None,
+                keys: here.keys_of(was, (tree, &loaded.changes), &before)?,
+                states: changes.clone(),
+            }),
+            _ => None,
+        };
+        let sources = Sources {
+            ground: &ground,
+            question,
+            selection: &selection,
+            now: &here,
+            range,
+            changes: &changes,
+            base: &loaded.base_commit,
+            head: loaded.commit.as_ref().map(|commit| commit.id),
+        };
+        against = sources.judge(&mut loaded.objects)?;
+        warnings.append(&mut against.warnings);
+    }
+    let decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit, &against.verdicts);
     judge::refuse_invalid(&now, &decided, &changes, &selection, destination.layout, &mut warnings)
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
 
     let facts = ground.tag_facts(&loaded, destination.layout);
-    let tags = candidates::all_tags(&now, &decided, &facts)
+    let for_tags = question.as_ref().is_some_and(|question| question.for_tags && question.reuse);
+    let tagged = |index: usize| !decided[index].is_empty() || (for_tags && against.is_equal(index));
+    let tags = candidates::all_tags(&now, tagged, &facts)
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
-    let (commits, unresolved) = candidates::upstream_commits(&now, &decided)?;
+    let reused = match &question {
+        Some(question) => {
+            let another = of_another_run(&facts, question.for_tags);
+            let (elsewhere, _) = candidates::tags_and_findings(&now, &another, |_| false);
+            against.reused(&now, question, &facts, &tags, &elsewhere)?
+        }
+        None => BTreeMap::new(),
+    };
+    let upstreams = upstreams.unwrap_or_else(|| Upstreams::of(&now));
+    let (commits, unresolved) = upstreams.settle(&now, &decided)?;
     warnings.extend(unresolved);
     let keyed = now.keys(&keys, &rules, &commits, &Known::Same(&compared))?;
     let registry = destination.registry.as_deref();
@@ -129,6 +188,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         registry,
         keyed: &keyed,
         decided,
+        reused,
         tags,
         commits: &commits,
     };
@@ -136,28 +196,40 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         candidates::candidates(session, parts).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     candidates::check_offers(session, &candidates)?;
 
+    let range_keys = against.pasts.iter().find(|past| past.files.is_none()).map(|past| past.keys.clone());
     Ok(Planning {
         facts: Facts {
             mode: ground.context.mode,
             source: ground.plan_source(&loaded),
             date: facts.date.clone(),
-            comparison: comparison(&selection, &loaded.base_commit),
+            comparison: match selection {
+                Selection::Changed if question.is_some() && against.answered => {
+                    "compared with what is published".to_owned()
+                }
+                _ => comparison(&selection, &loaded.base_commit),
+            },
             layout: destination.layout,
             registry: destination.registry,
         },
         candidates,
         removed: removed(&changes),
         warnings,
+        changes: against.states(&now, changes),
         sides: Sides {
-            head_keys: by_dir(&now, &compared),
-            base_keys: was.as_ref().map(|was| by_dir(was, &before)).unwrap_or_default(),
+            published: question.as_ref().map(|question| against.notes(&now, question)).unwrap_or_default(),
+            pasts: against.pasts,
+            // Both with the commits of upstream repositories, or both without.
+            head_keys: by_dir(&now, if question.is_some() { &keyed } else { &compared }),
+            base_keys: match range_keys {
+                Some(keys) => keys,
+                None => was.as_ref().map(|was| by_dir(was, &before)).unwrap_or_default(),
+            },
             survey: now,
             base_commit: loaded.base_commit,
             changes: loaded.changes,
             base: loaded.base,
             head: loaded.head,
         },
-        changes,
         root: ground.root,
         context: ground.context,
     })

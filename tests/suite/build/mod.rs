@@ -252,6 +252,7 @@ fn plan(registry: String) -> Plan {
         layout: Layout::Single,
         comparison: "nothing".into(),
         images: Vec::new(),
+        reused: Vec::new(),
         unchanged: Vec::new(),
         removed: Vec::new(),
         warnings: Vec::new(),

@@ -2,6 +2,7 @@
 
 mod forward;
 mod refused;
+mod reused;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,0 +1,310 @@
+//! The comparison with what is published (specification §6): gathers what the registry says, finds the commits that
+//! tell why, and lets [`crate::plan::standing`] judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ground::Ground;
+use super::judge::state_of;
+use super::past::{MAX_COMMITS, Now, Past};
+use super::published::{Answers, Question};
+use crate::change::{Difference, ImageChange, Oid, RepoPath, State};
+use crate::commands::survey::Survey;
+use crate::config::Source;
+use crate::diagnostic::escape_cut;
+use crate::error::Result;
+use crate::git::{Base, Objects};
+use crate::index::Recorded;
+use crate::plan::decide::Selection;
+use crate::plan::standing::{Distance, Evidence, Reuse, Standing, Verdict, Wish, reused_tags, same_input, standing, verdict};
+use crate::plan::tags::{ImageTags, TagFacts};
+
+/// What the registry said of the images that it was asked for.
+#[derive(Default)]
+pub(super) struct Against {
+    /// By index of the image; none where the range decides.
+    pub(super) verdicts: Vec<Option<Verdict>>,
+    standings: BTreeMap<usize, (Standing, Option<Recorded>)>,
+    /// Earlier states that told a reason, and which image's.
+    pub(super) pasts: Vec<Past>,
+    told_by: BTreeMap<usize, usize>,
+    pub(super) warnings: Vec<String>,
+    /// Whether the registry could be read at all.
+    pub(super) answered: bool,
+}
+
+/// What `--explain` says of the published index of one image.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// Where it is: `registry:tag`.
+    pub reference: String,
+    /// Its input key.
+    pub key: String,
+    /// The commit that it was built from.
+    pub revision: Option<String>,
+    /// Index among the earlier states of the one that has its key; none when no commit here has it.
+    pub past: Option<usize>,
+    /// Whether its key is the image's.
+    pub equal: bool,
+}
+
+/// What there is to compare with.
+pub(super) struct Sources<'a> {
+    pub(super) ground: &'a Ground,
+    pub(super) question: &'a Question,
+    pub(super) selection: &'a Selection,
+    pub(super) now: &'a Now<'a>,
+    /// The base of the range, as an earlier state.
+    pub(super) range: Option<Past>,
+    /// What became of the images since the base.
+    pub(super) changes: &'a [ImageChange],
+    pub(super) base: &'a Base,
+    pub(super) head: Option<Oid>,
+}
+
+impl Sources<'_> {
+    /// Asks and judges.
+    ///
+    /// # Errors
+    /// When a signal came, or git fails.
+    pub(super) fn judge(mut self, objects: &mut Objects<'_>) -> Result<Against> {
+        let survey = self.now.survey;
+        let wanted = self.wanted();
+        let mut answers = self.question.ask(survey, &wanted)?;
+        let mut against = Against {
+            answered: wanted.is_empty() || !answers.recorded.is_empty(),
+            warnings: answers.warnings(survey, &self.base.text()),
+            pasts: self.range.take().into_iter().collect(),
+            verdicts: vec![None; survey.images.len()],
+            ..Against::default()
+        };
+        self.stand(&mut answers, &mut against);
+        if *self.selection == Selection::Changed {
+            self.read_commits(objects, &mut against)?;
+        }
+        for index in survey.order.as_ref().map(Vec::as_slice).unwrap_or_default() {
+            against.verdicts[*index] = self.verdict(*index, &mut against);
+        }
+        Ok(against)
+    }
+
+    /// Images that can be asked for: those with a key and a legal name that the selection does not leave out.
+    fn wanted(&self) -> Vec<usize> {
+        let named = |index: &usize| match self.selection {
+            Selection::Named(named) => named.contains(index),
+            _ => true,
+        };
+        let usable = |index: &usize| self.now.keyed[*index].is_some() && self.now.survey.images[*index].illegal.is_none();
+        (0..self.now.survey.images.len()).filter(usable).filter(named).collect()
+    }
+
+    fn stand(&self, answers: &mut Answers, against: &mut Against) {
+        let survey = self.now.survey;
+        let uncertain = self.uncertain();
+        for (index, recorded) in std::mem::take(&mut answers.recorded) {
+            let image = &survey.images[index];
+            let (Some(config), Some(keyed)) = (image.config(), &self.now.keyed[index]) else { continue };
+            let key = Some(&keyed.key).filter(|_| !uncertain.contains(&index));
+            let standing = standing(&image.name, key, &config.platforms, recorded.as_ref());
+            against.standings.insert(index, (standing, recorded));
+        }
+    }
+
+    /// Images whose key is not known: a ref of another repository could not be resolved, their own or that of an image
+    /// below them.
+    fn uncertain(&self) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        for index in self.now.survey.order.as_ref().map(Vec::as_slice).unwrap_or_default() {
+            let below = self.now.survey.edges[*index].iter().any(|to| found.contains(to));
+            if below || self.now.upstreams.failures.contains_key(index) {
+                found.insert(*index);
+            }
+        }
+        found
+    }
+
+    /// Reads the commits that tell the reasons of most images, where the base does not.
+    fn read_commits(&self, objects: &mut Objects<'_>, against: &mut Against) -> Result<()> {
+        let Some(head) = self.head.filter(|_| self.ground.context.commits_only) else { return Ok(()) };
+        let mut images: BTreeMap<&str, usize> = BTreeMap::new();
+        for (index, (standing, _)) in &against.standings {
+            let Standing::Differs { revision: Some(revision), .. } = standing else { continue };
+            if self.told_by(*index, standing, &against.pasts).is_none() {
+                *images.entry(revision).or_default() += 1;
+            }
+        }
+        let mut revisions: Vec<(&str, usize)> = images.into_iter().collect();
+        revisions.sort_by_key(|(revision, count)| (std::cmp::Reverse(*count), *revision));
+        let mut found = Vec::new();
+        for (revision, _) in revisions.into_iter().take(MAX_COMMITS) {
+            found.extend(self.now.at(&self.ground.repository, objects, head, revision)?);
+        }
+        against.pasts.extend(found);
+        Ok(())
+    }
+
+    /// The earlier state that tells why an image differs: one where it had the published key; or the published commit
+    /// itself, for what is built from other repositories too, whose commits of that time nobody knows.
+    fn told_by(&self, index: usize, standing: &Standing, pasts: &[Past]) -> Option<usize> {
+        let Standing::Differs { was, revision } = standing else { return None };
+        let dir = &self.now.survey.images[index].path;
+        let has_key = |past: &Past| past.key(dir) == Some(was);
+        let same_commit = |past: &Past| Some(&past.commit) == revision.as_ref() && self.is_of_others(index);
+        pasts.iter().position(has_key).or_else(|| pasts.iter().position(same_commit))
+    }
+
+    /// Whether an image, or one below it, is built from another repository.
+    fn is_of_others(&self, index: usize) -> bool {
+        let survey = self.now.survey;
+        let (mut open, mut seen) = (vec![index], BTreeSet::from([index]));
+        while let Some(next) = open.pop() {
+            if self.now.upstreams.commits.contains_key(&next) {
+                return true;
+            }
+            open.extend(survey.edges[next].iter().copied().filter(|to| seen.insert(*to)));
+        }
+        false
+    }
+
+    fn verdict(&self, index: usize, against: &mut Against) -> Option<Verdict> {
+        let (standing, _) = against.standings.get(&index)?;
+        let survey = self.now.survey;
+        let image = &survey.images[index];
+        let range = state_of(self.changes, &image.path);
+        if *self.selection != Selection::Changed {
+            // What is named is built, unless it is known to be there.
+            return (*standing == Standing::Equal).then(|| verdict(standing, &Evidence::default(), range));
+        }
+        match standing {
+            Standing::Equal if !self.question.reuse => return None,
+            // What changed here is built, and that fails for want of the commit; else the next run will know.
+            Standing::Unknown if self.base.id().is_some() && range.is_affected() => return None,
+            _ => {}
+        }
+        let told_by = self.told_by(index, standing, &against.pasts);
+        let past = told_by.and_then(|at| against.pasts.get(at));
+        let state = past.and_then(|past| past.state(&image.path));
+        let built_on = survey.edges[index].iter().filter_map(|to| {
+            let verdict = against.verdicts[*to].as_ref().filter(|verdict| !verdict.reasons.is_empty())?;
+            Some((survey.images[*to].name.as_str(), verdict.distance))
+        });
+        let evidence = Evidence {
+            state,
+            direct: past.is_some_and(|past| past.any_changed(survey, &survey.edges[index]))
+                || built_on.clone().any(|(_, distance)| distance == Distance::Itself),
+            upstream: self.upstream(index),
+            built_on: built_on.collect(),
+        };
+        let found = verdict(standing, &evidence, range);
+        if let Some(at) = told_by {
+            against.told_by.insert(index, at);
+        }
+        Some(found)
+    }
+
+    /// Where an upstream ref is now.
+    fn upstream(&self, index: usize) -> Option<String> {
+        let commit = self.now.upstreams.commits.get(&index)?;
+        let Source::Remote { repository, reference } = &self.now.survey.images[index].config()?.source else {
+            return None;
+        };
+        let (short, repository) = (commit.get(..7).unwrap_or(commit), escape_cut(repository, 120));
+        Some(format!("{} of {repository} is at {short} now", escape_cut(reference, 80)))
+    }
+}
+
+impl Against {
+    /// Whether an image is published from the same input for every wanted platform.
+    pub(super) fn is_equal(&self, index: usize) -> bool {
+        matches!(self.standings.get(&index), Some((Standing::Equal, _)))
+    }
+
+    /// What became of each image as far as the registry decided it.
+    pub(super) fn states(&self, survey: &Survey, mut changes: Vec<ImageChange>) -> Vec<ImageChange> {
+        for (index, verdict) in self.verdicts.iter().enumerate() {
+            let Some(verdict) = verdict else { continue };
+            let dir = &survey.images[index].path;
+            let Ok(at) = changes.binary_search_by(|change| change.dir.cmp(dir)) else { continue };
+            let told = self.told_by.get(&index).and_then(|at| self.pasts.get(*at));
+            let state = told.and_then(|past| past.state(dir)).filter(|state| matches!(state, State::Changed(_)));
+            match (verdict.reasons.is_empty(), state) {
+                (true, _) => changes[at].state = State::Unchanged,
+                (false, Some(state)) => changes[at].state = state.clone(),
+                (false, None) if changes[at].state == State::Unchanged => {
+                    changes[at].state = State::Changed(Vec::<Difference>::new());
+                }
+                (false, None) => {}
+            }
+        }
+        changes
+    }
+
+    /// What is said of the published indexes, by directory.
+    pub(super) fn notes(&self, survey: &Survey, question: &Question) -> BTreeMap<RepoPath, Note> {
+        let mut notes = BTreeMap::new();
+        for (index, (standing, recorded)) in &self.standings {
+            let image = &survey.images[*index];
+            let Some(recorded) = recorded.as_ref().filter(|_| !matches!(standing, Standing::Foreign(_))) else { continue };
+            let Some(key) = &recorded.input_key else { continue };
+            let equal = matches!(standing, Standing::Equal | Standing::Lacks(_));
+            let same = |past: &Past| past.key(&image.path) == Some(key);
+            notes.insert(
+                image.path.clone(),
+                Note {
+                    reference: question.head_of(&image.name),
+                    key: key.to_string(),
+                    revision: recorded.revision.clone(),
+                    past: self.told_by.get(index).copied().or_else(|| self.pasts.iter().position(same)),
+                    equal,
+                },
+            );
+        }
+        notes
+    }
+
+    /// The images whose published index is used: those that the run puts tags on, and those that were named.
+    ///
+    /// # Errors
+    /// When a signal came.
+    pub(super) fn reused(
+        &self,
+        survey: &Survey,
+        question: &Question,
+        facts: &TagFacts,
+        tags: &BTreeMap<usize, ImageTags>,
+        elsewhere: &BTreeMap<usize, ImageTags>,
+    ) -> Result<BTreeMap<usize, Reuse>> {
+        let mut reused = BTreeMap::new();
+        let mut lacking = Vec::new();
+        let wish = if question.for_tags { Wish::OfTheRun } else { Wish::Lacking };
+        for (index, (standing, recorded)) in &self.standings {
+            let (Standing::Equal, Some(recorded), true) = (standing, recorded, question.reuse) else { continue };
+            let (Some(tags), Some(elsewhere)) = (tags.get(index), elsewhere.get(index)) else { continue };
+            let name = &survey.images[*index].name;
+            let head = facts.layout.tag_of(name, "head");
+            let tags = reused_tags(wish, tags, elsewhere, &head, recorded);
+            let reuse = Reuse { digest: recorded.digest.clone(), tags, reason: same_input(recorded) };
+            if wish == Wish::OfTheRun {
+                reused.insert(*index, reuse);
+            } else {
+                lacking.extend(reuse.tags.into_iter().map(|tag| (*index, name, recorded.digest.clone(), tag)));
+            }
+        }
+        for (index, tags) in question.missing(lacking)? {
+            let Some((_, Some(recorded))) = self.standings.get(&index) else { continue };
+            let reason = format!("{}; new tags", same_input(recorded));
+            reused.insert(index, Reuse { digest: recorded.digest.clone(), tags, reason });
+        }
+        Ok(reused)
+    }
+}
+
+/// The facts of a run that is not this one: tags that differ between the two name the run. A run that was started for
+/// tags keeps its commit.
+pub(super) fn of_another_run(facts: &TagFacts, for_tags: bool) -> TagFacts {
+    TagFacts {
+        date: "19700101".to_owned(),
+        commit: if for_tags { facts.commit.clone() } else { "f".repeat(facts.commit.len()) },
+        run: facts.run.as_ref().map(|_| "0".to_owned()),
+        ..facts.clone()
+    }
+}
