@@ -205,7 +205,8 @@ fn planned_dependencies(
                 Some((tag, digest)) => DependencyFrom::Published { tag: tag.clone(), digest: digest.clone() },
                 None => DependencyFrom::Unresolved,
             };
-            PlannedDependency { name: target.name.clone(), via: edge.via.clone(), from }
+            let platforms = edge.platforms.clone();
+            PlannedDependency { name: target.name.clone(), via: edge.via.clone(), from, platforms }
         })
         .collect();
     dependencies.sort_by(|a, b| (&a.name, &a.via).cmp(&(&b.name, &b.via)));

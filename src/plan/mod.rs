@@ -253,6 +253,16 @@ pub struct PlannedDependency {
     pub via: DependencyVia,
     /// Where it comes from.
     pub from: DependencyFrom,
+    /// The image's platforms that are built on it; an order and nothing else where there are none.
+    pub platforms: Vec<Platform>,
+}
+
+impl PlannedDependency {
+    /// Whether the image is built on it for this platform.
+    #[must_use]
+    pub fn is_for(&self, platform: &Platform) -> bool {
+        self.platforms.contains(platform)
+    }
 }
 
 /// How an image refers to one that it is built on.

@@ -11,8 +11,9 @@ fn plan(mode: &str, images: &[(&str, &[&str], &[&str])]) -> Plan {
         .map(|(name, platforms, built_on)| {
             let wave = built_on.iter().map(|below| waves[below] + 1).max().unwrap_or_default();
             waves.insert(*name, wave);
-            let dependencies: Vec<Value> =
-                built_on.iter().map(|name| json!({"name": name, "via": "depends_on", "from": "plan"})).collect();
+            let dependency =
+                |name: &&str| json!({"name": name, "via": "depends_on", "from": "plan", "platforms": platforms});
+            let dependencies: Vec<Value> = built_on.iter().map(dependency).collect();
             json!({
                 "name": name, "dir": name, "input_key": "0".repeat(64), "reasons": [],
                 "source": {"mode": "local", "root": "."}, "backend": "buildah", "dockerfile": "Dockerfile",
