@@ -167,7 +167,7 @@ fn planned_image(candidates: &[Candidate], index: usize, wave: u32, resolved: &R
         context: config.context_path.clone(),
         target: config.target.clone(),
         platforms: config.platforms.clone(),
-        targets: Vec::new(),
+        targets: config.targets.iter().map(|target| target.target.clone()).collect(),
         tags: candidate.tags.index.clone(),
         arch_tags: candidate.tags.by_arch.clone(),
         build_args: candidate.args.clone(),

@@ -118,7 +118,7 @@ pub struct PlannedImage {
     pub target: Option<String>,
     /// Wanted platforms.
     pub platforms: Vec<Platform>,
-    /// Several images from one source; empty until the image has `targets`.
+    /// Stages of all images of its directory, where the directory has `targets`.
     pub targets: Vec<String>,
     /// Tags of the index in the order in which they are written: date tag, additional tags, `{image}-head`.
     pub tags: Vec<Tag>,

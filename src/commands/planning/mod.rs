@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::change::{ImageChange, Keyed, Keys, RepoPath, State, Tree, TreeChange, compare};
+use crate::change::{ImageChange, ImageId, Keyed, Keys, State, Tree, TreeChange, compare};
 use crate::ci::{CiContext, Event, Finding};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
@@ -40,7 +40,7 @@ pub struct Planning {
     pub removed: Vec<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
-    /// What became of each image directory, sorted.
+    /// What became of each image, sorted.
     pub changes: Vec<ImageChange>,
     /// What explanations and the graph need.
     pub sides: Sides,
@@ -56,10 +56,10 @@ pub struct Sides {
     pub base: Option<Tree>,
     /// What leads from the one to the other, sorted by path.
     pub changes: Vec<TreeChange>,
-    /// Keys now, by directory.
-    pub head_keys: BTreeMap<RepoPath, Rc<Keyed>>,
-    /// Keys at the base, by directory.
-    pub base_keys: BTreeMap<RepoPath, Rc<Keyed>>,
+    /// Keys now.
+    pub head_keys: BTreeMap<ImageId, Rc<Keyed>>,
+    /// Keys at the base.
+    pub base_keys: BTreeMap<ImageId, Rc<Keyed>>,
     /// The commit compared with.
     pub base_commit: Base,
 }
@@ -72,7 +72,14 @@ impl Planning {
         let images = survey.images.iter().zip(&survey.uses);
         let own =
             images.flat_map(|(image, uses)| image.parsed.findings.iter().chain(&image.problems).chain(&uses.problems));
-        survey.root_findings.iter().chain(own).map(Finding::of_bystander).collect()
+        let mut all: Vec<&Diagnostic> = Vec::new();
+        for finding in survey.root_findings.iter().chain(own) {
+            // Images of one directory stand side by side, and share what is wrong with its files.
+            if !all.iter().rev().take_while(|known| known.file == finding.file).any(|known| *known == finding) {
+                all.push(finding);
+            }
+        }
+        all.into_iter().map(Finding::of_bystander).collect()
     }
 }
 
@@ -110,6 +117,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
 
     let mut warnings = ground.context.warnings.clone();
     warnings.extend(unwatched(&now));
+    warnings.extend(gone_targets(&now, &changes));
     let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
     let decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit);
     judge::refuse_invalid(&now, &decided, &changes, &selection, destination.layout, &mut warnings)
@@ -149,8 +157,8 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         removed: removed(&changes),
         warnings,
         sides: Sides {
-            head_keys: by_dir(&now, &compared),
-            base_keys: was.as_ref().map(|was| by_dir(was, &before)).unwrap_or_default(),
+            head_keys: by_id(&now, &compared),
+            base_keys: was.as_ref().map(|was| by_id(was, &before)).unwrap_or_default(),
             survey: now,
             base_commit: loaded.base_commit,
             changes: loaded.changes,
@@ -205,6 +213,8 @@ pub fn problems(session: &Session) -> Result<Vec<(String, Diagnostic)>> {
     let whole = judge::duplicate_names(&survey, layout).into_iter().chain(lasting);
     let whole = whole.chain(survey.order.err().map(|finding| *finding));
     found.extend(whole.map(|finding| (finding.file.clone(), finding)));
+    let mut said = std::collections::HashSet::new();
+    found.retain(|(_, finding)| said.insert((finding.file.clone(), finding.span, finding.message.clone())));
     quote(found.iter_mut().map(|(_, finding)| finding), &loaded.head, &mut loaded.objects);
     Ok(found)
 }
@@ -231,14 +241,27 @@ fn unwatched(survey: &Survey) -> Option<String> {
     Some(format!("`watch` of {first}{others} is not supported yet: changes of those paths trigger nothing"))
 }
 
-fn by_dir(survey: &Survey, keyed: &[Option<Rc<Keyed>>]) -> BTreeMap<RepoPath, Rc<Keyed>> {
+fn by_id(survey: &Survey, keyed: &[Option<Rc<Keyed>>]) -> BTreeMap<ImageId, Rc<Keyed>> {
     let images = survey.images.iter().zip(keyed);
-    images.filter_map(|(image, keyed)| Some((image.path.clone(), keyed.clone()?))).collect()
+    images.filter_map(|(image, keyed)| Some((image.id(), keyed.clone()?))).collect()
 }
 
 fn removed(changes: &[ImageChange]) -> Vec<String> {
+    let shown = |change: &ImageChange| if change.id.dir.is_root() { ".".to_owned() } else { change.id.dir.to_string() };
+    let of_dir = changes.chunk_by(|one, other| one.id.dir == other.id.dir);
+    let gone = of_dir.filter(|images| images.iter().all(|change| change.state == State::Removed));
+    gone.filter_map(|images| images.first().map(shown)).collect()
+}
+
+/// Images that are built no more although their directory is still there.
+fn gone_targets(now: &Survey, changes: &[ImageChange]) -> Vec<String> {
     let gone = changes.iter().filter(|change| change.state == State::Removed);
-    gone.map(|change| if change.dir.is_root() { ".".to_owned() } else { change.dir.to_string() }).collect()
+    let in_dir = |change: &&ImageChange| now.images.iter().any(|image| image.path == change.id.dir);
+    let what = |change: &ImageChange| match &change.id.target {
+        Some(target) => format!("{} no longer has the target {target}", change.id.dir),
+        None => format!("{} is now the images of its targets", change.id.dir),
+    };
+    gone.filter(in_dir).map(|change| format!("{}; what was published before stays", what(change))).collect()
 }
 
 /// What the run is about, for people.

@@ -93,7 +93,8 @@ fn a_check_keeps_images_that_are_built_on_each_other_in_one_leg() {
     let images: &[(&str, &[&str], &[&str])] =
         &[("a", BOTH, &[]), ("b", BOTH, &[]), ("x", AMD64, &[]), ("c", AMD64, &["a"]), ("d", AMD64, &["c", "b"])];
     let made = made(&plan("check", images), Fanout::Image);
-    assert_eq!(names(&made.waves[0]), ["a+3-amd64", "x-amd64", "a+1-arm64"]);
+    // What brings a and b together is for amd64 alone.
+    assert_eq!(names(&made.waves[0]), ["a+3-amd64", "x-amd64", "a-arm64", "b-arm64"]);
     assert_eq!(made.waves[0].include[0].images, ["a", "b", "c", "d"]);
     assert!(made.waves[1..].iter().all(|wave| wave.include.is_empty()));
 }

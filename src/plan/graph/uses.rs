@@ -24,12 +24,12 @@ impl Names<'_> {
         }
         for (at, dir) in node.depends_on.iter().enumerate() {
             match self.by_dir.get(dir.trim_end_matches('/')) {
-                Some(to) => {
+                Some(images) => images.iter().for_each(|to| {
                     let there = self.nodes[*to].platforms;
                     let platforms =
                         node.platforms.iter().filter(|platform| there.contains(platform)).cloned().collect();
                     push_once(&mut uses.edges, Edge { to: *to, via: DependencyVia::DependsOn, place: None, platforms });
-                }
+                }),
                 None => {
                     let span = node.spans.of(&format!("depends_on[{at}]"));
                     let mut finding =
