@@ -11,16 +11,31 @@ use super::path::{RepoPath, stretch};
 use super::tree::{Tree, TreeChange};
 use crate::config::BackendName;
 
-/// The images of one tree by directory.
+/// Which image: its directory, and what tells it from the others where the directory has `targets`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageId {
+    /// The directory.
+    pub dir: RepoPath,
+    /// Its name among the targets; none where the directory is one image.
+    pub target: Option<String>,
+}
+
+impl From<RepoPath> for ImageId {
+    fn from(dir: RepoPath) -> Self {
+        Self { dir, target: None }
+    }
+}
+
+/// The images of one tree.
 #[derive(Debug)]
 pub struct Side<'t> {
     /// The files.
     pub tree: &'t Tree,
-    /// Every image directory of the tree.
-    pub images: BTreeMap<RepoPath, SideImage>,
+    /// Every image of the tree. A directory whose configuration is invalid counts as one.
+    pub images: BTreeMap<ImageId, SideImage>,
 }
 
-/// One image directory of a side.
+/// One image of a side.
 #[derive(Clone, Debug)]
 pub enum SideImage {
     /// It has a key.
@@ -29,11 +44,11 @@ pub enum SideImage {
     Invalid,
 }
 
-/// What became of one image directory.
+/// What became of one image.
 #[derive(Clone, Debug)]
 pub struct ImageChange {
-    /// The directory.
-    pub dir: RepoPath,
+    /// The image.
+    pub id: ImageId,
     /// What became of it.
     pub state: State,
 }
@@ -49,7 +64,7 @@ pub enum State {
     Changed(Vec<Difference>),
     /// The keys are equal.
     Unchanged,
-    /// The configuration went away.
+    /// The configuration, or this one of its targets, went away.
     Removed,
     /// The configuration is invalid: a failure where the directory changed, a warning elsewhere.
     Invalid {
@@ -180,18 +195,19 @@ impl FileStatus {
     }
 }
 
-/// What became of every image directory of both sides, sorted by directory. `changes` (sorted by path) lead from
+/// What became of every image of both sides, sorted by image. `changes` (sorted by path) lead from
 /// the base's tree to the head's.
 #[must_use]
 pub fn compare(head: &Side<'_>, base: Option<&Side<'_>>, changes: &[TreeChange]) -> Vec<ImageChange> {
     let mut result: Vec<ImageChange> = head
         .images
         .iter()
-        .map(|(dir, image)| {
+        .map(|(id, image)| {
+            let dir = &id.dir;
             let state = match (image, base) {
                 (SideImage::Invalid, base) => State::Invalid { changed: base.is_none() || touched(changes, dir) },
                 (SideImage::Keyed(_), None) => State::NoBase,
-                (SideImage::Keyed(now), Some(base)) => match base.images.get(dir) {
+                (SideImage::Keyed(now), Some(base)) => match base.image(id) {
                     None => State::New,
                     Some(SideImage::Invalid) => State::Changed(vec![Difference::InvalidBase]),
                     Some(SideImage::Keyed(was)) if was.key == now.key => State::Unchanged,
@@ -200,13 +216,28 @@ pub fn compare(head: &Side<'_>, base: Option<&Side<'_>>, changes: &[TreeChange])
                     }
                 },
             };
-            ImageChange { dir: dir.clone(), state }
+            ImageChange { id: id.clone(), state }
         })
         .collect();
-    let gone = base.iter().flat_map(|base| base.images.keys()).filter(|dir| !head.images.contains_key(*dir));
-    result.extend(gone.map(|dir| ImageChange { dir: dir.clone(), state: State::Removed }));
-    result.sort_by(|a, b| a.dir.cmp(&b.dir));
+    let was = base.iter().flat_map(|base| &base.images);
+    // What an invalid configuration was or is about to mean, nobody knows.
+    let known = was.filter(|(id, image)| matches!(image, SideImage::Keyed(_)) || !head.has_dir(&id.dir));
+    let gone = known.map(|(id, _)| id).filter(|id| head.image(id).is_none());
+    result.extend(gone.map(|id| ImageChange { id: id.clone(), state: State::Removed }));
+    result.sort_by(|a, b| a.id.cmp(&b.id));
     result
+}
+
+impl Side<'_> {
+    /// The image of this identity, or the directory that stands for it because its configuration is invalid.
+    fn image(&self, id: &ImageId) -> Option<&SideImage> {
+        let whole = || self.images.get(&ImageId::from(id.dir.clone()));
+        self.images.get(id).or_else(|| whole().filter(|image| matches!(image, SideImage::Invalid)))
+    }
+
+    fn has_dir(&self, dir: &RepoPath) -> bool {
+        self.images.range(ImageId::from(dir.clone())..).next().is_some_and(|(id, _)| id.dir == *dir)
+    }
 }
 
 /// Whether anything in a directory differs.

@@ -24,7 +24,7 @@ mod resolve;
 mod tree;
 
 pub use compare::{
-    Difference, FileNote, FileStatus, ImageChange, Side, SideImage, State, compare, file_notes, touched,
+    Difference, FileNote, FileStatus, ImageChange, ImageId, Side, SideImage, State, compare, file_notes, touched,
 };
 pub use ignore::Globs;
 pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput};

@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use super::planning::{Planning, Sides};
 use super::session::Session;
-use crate::change::{Difference, FileNote, ImageChange, Keyed, RepoPath, State, Tree, TreeChange, file_notes};
+use super::survey::Image;
+use crate::change::{Difference, FileNote, ImageChange, ImageId, Keyed, State, Tree, TreeChange, file_notes};
 use crate::diagnostic::{escape, escape_cut, nearest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::assemble::Candidate;
+use crate::plan::graph::only_for;
 use crate::plan::{DependencyVia, Reason};
 use crate::table::columns;
 
@@ -17,6 +19,7 @@ use crate::table::columns;
 #[derive(Debug, Serialize)]
 struct Explanation {
     dir: String,
+    target: Option<String>,
     image: Option<String>,
     built: bool,
     /// What is published is used instead.
@@ -59,29 +62,47 @@ struct DependencyNote {
 pub(super) fn run(session: &Session, planning: &Planning, dir: &str) -> Result<()> {
     let dir = dir.trim_start_matches("./").trim_end_matches('/');
     let dir = if dir.is_empty() { "." } else { dir };
-    let shown = |change: &&ImageChange| if change.dir.is_root() { "." == dir } else { change.dir.to_string() == dir };
-    let Some(change) = planning.changes.iter().find(shown) else { return Err(unknown(planning, dir)) };
-    let explanation = explain(planning, change, dir);
-    session.report.json(&explanation)?;
-    session.report.text(&text(&explanation, &change.state))
+    let names = |change: &ImageChange| image_of(planning, change).is_some_and(|image| image.name.as_str() == dir);
+    let shown = |change: &&ImageChange| dir_of(change) == dir || names(change);
+    let changes: Vec<&ImageChange> = planning.changes.iter().filter(shown).collect();
+    let explained: Vec<Explanation> = changes.iter().map(|change| explain(planning, change)).collect();
+    let texts: Vec<String> = changes.iter().zip(&explained).map(|(change, it)| text(it, &change.state)).collect();
+    match explained.as_slice() {
+        [] => return Err(unknown(planning, dir)),
+        [one] => session.report.json(one)?,
+        // A directory with `targets` is several images.
+        several => session.report.json(&several)?,
+    }
+    session.report.text(&texts.join("\n"))
+}
+
+fn dir_of(change: &ImageChange) -> String {
+    if change.id.dir.is_root() { ".".to_owned() } else { change.id.dir.to_string() }
+}
+
+/// The image now, if there is one.
+fn image_of<'p>(planning: &'p Planning, change: &ImageChange) -> Option<&'p Image> {
+    planning.sides.survey.images.iter().map(Rc::as_ref).find(|image| image.id() == change.id)
 }
 
 fn unknown(planning: &Planning, dir: &str) -> Error {
     let error = Error::new(ErrorKind::NotFound, format!("{} is not an image directory", escape(dir)));
-    let dirs: Vec<String> = planning.changes.iter().map(|change| change.dir.to_string()).collect();
+    let dirs: Vec<String> = planning.changes.iter().map(dir_of).collect();
     match nearest(dir, dirs.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean {near}?")),
         None => error.hint("an image directory holds a build-config.yaml; hephy graph lists them"),
     }
 }
 
-fn explain(planning: &Planning, change: &ImageChange, dir: &str) -> Explanation {
+fn explain(planning: &Planning, change: &ImageChange) -> Explanation {
     let sides = &planning.sides;
-    let candidate = planning.candidates.iter().position(|candidate| candidate.dir == dir);
+    let image = image_of(planning, change);
+    let is_it = |candidate: &Candidate| image.is_some_and(|image| candidate.name == image.name);
+    let candidate = planning.candidates.iter().position(is_it);
     let decided = candidate.and_then(|index| planning.candidates.get(index));
-    let now = sides.head_keys.get(&change.dir).map(Rc::as_ref);
-    let other = Other::of(sides, &change.dir);
-    let note = sides.published.get(&change.dir);
+    let now = sides.head_keys.get(&change.id).map(Rc::as_ref);
+    let other = Other::of(sides, &change.id);
+    let note = sides.published.get(&change.id);
     let (mut fields, mut dependencies) = (Vec::new(), Vec::new());
     if let State::Changed(differences) = &change.state {
         for difference in differences {
@@ -109,7 +130,8 @@ fn explain(planning: &Planning, change: &ImageChange, dir: &str) -> Explanation 
         }
     }
     Explanation {
-        dir: dir.to_owned(),
+        dir: dir_of(change),
+        target: change.id.target.clone(),
         image: decided.map(|candidate| candidate.name.to_string()),
         built: decided.is_some_and(|candidate| !candidate.reasons.is_empty()),
         reused: decided.is_some_and(|candidate| candidate.reasons.is_empty() && candidate.reused.is_some()),
@@ -143,20 +165,20 @@ struct Other<'a> {
 impl<'a> Other<'a> {
     /// The base; for an image that was compared with what is published the commit that has the published key, if one
     /// is here.
-    fn of(sides: &'a Sides, dir: &RepoPath) -> Self {
+    fn of(sides: &'a Sides, id: &ImageId) -> Self {
         let base = || Self {
             commit: sides.base_commit.id().map(|id| id.to_string()),
             files: sides.base.as_ref().map(|tree| (tree, sides.changes.as_slice())),
-            keyed: sides.base_keys.get(dir).map(Rc::as_ref),
+            keyed: sides.base_keys.get(id).map(Rc::as_ref),
         };
-        let Some(note) = sides.published.get(dir) else { return base() };
+        let Some(note) = sides.published.get(id) else { return base() };
         match note.past.and_then(|at| sides.pasts.get(at)) {
             Some(past) => match &past.files {
                 None => base(),
                 Some((tree, changes)) => Self {
                     commit: Some(past.commit.clone()),
                     files: Some((tree, changes)),
-                    keyed: past.keys.get(dir).map(Rc::as_ref),
+                    keyed: past.keys.get(id).map(Rc::as_ref),
                 },
             },
             None => Self { commit: note.revision.clone(), files: None, keyed: None },
@@ -175,12 +197,12 @@ fn dependents(candidates: &[Candidate], index: usize) -> Vec<String> {
     let mut found = Vec::new();
     for candidate in candidates {
         for edge in candidate.edges.iter().filter(|edge| edge.to == index) {
+            let only = only_for(&edge.via, &edge.platforms, &candidate.config.platforms);
+            let place = |line: &usize| format!("{}:{line}{only}", escape(&candidate.dockerfile()));
             found.push(match &edge.via {
-                DependencyVia::Variable { name, line } => {
-                    format!("{} (ARG {name}, {}:{line})", candidate.name, escape(&candidate.dockerfile()))
-                }
+                DependencyVia::Variable { name, line } => format!("{} (ARG {name}, {})", candidate.name, place(line)),
                 DependencyVia::Reference { text, line } => {
-                    format!("{} ({}, {}:{line})", candidate.name, escape(text), escape(&candidate.dockerfile()))
+                    format!("{} ({}, {})", candidate.name, escape(text), place(line))
                 }
                 DependencyVia::DependsOn => format!("{} (depends_on)", candidate.name),
             });
@@ -190,7 +212,11 @@ fn dependents(candidates: &[Candidate], index: usize) -> Vec<String> {
 }
 
 fn text(it: &Explanation, state: &State) -> String {
-    let name = it.image.clone().unwrap_or_else(|| escape(&it.dir));
+    let of_dir = || match &it.target {
+        Some(target) => format!("{} ({})", escape(&it.dir), escape(target)),
+        None => escape(&it.dir),
+    };
+    let name = it.image.clone().unwrap_or_else(of_dir);
     let mut out = format!("{name} {}\n", headline(it, state));
     let short = |key: &Option<String>| key.as_deref().and_then(|key| key.get(..6)).map(|key| format!("{key}…"));
     let commit = it.published_from.as_deref().filter(|_| it.published.is_some()).or(it.base.as_deref());
@@ -249,7 +275,7 @@ fn headline(it: &Explanation, state: &State) -> String {
         (true, State::Changed(_)) => format!("will be built: {reasons}"),
         (true, _) => format!("will be built: {reasons}"),
         (false, _) if it.reused => "is not built: what is published is used".to_owned(),
-        (false, State::Removed) => "is gone: its build-config.yaml went away; what was published stays".to_owned(),
+        (false, State::Removed) => "is gone: its configuration went away; what was published stays".to_owned(),
         (false, State::Invalid { .. }) => {
             "is left alone: its configuration is invalid; hephy check says why".to_owned()
         }

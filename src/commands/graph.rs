@@ -23,6 +23,7 @@ pub fn run(session: &Session, args: &GraphArgs) -> Result<()> {
             name: image.name.to_string(),
             dir: image.dir.clone(),
             dockerfile: image.dockerfile.as_ref().map(|(path, _)| path.clone()),
+            platforms: image.config().map(|config| config.platforms.clone()).unwrap_or_default(),
             wave: waves[index],
             built_on: survey.uses[index]
                 .edges
@@ -31,6 +32,7 @@ pub fn run(session: &Session, args: &GraphArgs) -> Result<()> {
                     name: survey.images[edge.to].name.to_string(),
                     to: edge.to,
                     via: edge.via.clone(),
+                    platforms: edge.platforms.clone(),
                 })
                 .collect(),
         })

@@ -1,6 +1,6 @@
 //! `hephy prepare`: decides everything and leaves it in the output directory (specification §2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::out_dir::OutDir;
@@ -10,7 +10,7 @@ use super::session::Session;
 use crate::ci;
 use crate::cli::PrepareArgs;
 use crate::error::{Error, Result};
-use crate::oci::Platform;
+use crate::oci::{Digest, Platform};
 use crate::plan::assemble::{Candidate, Resolved, assemble};
 use crate::plan::{Mode, Plan, PlannedSource, show};
 use crate::source::{Access, Archived, Event, SourceRequest};
@@ -92,23 +92,21 @@ fn settle(session: &Session, network: &Network, planning: &mut Planning, staging
     resolution::resolve(network, planning, published)
 }
 
-/// Fetches every upstream commit that is to be built, once, and puts the archives in place.
+/// Fetches every upstream commit that is to be built, once, and puts the archives in place. The images of one directory
+/// have one source and share its archive.
 fn fetch_sources(session: &Session, candidates: &mut [Candidate], staging: &Path) -> Result<()> {
-    let mut requests = Vec::new();
-    let mut indexes = Vec::new();
-    for (index, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| candidate.is_built()) {
-        if let PlannedSource::Remote {
-            repository,
-            reference,
-            commit: Some(commit),
-            archive: None,
-            keep_git,
-            submodules,
-            ..
-        } = &candidate.source
-        {
-            indexes.push(index);
-            requests.push(SourceRequest {
+    let mut archives: BTreeMap<String, (String, Digest)> = BTreeMap::new();
+    let mut requests: BTreeMap<String, SourceRequest> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|candidate| candidate.is_built()) {
+        let PlannedSource::Remote { repository, reference, commit, archive, archive_digest, keep_git, submodules } =
+            &candidate.source
+        else {
+            continue;
+        };
+        if let (Some(archive), Some(digest)) = (archive, archive_digest) {
+            archives.insert(candidate.dir.clone(), (archive.clone(), digest.clone()));
+        } else if let Some(commit) = commit {
+            requests.entry(candidate.dir.clone()).or_insert_with(|| SourceRequest {
                 image: candidate.name.clone(),
                 repository: repository.clone(),
                 reference: reference.clone(),
@@ -118,8 +116,28 @@ fn fetch_sources(session: &Session, candidates: &mut [Candidate], staging: &Path
             });
         }
     }
+    requests.retain(|dir, _| !archives.contains_key(dir));
+    archives.extend(fetched(session, requests, staging)?);
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.is_built()) {
+        let shared = archives.get(&candidate.dir);
+        if let (PlannedSource::Remote { archive, archive_digest, .. }, Some((file, digest))) =
+            (&mut candidate.source, shared)
+        {
+            *archive = Some(file.clone());
+            *archive_digest = Some(digest.clone());
+        }
+    }
+    Ok(())
+}
+
+/// The archives of these directories.
+fn fetched(
+    session: &Session,
+    requests: BTreeMap<String, SourceRequest>,
+    staging: &Path,
+) -> Result<BTreeMap<String, (String, Digest)>> {
     if requests.is_empty() {
-        return Ok(());
+        return Ok(BTreeMap::new());
     }
     let report = &session.report;
     let progress = |event: Event<'_>| match event {
@@ -136,15 +154,10 @@ fn fetch_sources(session: &Session, candidates: &mut [Candidate], staging: &Path
             report.detail(&format!("{image}: {} ({})", archive.file, crate::table::size(archive.size)));
         }
     };
+    let (dirs, requests): (Vec<String>, Vec<SourceRequest>) = requests.into_iter().unzip();
     let archives = crate::source::prepare(&Access::from_environment(), &requests, staging, &progress);
-    for (index, archived) in indexes.into_iter().zip(archives) {
-        let Archived { file, digest: found, .. } = archived?;
-        if let PlannedSource::Remote { archive, archive_digest, .. } = &mut candidates[index].source {
-            *archive = Some(file);
-            *archive_digest = Some(found);
-        }
-    }
-    Ok(())
+    let of_dir = |(dir, archived): (String, Result<Archived>)| archived.map(|it| (dir, (it.file, it.digest)));
+    dirs.into_iter().zip(archives).map(of_dir).collect()
 }
 
 /// Writes the plan and everything that other jobs read.
@@ -160,11 +173,13 @@ fn write(session: &Session, plan: &Plan, candidates: &[Candidate], staging: &Pat
             "there is no hephy for build jobs on {machine}: HEPHY_BINARIES names a directory with {machine}/hephy"
         ));
     }
-    for image in &plan.images {
-        if let PlannedSource::Remote { archive: Some(archive), .. } = &image.source {
-            let path = out.join(archive);
-            std::fs::rename(staging.join(archive), &path).map_err(|error| failed(&path, error))?;
-        }
+    let archives = plan.images.iter().filter_map(|image| match &image.source {
+        PlannedSource::Remote { archive, .. } => archive.as_ref(),
+        PlannedSource::Local { .. } => None,
+    });
+    for archive in archives.collect::<BTreeSet<_>>() {
+        let path = out.join(archive);
+        std::fs::rename(staging.join(archive), &path).map_err(|error| failed(&path, error))?;
     }
     let dirs: BTreeSet<&str> = plan.images.iter().map(|image| image.dir.as_str()).collect();
     let lines: String = dirs.iter().map(|dir| format!("{dir}\n")).collect();

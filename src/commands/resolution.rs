@@ -226,14 +226,14 @@ fn join(candidate: &mut Candidate, why: String, need: &Need) -> Result<()> {
     Ok(())
 }
 
-/// An image that is built for a platform needs what it is built on for that platform too.
+/// An image that is built on another one for a platform needs that one for it too.
 fn refuse_lacking_platforms(candidates: &[Candidate]) -> Result<()> {
     let mut findings = Vec::new();
     for candidate in candidates.iter().filter(|candidate| candidate.is_built()) {
         for edge in candidate.edges.iter().filter(|edge| !candidates[edge.to].reasons.is_empty()) {
             let on = &candidates[edge.to];
             let Some(line) = line_of(&edge.via) else { continue };
-            let lacks = candidate.config.platforms.iter().find(|it| !on.config.platforms.contains(it));
+            let lacks = edge.platforms.iter().find(|it| !on.config.platforms.contains(it));
             findings.extend(lacks.map(|platform| {
                 let span = crate::diagnostic::Span::new(line.max(1), 1, 1);
                 let message = format!("{} is not built for {platform}, {} is", on.name, candidate.name);
@@ -296,7 +296,7 @@ fn needs(candidates: &[Candidate]) -> Vec<Need> {
             };
             let need = needs.entry(edge.to).or_insert(Need { index: edge.to, platforms: BTreeSet::new(), place });
             if line_of(&edge.via).is_some() {
-                need.platforms.extend(candidate.config.platforms.iter().cloned());
+                need.platforms.extend(edge.platforms.iter().cloned());
             }
         }
     }

@@ -5,13 +5,16 @@
 
 mod crew;
 mod images;
+mod targets;
 mod twins;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::change::{Dependency, ImageInputs, InputKey, Keyed, Keys, Located, RepoPath, Side, SideImage, Tree};
+use crate::change::{
+    Dependency, ImageId, ImageInputs, InputKey, Keyed, Keys, Located, RepoPath, Side, SideImage, Tree,
+};
 use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig};
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::Dockerfile;
@@ -51,11 +54,13 @@ impl Rules<'_> {
     }
 }
 
-/// One image directory.
-#[derive(Debug)]
+/// One image: a directory, or one of its `targets`.
+#[derive(Clone, Debug)]
 pub struct Image {
     /// The directory.
     pub path: RepoPath,
+    /// Its name among the directory's targets; none where the directory is one image.
+    pub target: Option<String>,
     /// The directory as text; escaped where it is none.
     pub dir: String,
     /// Its name; a stand-in when the directory's own is illegal.
@@ -77,6 +82,12 @@ pub struct Image {
 }
 
 impl Image {
+    /// Which image it is.
+    #[must_use]
+    pub fn id(&self) -> ImageId {
+        ImageId { dir: self.path.clone(), target: self.target.clone() }
+    }
+
     /// The configuration, if it is valid.
     #[must_use]
     pub fn config(&self) -> Option<&Arc<ImageConfig>> {
@@ -97,7 +108,7 @@ pub struct Survey {
     pub root: RootConfig,
     /// Findings in `hephy.yaml`.
     pub root_findings: Vec<Diagnostic>,
-    /// By directory.
+    /// By directory, those of one in the order of its `targets`.
     pub images: Vec<Rc<Image>>,
     /// What each image refers to, in the same order.
     pub uses: Vec<Rc<Uses>>,
@@ -117,15 +128,23 @@ pub struct Survey {
 pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: Option<&Other<'_>>) -> Result<Survey> {
     let (root, root_findings) = root_config(tree, objects, rules)?;
     let dirs = tree.image_dirs();
-    let twins = twins::find(other, &root, &dirs);
+    let known_dirs = twins::find(other, &root, &dirs);
     let mut reading = Reading { tree, objects, rules, root: &root };
-    let fresh = dirs.into_iter().enumerate().filter(|(index, _)| twins[*index].is_none());
+    let fresh = dirs.into_iter().enumerate().filter(|(index, _)| known_dirs[*index].is_none());
     let mut fresh = reading.images(fresh)?.into_iter();
     let other_images = other.map(|other| other.survey.images.as_slice()).unwrap_or_default();
-    let images: Vec<Rc<Image>> = twins
-        .iter()
-        .filter_map(|twin| twin.map_or_else(|| fresh.next().map(Rc::new), |at| other_images.get(at).map(Rc::clone)))
-        .collect();
+    let mut images: Vec<Rc<Image>> = Vec::with_capacity(known_dirs.len());
+    let mut twins = Vec::with_capacity(known_dirs.len());
+    for known in known_dirs {
+        match known {
+            Some(known) => {
+                images.extend(other_images[known.clone()].iter().map(Rc::clone));
+                twins.extend(known.map(Some));
+            }
+            None => images.extend(fresh.next().into_iter().flatten().map(Rc::new)),
+        }
+        twins.resize(images.len(), None);
+    }
 
     let layout = rules.layout.or(root.layout).unwrap_or_default();
     let registry = rules.registry.or(root.registry.as_deref()).or(rules.platform_registry);
@@ -242,7 +261,7 @@ impl Survey {
     pub fn side<'t>(&self, tree: &'t Tree, keyed: &[Option<Rc<Keyed>>]) -> Side<'t> {
         let images = self.images.iter().zip(keyed).map(|(image, keyed)| {
             let side = keyed.as_ref().map_or(SideImage::Invalid, |keyed| SideImage::Keyed(Rc::clone(keyed)));
-            (image.path.clone(), side)
+            (image.id(), side)
         });
         Side { tree, images: images.collect() }
     }

@@ -98,6 +98,8 @@ const GLOB: Text = Text::new("glob", Some(r"^[^/\\!][^\\{}]*$"), rule!(rules::gl
 const REF: Text = Text::new("branch, tag or commit", Some(r"^[A-Za-z0-9_@][A-Za-z0-9._/@+-]*$"), rule!(rules::git_ref))
     .refusing(r"\.\.|//|/\.|\.lock(/|$)|[./]$|^(HEAD|@)$");
 const STAGE: Text = Text::new("stage", Some(r"^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$"), rule!(rules::stage));
+const ONE_STAGE: Text = Text::new("stage", Some(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"), rule!(rules::one_stage));
+const TARGET_NAME: Text = Text::new("name", Some(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"), rule!(rules::target_name));
 const PLATFORM: Text =
     Text::new("platform", Some(r"^(linux/[a-z0-9]+(/v[0-9]+)?|wasi/wasm)$"), rule!(rules::platform)).only_text();
 const ARCH: Text = Text::new("architecture", Some(r"^[a-z0-9]+$"), rule!(rules::arch));
@@ -180,9 +182,9 @@ const SPIN: &[Field] = &[
 ];
 
 const TARGET: &[Field] = &[
-    field("target", Kind::Text(&STAGE), "", "Dockerfile stage."),
-    field("name", Kind::Text(&LINE), "the stage", "Behind the image's name."),
-    field("additional_tags", Kind::List(&Kind::Text(&TAG)), "`[]`", "Extra tags of this image."),
+    field("target", Kind::Text(&ONE_STAGE), "", "Dockerfile stage. Every mapping has it."),
+    field("name", Kind::Text(&TARGET_NAME), "the stage", "Stands behind the directory's: `<dir>-<name>`."),
+    field("additional_tags", Kind::List(&Kind::Text(&TAG)), "`[]`", "Extra tags of this image, besides those of all."),
 ];
 
 const SECRET: &[Field] = &[
@@ -220,11 +222,12 @@ pub(super) const IMAGE: &[Field] = &[
         "Local mode: the source root is this directory, or the whole repository.",
     ),
     field("target", Kind::Text(&STAGE), "the last stage", "Dockerfile stage; empty is none."),
-    later(
+    field(
         "targets",
-        Kind::List(&Kind::Either(&[Kind::Text(&STAGE), Kind::Fields(TARGET)])),
+        Kind::List(&Kind::Either(&[Kind::Text(&ONE_STAGE), Kind::Fields(TARGET)])),
         "`[]`",
-        "Several images from one source, fetched once; excludes `target`.",
+        "Several images from one source, fetched once: one a stage, named `<dir>-<name>`, each with its own tags, \
+         results and index. Everything else is the same for all of them. Excludes `target`.",
     ),
     field(
         "build_args",

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::file::{self, File};
 use super::node::{Entry, NodeKind};
-use super::{BackendName, BuildArg, ContextFrom, ImageConfig, KoConfig, Parsed, RootConfig, Source, fields, rules};
+use super::{
+    BackendName, BuildArg, ContextFrom, ImageConfig, KoConfig, Parsed, RootConfig, Source, fields, rules, targets,
+};
 use crate::oci::Platform;
 
 /// Parses one `build-config.yaml`. `file` is its path relative to the repository's root, `defaults` the repository's
@@ -32,6 +34,7 @@ fn read(mut file: File<'_>, defaults: &RootConfig) -> Parsed<ImageConfig> {
         dockerfile_path: file.text("dockerfile_path", rules::file).unwrap_or_else(|| "Dockerfile".to_owned()),
         context_path: file.text("context_path", rules::directory).unwrap_or_else(|| ".".to_owned()),
         target: file.text("target", rules::stage).flatten(),
+        targets: targets::read(&mut file, backend),
         build_args,
         platforms,
         additional_tags: each_once(&mut file, "additional_tags", rules::additional_tag),

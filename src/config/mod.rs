@@ -18,6 +18,7 @@ mod rules;
 mod schema;
 mod shape;
 mod syntax;
+mod targets;
 pub mod template;
 mod transports;
 
@@ -35,6 +36,7 @@ pub use image::parse_image;
 pub use reference::reference_markdown;
 pub use root::parse_root;
 pub use schema::{image_schema, root_schema};
+pub use targets::Target;
 pub use transports::Transports;
 
 /// File name that makes a directory an image directory.
@@ -85,6 +87,9 @@ pub struct ImageConfig {
     pub context_path: String,
     /// Dockerfile stage; none is the last one.
     pub target: Option<String>,
+    /// Several images from one source, each with the rest of this configuration ([`ImageConfig::of_target`]); with
+    /// none the file is one image.
+    pub targets: Vec<Target>,
     /// Build arguments in the order of the file.
     pub build_args: Vec<BuildArg>,
     /// Wanted platforms in the order of the file, each once.

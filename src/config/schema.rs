@@ -36,6 +36,7 @@ fn image_rules() -> Value {
         needs(is("manual_build", json!(true)), given("manual_images")),
         needs(given("manual_images"), given("manual_build")),
         excludes(given("target"), given("targets")),
+        { "properties": { "targets": { "items": needs(json!({ "type": "object" }), given("target")) } } },
     ])
 }
 

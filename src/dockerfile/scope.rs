@@ -77,19 +77,6 @@ impl Dockerfile {
         };
         stage.images().map(expand).collect()
     }
-
-    /// What the reference on a line that is written like this says; none when there is none, or it cannot be expanded.
-    #[must_use]
-    pub fn text_at<'r>(&self, line: usize, text: &str, references: &'r References) -> Option<&'r str> {
-        let places = self
-            .stages
-            .iter()
-            .enumerate()
-            .flat_map(|(stage, it)| it.images().enumerate().map(move |(at, image)| ((stage, at), image)));
-        let mut named = places.filter(|(_, image)| image.span.line == line && image.text == text);
-        let (place, _) = named.next()?;
-        references.at(place)?.as_ref().ok().map(|expanded| expanded.text.as_str())
-    }
 }
 
 /// Gives an argument its value: what is passed, its default, or what it has outside the stage.

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, Result};
-use crate::generate::{Fanout, connected};
+use crate::generate::{Fanout, connected, in_plan};
 use crate::plan::{Mode, Plan, PlannedImage};
 
 /// Wave jobs of the workflow.
@@ -177,14 +177,21 @@ fn by_wave<'p>(by_arch: &BTreeMap<String, Vec<&'p PlannedImage>>) -> Vec<Vec<Sha
     let mut waves = vec![Vec::new(); WAVES];
     for (arch, images) in by_arch {
         let mut last = Vec::new();
+        // What an image is built on for another architecture only is nothing to wait for.
+        let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut highest = 0;
         for image in images {
-            match usize::try_from(image.wave) {
-                Ok(wave) if wave < WAVES - 1 => waves[wave].push((arch.clone(), vec![*image])),
-                _ => last.push(*image),
+            let below = in_plan(image, Some(arch)).filter_map(|name| known.get(name));
+            let wave = below.map(|wave| wave + 1).max().unwrap_or_default();
+            known.insert(image.name.as_str(), wave);
+            highest = highest.max(wave);
+            if wave < WAVES - 1 {
+                waves[wave].push((arch.clone(), vec![*image]));
+            } else {
+                last.push(*image);
             }
         }
-        let independent = last.iter().all(|image| image.wave == WAVES as u32 - 1);
-        if independent {
+        if highest < WAVES {
             waves[WAVES - 1].extend(last.into_iter().map(|image| (arch.clone(), vec![image])));
         } else {
             waves[WAVES - 1].push((arch.clone(), last));
@@ -195,10 +202,10 @@ fn by_wave<'p>(by_arch: &BTreeMap<String, Vec<&'p PlannedImage>>) -> Vec<Vec<Sha
 
 /// Images that are built on each other, however indirectly, share a leg.
 fn by_component<'p>(plan: &'p Plan, by_arch: &BTreeMap<String, Vec<&'p PlannedImage>>) -> Vec<Share<'p>> {
-    let components = connected(plan);
     let mut shares = Vec::new();
     for arch in by_arch.keys() {
         let wants = |image: &&PlannedImage| image.platforms.iter().any(|it| it.arch() == *arch);
+        let components = connected(plan, Some(arch));
         let of_arch = components.iter().map(|images| images.iter().copied().filter(wants).collect::<Vec<_>>());
         shares.extend(of_arch.filter(|images| !images.is_empty()).map(|images| (arch.clone(), images)));
     }

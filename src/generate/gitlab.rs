@@ -2,7 +2,7 @@
 //!
 //! | job | needs | does |
 //! |---|---|---|
-//! | `build <image> <arch>` | prepare of the parent pipeline, the builds of this architecture that its Dockerfile needs | `hephy build` |
+//! | `build <image> <arch>` | prepare of the parent pipeline, the builds that its Dockerfile needs for this architecture | `hephy build` |
 //! | `manifest <image>` | its builds, and `manifest` of what it is built on | `hephy manifest`; also after failures |
 //! | `nothing to build` | | stands in an empty plan: GitLab refuses a pipeline without jobs |
 //!
@@ -137,7 +137,7 @@ fn build_template(arch: &str, options: &Options) -> Value {
 }
 
 fn build(group: &Group<'_>, groups: &[Group<'_>], arch: &str, options: &Options) -> Value {
-    let below = group.built_on(groups).filter(|below| below.arches().contains(arch));
+    let below = group.built_on(groups, Some(arch)).filter(|below| below.arches().contains(arch));
     let needs = below.map(|below| json!({"job": below.job(BUILD, arch), "artifacts": true}));
     let needs: Vec<Value> = std::iter::once(prepare(options)).chain(needs).collect();
     let images: Vec<&PlannedImage> = group.images_for(arch).collect();
@@ -177,7 +177,7 @@ fn manifest_template(options: &Options) -> Value {
 
 fn manifest(group: &Group<'_>, groups: &[Group<'_>], options: &Options) -> Value {
     let builds = group.arches().into_iter().map(|arch| json!({"job": group.job(BUILD, &arch), "artifacts": true}));
-    let below = group.built_on(groups).map(|below| json!({"job": below.job(MANIFEST, ""), "artifacts": true}));
+    let below = group.built_on(groups, None).map(|below| json!({"job": below.job(MANIFEST, ""), "artifacts": true}));
     let needs: Vec<Value> = std::iter::once(prepare(options)).chain(builds).chain(below).collect();
     json!({
         "extends": ".manifest",

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, Result};
-use crate::plan::{DependencyFrom, Plan, PlannedImage};
+use crate::plan::{DependencyFrom, Plan, PlannedDependency, PlannedImage};
 
 /// How builds are spread over jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,18 +37,21 @@ impl Fanout {
     }
 }
 
-/// The images of this run that one is built on.
-pub(crate) fn in_plan(image: &PlannedImage) -> impl Iterator<Item = &str> {
+/// The images of this run that one is built on, for one architecture or for any.
+pub(crate) fn in_plan<'p>(image: &'p PlannedImage, arch: Option<&str>) -> impl Iterator<Item = &'p str> {
     let built = image.dependencies.iter().filter(|it| it.from == DependencyFrom::Plan);
-    built.map(|dependency| dependency.name.as_str())
+    let counts = move |it: &&PlannedDependency| {
+        arch.is_none_or(|arch| it.platforms.iter().any(|platform| platform.arch() == arch))
+    };
+    built.filter(counts).map(|dependency| dependency.name.as_str())
 }
 
-/// Images that are built on each other, in the plan's order.
-pub(crate) fn connected(plan: &Plan) -> Vec<Vec<&PlannedImage>> {
+/// Images that are built on each other, for one architecture or for any, in the plan's order.
+pub(crate) fn connected<'p>(plan: &'p Plan, arch: Option<&str>) -> Vec<Vec<&'p PlannedImage>> {
     let mut component: BTreeMap<&str, usize> = BTreeMap::new();
     let mut components: Vec<Vec<&PlannedImage>> = Vec::new();
     for image in &plan.images {
-        let joined: BTreeSet<usize> = in_plan(image).filter_map(|name| component.get(name).copied()).collect();
+        let joined: BTreeSet<usize> = in_plan(image, arch).filter_map(|name| component.get(name).copied()).collect();
         let mut members = vec![image];
         for at in joined {
             members.append(&mut components[at]);

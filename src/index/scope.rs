@@ -59,7 +59,9 @@ fn one(
                 // A platform that the dependency was not to be built for in this run was published before.
                 let built_here =
                     plan.image(dependency.name.as_str()).map(|it| it.platforms.as_slice()).unwrap_or_default();
-                platforms.retain(|platform| theirs.contains(platform) || !built_here.contains(platform));
+                platforms.retain(|platform| {
+                    !dependency.is_for(platform) || theirs.contains(platform) || !built_here.contains(platform)
+                });
             }
         }
         if platforms.is_empty() {

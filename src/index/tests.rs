@@ -9,7 +9,8 @@ use crate::oci::{ImageName, Tag};
 const KEY: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 fn image(name: &str, platforms: &[&str], on: &[&str], wave: u32) -> Value {
-    let dependencies: Vec<_> = on.iter().map(|it| json!({"name": it, "via": "depends_on", "from": "plan"})).collect();
+    let dependency = |it: &&str| json!({"name": it, "via": "depends_on", "from": "plan", "platforms": platforms});
+    let dependencies: Vec<_> = on.iter().map(dependency).collect();
     json!({
         "name": name, "dir": name, "input_key": KEY, "reasons": [], "source": {"mode": "local", "root": name},
         "backend": "kaniko", "dockerfile": "Dockerfile", "context": ".", "target": null, "platforms": platforms,

@@ -38,6 +38,14 @@ impl ImageName {
         }
     }
 
+    /// The name of one of several images of a directory: the directory's, and then what tells it from the others.
+    ///
+    /// # Errors
+    /// When the two together give no legal tag.
+    pub fn of_target(&self, target: &str) -> Result<Self, Invalid> {
+        Self::parse(&format!("{self}-{target}"))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

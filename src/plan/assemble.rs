@@ -173,7 +173,7 @@ fn planned_image(candidates: &[Candidate], index: usize, wave: u32, resolved: &R
         context: config.context_path.clone(),
         target: config.target.clone(),
         platforms: config.platforms.clone(),
-        targets: Vec::new(),
+        targets: config.targets.iter().map(|target| target.target.clone()).collect(),
         tags: candidate.tags.index.clone(),
         arch_tags: candidate.tags.by_arch.clone(),
         build_args: candidate.args.clone(),
@@ -224,7 +224,8 @@ fn planned_dependencies(
                 Some((tag, digest)) => DependencyFrom::Published { tag: tag.clone(), digest: digest.clone() },
                 None => DependencyFrom::Unresolved,
             };
-            PlannedDependency { name: target.name.clone(), via: edge.via.clone(), from }
+            let platforms = edge.platforms.clone();
+            PlannedDependency { name: target.name.clone(), via: edge.via.clone(), from, platforms }
         })
         .collect();
     dependencies.sort_by(|a, b| (&a.name, &a.via).cmp(&(&b.name, &b.via)));

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::DependencyVia;
+use super::graph::only_for;
 use crate::diagnostic::escape;
+use crate::oci::Platform;
 
 /// One image and what it is built on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -17,6 +19,8 @@ pub struct DrawnImage {
     pub dir: String,
     /// Its Dockerfile, where it has one in this repository.
     pub dockerfile: Option<String>,
+    /// Its platforms.
+    pub platforms: Vec<Platform>,
     /// Length of the longest path below it.
     pub wave: u32,
     /// What it is built on.
@@ -33,14 +37,17 @@ pub struct DrawnEdge {
     pub to: usize,
     /// How it is referred to.
     pub via: DependencyVia,
+    /// The platforms that are built on it.
+    pub platforms: Vec<Platform>,
 }
 
 impl DrawnImage {
-    fn label(&self, via: &DependencyVia) -> String {
+    fn label(&self, edge: &DrawnEdge) -> String {
         let file = self.dockerfile.as_deref().unwrap_or(&self.dir);
-        match via {
-            DependencyVia::Variable { name, line } => format!("ARG {name}, {}:{line}", escape(file)),
-            DependencyVia::Reference { text, line } => format!("{}, {}:{line}", escape(text), escape(file)),
+        let only = only_for(&edge.via, &edge.platforms, &self.platforms);
+        match &edge.via {
+            DependencyVia::Variable { name, line } => format!("ARG {name}, {}:{line}{only}", escape(file)),
+            DependencyVia::Reference { text, line } => format!("{}, {}:{line}{only}", escape(text), escape(file)),
             DependencyVia::DependsOn => "depends_on".to_owned(),
         }
     }
@@ -86,7 +93,7 @@ fn dependents(images: &[DrawnImage], index: usize) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (child, image) in images.iter().enumerate() {
         let labels: Vec<String> =
-            image.built_on.iter().filter(|edge| edge.to == index).map(|edge| image.label(&edge.via)).collect();
+            image.built_on.iter().filter(|edge| edge.to == index).map(|edge| image.label(edge)).collect();
         if !labels.is_empty() {
             found.push((child, labels.join("; ")));
         }
@@ -102,7 +109,7 @@ pub fn dot(images: &[DrawnImage]) -> String {
     for image in images {
         let _ = writeln!(out, "  {};", quote(&image.name));
         for edge in &image.built_on {
-            let label = quote(&image.label(&edge.via));
+            let label = quote(&image.label(edge));
             let _ = writeln!(out, "  {} -> {} [label = {label}];", quote(&edge.name), quote(&image.name));
         }
     }
@@ -120,7 +127,7 @@ pub fn mermaid(images: &[DrawnImage]) -> String {
     for (index, image) in images.iter().enumerate() {
         let _ = writeln!(out, "  i{index}[{}]", quote(&image.name));
         for edge in &image.built_on {
-            let _ = writeln!(out, "  i{} -->|{}| i{index}", edge.to, quote(&image.label(&edge.via)));
+            let _ = writeln!(out, "  i{} -->|{}| i{index}", edge.to, quote(&image.label(edge)));
         }
     }
     out
@@ -135,6 +142,7 @@ mod tests {
             name: name.into(),
             dir: name.into(),
             dockerfile: Some(format!("{name}/Dockerfile")),
+            platforms: vec![Platform::linux_amd64()],
             wave,
             built_on: built_on
                 .iter()
@@ -142,6 +150,7 @@ mod tests {
                     name: (*on).into(),
                     to: *to,
                     via: DependencyVia::Variable { name: format!("{}_TAG", on.to_uppercase()), line: 3 },
+                    platforms: vec![Platform::linux_amd64()],
                 })
                 .collect(),
         };

@@ -122,7 +122,7 @@ pub struct PlannedImage {
     pub target: Option<String>,
     /// Wanted platforms.
     pub platforms: Vec<Platform>,
-    /// Several images from one source; empty until the image has `targets`.
+    /// Stages of all images of its directory, where the directory has `targets`.
     pub targets: Vec<String>,
     /// Tags of the index in the order in which they are written: date tag, additional tags, `{image}-head`.
     pub tags: Vec<Tag>,
@@ -261,6 +261,16 @@ pub struct PlannedDependency {
     pub via: DependencyVia,
     /// Where it comes from.
     pub from: DependencyFrom,
+    /// The image's platforms that are built on it; an order and nothing else where there are none.
+    pub platforms: Vec<Platform>,
+}
+
+impl PlannedDependency {
+    /// Whether the image is built on it for this platform.
+    #[must_use]
+    pub fn is_for(&self, platform: &Platform) -> bool {
+        self.platforms.contains(platform)
+    }
 }
 
 /// How an image refers to one that it is built on.

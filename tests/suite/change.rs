@@ -11,7 +11,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hephy::change::{
-    Dependency, ImageChange, ImageInputs, Keyed, Keys, Located, RepoPath, Side, SideImage, State, Tree, compare,
+    Dependency, ImageChange, ImageId, ImageInputs, Keyed, Keys, Located, RepoPath, Side, SideImage, State, Tree,
+    compare,
 };
 use hephy::ci::BaseSpec;
 use hephy::config::{BackendName, ContextFrom, ImageConfig, Source};
@@ -27,6 +28,7 @@ fn config(text: &str) -> Option<ImageConfig> {
         dockerfile_path: "Dockerfile".into(),
         context_path: ".".into(),
         target: None,
+        targets: Vec::new(),
         build_args: vec![],
         platforms: vec![],
         additional_tags: vec![],
@@ -65,7 +67,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
     let dirs = tree.image_dirs();
     let files: Vec<RepoPath> = dirs.iter().map(|dir| dir.join("build-config.yaml")).collect();
     let contents = objects.read_paths(tree, &files, 256 * 1024).unwrap();
-    let mut images: BTreeMap<RepoPath, SideImage> = BTreeMap::new();
+    let mut images: BTreeMap<ImageId, SideImage> = BTreeMap::new();
     for (dir, content) in dirs.into_iter().zip(contents) {
         let Content::Bytes(bytes) = content else { panic!("{dir} has no configuration") };
         let image = config(&String::from_utf8_lossy(&bytes)).map_or(SideImage::Invalid, |config| {
@@ -73,7 +75,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
             let dependencies: Vec<Dependency> = config
                 .depends_on
                 .iter()
-                .filter_map(|name| match images.get(&RepoPath::from(name.as_str()))? {
+                .filter_map(|name| match images.get(&ImageId::from(RepoPath::from(name.as_str())))? {
                     SideImage::Keyed(keyed) => Some(Dependency { name: name.clone(), key: keyed.key.clone() }),
                     SideImage::Invalid => None,
                 })
@@ -86,7 +88,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
             };
             SideImage::Keyed(Rc::new(keys.key_of(&inputs, &dependencies).unwrap()))
         });
-        images.insert(dir, image);
+        images.insert(ImageId::from(dir), image);
     }
     Side { tree, images }
 }
@@ -99,8 +101,8 @@ fn changes_of(loaded: &mut Loaded<'_>) -> Vec<ImageChange> {
     let base = side(&base_keys, &mut loaded.objects);
     // What the sides share must not change what comes out.
     let alone = side(&Keys::new(base_tree), &mut loaded.objects);
-    for (dir, image) in &base.images {
-        assert_eq!(key(image), key(&alone.images[dir]), "{dir}");
+    for (id, image) in &base.images {
+        assert_eq!(key(image), key(&alone.images[id]), "{}", id.dir);
     }
     compare(&head, Some(&base), &loaded.changes)
 }
@@ -127,7 +129,7 @@ fn letters(changes: &[ImageChange]) -> Vec<String> {
                 State::Invalid { changed: false } => 'i',
                 State::Unchanged => return None,
             };
-            Some(format!("{letter} {}", change.dir))
+            Some(format!("{letter} {}", change.id.dir))
         })
         .collect()
 }
@@ -163,7 +165,7 @@ fn keyed(repo: &Repo) -> BTreeMap<String, Keyed> {
     side.images
         .into_iter()
         .filter_map(|(dir, image)| match image {
-            SideImage::Keyed(keyed) => Some((dir.to_string(), (*keyed).clone())),
+            SideImage::Keyed(keyed) => Some((dir.dir.to_string(), (*keyed).clone())),
             SideImage::Invalid => None,
         })
         .collect()

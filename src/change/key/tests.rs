@@ -8,6 +8,7 @@ fn config() -> ImageConfig {
         dockerfile_path: "Dockerfile".into(),
         context_path: ".".into(),
         target: None,
+        targets: Vec::new(),
         build_args: vec![],
         platforms: vec![],
         additional_tags: vec![],

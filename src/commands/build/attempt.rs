@@ -105,7 +105,7 @@ impl Job<'_> {
         let tags = self.tags_of(image)?;
         let build_args = self.arguments(image, &tags, files.parsed.as_ref())?;
         if image.backend.reads_dockerfile() {
-            files.pin(&self.pins(image, &tags, &build_args, &files.text), work)?;
+            files.pin(&self.pins(image, &tags), work)?;
         }
         let repository = self.plan.repository_of(self.registry, &image.name);
         let mut insecure_hosts = self.options.insecure_hosts.clone();

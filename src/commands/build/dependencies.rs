@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Job, results};
-use crate::config::Layout;
-use crate::dockerfile::{Arguments, Dockerfile, Pin};
+use crate::dockerfile::{Dockerfile, Pin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Digest, ImageName, Tag};
 use crate::plan::{ArgPart, DependencyFrom, DependencyVia, PlannedDependency, PlannedImage};
@@ -15,10 +14,27 @@ use crate::result::Status;
 pub(super) type Tags<'a> = BTreeMap<&'a ImageName, String>;
 
 impl Job<'_> {
-    /// What this run means by the images that `image` is built on.
+    /// What this run means by the images that `image` is built on. Those that only other platforms are built on get a
+    /// tag all the same: the Dockerfile's other stages want a value, even where nobody uses them.
     pub(super) fn tags_of<'a>(&self, image: &'a PlannedImage) -> Result<Tags<'a>> {
-        let tags = image.dependencies.iter().map(|dependency| Ok((&dependency.name, self.tag_of(dependency)?)));
-        tags.collect()
+        let mut tags = Tags::new();
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            image.dependencies.iter().partition(|dependency| dependency.is_for(&self.options.platform));
+        for dependency in here {
+            tags.insert(&dependency.name, self.tag_of(dependency)?);
+        }
+        for dependency in elsewhere {
+            tags.entry(&dependency.name).or_insert_with(|| self.unused_tag(dependency));
+        }
+        Ok(tags)
+    }
+
+    fn unused_tag(&self, dependency: &PlannedDependency) -> String {
+        let name = &dependency.name;
+        match &dependency.from {
+            DependencyFrom::Published { tag, digest } => format!("{tag}@{digest}"),
+            _ => self.plan.layout.tag_of(name, "head"),
+        }
     }
 
     /// The build arguments of an image: its own, then those that its Dockerfile declares.
@@ -61,61 +77,20 @@ impl Job<'_> {
     }
 
     /// What stands in for the references that name images of this repository outright: exactly the image that this
-    /// run means, whatever the name would lead to by now.
-    pub(super) fn pins(
-        &self,
-        image: &PlannedImage,
-        tags: &Tags<'_>,
-        arguments: &[(String, String)],
-        dockerfile: &str,
-    ) -> Vec<Pin> {
-        let mut named: BTreeMap<(usize, &str), Vec<&ImageName>> = BTreeMap::new();
-        for dependency in &image.dependencies {
-            if let DependencyVia::Reference { text, line } = &dependency.via {
-                named.entry((*line, text)).or_default().push(&dependency.name);
-            }
+    /// run means, whatever the name would lead to by now. A reference with variables in it may mean another image for
+    /// each platform.
+    pub(super) fn pins(&self, image: &PlannedImage, tags: &Tags<'_>) -> Vec<Pin> {
+        let mut pins: BTreeMap<(usize, &str), Option<Pin>> = BTreeMap::new();
+        for dependency in image.dependencies.iter().filter(|it| it.is_for(&self.options.platform)) {
+            let DependencyVia::Reference { text, line } = &dependency.via else { continue };
+            let Some(tag) = tags.get(&dependency.name) else { continue };
+            let with = format!("{}:{tag}", self.plan.repository_of(self.registry, &dependency.name));
+            let pin = Pin { line: *line, text: text.clone(), with };
+            // Two stages may mean different images by the same words: those the builder tells apart.
+            let known = pins.entry((*line, text)).or_insert_with(|| Some(pin.clone()));
+            *known = known.take().filter(|known| *known == pin);
         }
-        let mut pins = Vec::new();
-        for ((line, text), names) in named {
-            let Some(name) = self.meant(line, text, &names, arguments, dockerfile) else { continue };
-            let Some(tag) = tags.get(name) else { continue };
-            let with = format!("{}:{tag}", self.plan.repository_of(self.registry, name));
-            pins.push(Pin { line, text: text.to_owned(), with });
-        }
-        pins
-    }
-
-    /// Which image a reference means on this platform: with variables in it, each platform may mean another one, and
-    /// on some of them it may be none of this repository's.
-    fn meant<'n>(
-        &self,
-        line: usize,
-        text: &str,
-        names: &[&'n ImageName],
-        arguments: &[(String, String)],
-        dockerfile: &str,
-    ) -> Option<&'n ImageName> {
-        let only = if let [one] = names { Some(*one) } else { None };
-        if only.is_some() && !text.contains('$') {
-            return only;
-        }
-        let mut known = Arguments { passed: arguments.iter().cloned().collect(), ..Arguments::default() };
-        known.predefine(&self.options.platform);
-        let parsed = Dockerfile::parse("Dockerfile", dockerfile.as_bytes()).ok()?;
-        let references = parsed.references(&known).ok()?;
-        let Some(expanded) = parsed.text_at(line, text, &references) else { return only };
-        let registries = [Some(self.registry), self.plan.registry.as_deref()];
-        let is_named = |name: &&&ImageName| {
-            registries.iter().flatten().any(|registry| {
-                let prefix = match self.plan.layout {
-                    Layout::Single => format!("{registry}:{name}-"),
-                    Layout::PerImage => format!("{}:", self.plan.repository_of(registry, name)),
-                };
-                expanded.starts_with(&prefix)
-            })
-        };
-        // `a-b-latest` begins with `a-` as well.
-        names.iter().filter(is_named).max_by_key(|name| name.as_str().len()).copied()
+        pins.into_values().flatten().collect()
     }
 
     /// `<tag>@<digest>` of an image that another one is built on.

@@ -174,7 +174,8 @@ fn wanted<'a>(plan: &'a Plan, platform: &Platform, asked: &[ImageName]) -> Resul
     let mut names: BTreeSet<&ImageName> = asked.iter().collect();
     let mut open: Vec<&ImageName> = if plan.mode == Mode::Check { asked.iter().collect() } else { Vec::new() };
     while let Some(image) = open.pop().and_then(|name| plan.image(name.as_str())) {
-        let below = image.dependencies.iter().filter(|it| it.from == DependencyFrom::Plan).map(|it| &it.name);
+        let below = image.dependencies.iter().filter(|it| it.from == DependencyFrom::Plan && it.is_for(platform));
+        let below = below.map(|it| &it.name);
         open.extend(below.filter(|name| names.insert(name)));
     }
     let asked = |image: &&PlannedImage| names.is_empty() || names.contains(&image.name);
@@ -265,7 +266,8 @@ impl Job<'_> {
     /// files behind.
     fn blocker(&self, image: &PlannedImage) -> Option<(ImageName, Error)> {
         let failed = |name: &ImageName| self.done.get(name).is_some_and(|result| result.status != Status::Completed);
-        if let Some(dependency) = image.dependencies.iter().find(|dependency| failed(&dependency.name)) {
+        let mut needed = image.dependencies.iter().filter(|dependency| dependency.is_for(&self.options.platform));
+        if let Some(dependency) = needed.find(|dependency| failed(&dependency.name)) {
             let name = &dependency.name;
             // The root of a chain of skipped images is the one to look at.
             let root = self.done.get(name).and_then(|result| result.error.as_ref()?.because_of.clone());

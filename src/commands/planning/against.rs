@@ -7,7 +7,7 @@ use super::ground::Ground;
 use super::judge::state_of;
 use super::past::{MAX_COMMITS, Now, Past};
 use super::published::{Answers, Question};
-use crate::change::{Difference, ImageChange, Oid, RepoPath, State};
+use crate::change::{Difference, ImageChange, ImageId, Oid, State};
 use crate::commands::survey::Survey;
 use crate::config::Source;
 use crate::diagnostic::escape_cut;
@@ -15,7 +15,9 @@ use crate::error::Result;
 use crate::git::{Base, Objects};
 use crate::index::Recorded;
 use crate::plan::decide::Selection;
-use crate::plan::standing::{Distance, Evidence, Reuse, Standing, Verdict, Wish, reused_tags, same_input, standing, verdict};
+use crate::plan::standing::{
+    Distance, Evidence, Reuse, Standing, Verdict, Wish, reused_tags, same_input, standing, verdict,
+};
 use crate::plan::tags::{ImageTags, TagFacts};
 
 /// What the registry said of the images that it was asked for.
@@ -93,7 +95,8 @@ impl Sources<'_> {
             Selection::Named(named) => named.contains(index),
             _ => true,
         };
-        let usable = |index: &usize| self.now.keyed[*index].is_some() && self.now.survey.images[*index].illegal.is_none();
+        let usable =
+            |index: &usize| self.now.keyed[*index].is_some() && self.now.survey.images[*index].illegal.is_none();
         (0..self.now.survey.images.len()).filter(usable).filter(named).collect()
     }
 
@@ -146,8 +149,8 @@ impl Sources<'_> {
     /// itself, for what is built from other repositories too, whose commits of that time nobody knows.
     fn told_by(&self, index: usize, standing: &Standing, pasts: &[Past]) -> Option<usize> {
         let Standing::Differs { was, revision } = standing else { return None };
-        let dir = &self.now.survey.images[index].path;
-        let has_key = |past: &Past| past.key(dir) == Some(was);
+        let id = self.now.survey.images[index].id();
+        let has_key = |past: &Past| past.key(&id) == Some(was);
         let same_commit = |past: &Past| Some(&past.commit) == revision.as_ref() && self.is_of_others(index);
         pasts.iter().position(has_key).or_else(|| pasts.iter().position(same_commit))
     }
@@ -169,7 +172,7 @@ impl Sources<'_> {
         let (standing, _) = against.standings.get(&index)?;
         let survey = self.now.survey;
         let image = &survey.images[index];
-        let range = state_of(self.changes, &image.path);
+        let range = state_of(self.changes, image);
         if *self.selection != Selection::Changed {
             // What is named is built, unless it is known to be there.
             return (*standing == Standing::Equal).then(|| verdict(standing, &Evidence::default(), range));
@@ -182,7 +185,7 @@ impl Sources<'_> {
         }
         let told_by = self.told_by(index, standing, &against.pasts);
         let past = told_by.and_then(|at| against.pasts.get(at));
-        let state = past.and_then(|past| past.state(&image.path));
+        let state = past.and_then(|past| past.state(&image.id()));
         let built_on = survey.edges[index].iter().filter_map(|to| {
             let verdict = against.verdicts[*to].as_ref().filter(|verdict| !verdict.reasons.is_empty())?;
             Some((survey.images[*to].name.as_str(), verdict.distance))
@@ -222,10 +225,10 @@ impl Against {
     pub(super) fn states(&self, survey: &Survey, mut changes: Vec<ImageChange>) -> Vec<ImageChange> {
         for (index, verdict) in self.verdicts.iter().enumerate() {
             let Some(verdict) = verdict else { continue };
-            let dir = &survey.images[index].path;
-            let Ok(at) = changes.binary_search_by(|change| change.dir.cmp(dir)) else { continue };
+            let id = survey.images[index].id();
+            let Ok(at) = changes.binary_search_by(|change| change.id.cmp(&id)) else { continue };
             let told = self.told_by.get(&index).and_then(|at| self.pasts.get(*at));
-            let state = told.and_then(|past| past.state(dir)).filter(|state| matches!(state, State::Changed(_)));
+            let state = told.and_then(|past| past.state(&id)).filter(|state| matches!(state, State::Changed(_)));
             match (verdict.reasons.is_empty(), state) {
                 (true, _) => changes[at].state = State::Unchanged,
                 (false, Some(state)) => changes[at].state = state.clone(),
@@ -238,17 +241,19 @@ impl Against {
         changes
     }
 
-    /// What is said of the published indexes, by directory.
-    pub(super) fn notes(&self, survey: &Survey, question: &Question) -> BTreeMap<RepoPath, Note> {
+    /// What is said of the published indexes.
+    pub(super) fn notes(&self, survey: &Survey, question: &Question) -> BTreeMap<ImageId, Note> {
         let mut notes = BTreeMap::new();
         for (index, (standing, recorded)) in &self.standings {
             let image = &survey.images[*index];
-            let Some(recorded) = recorded.as_ref().filter(|_| !matches!(standing, Standing::Foreign(_))) else { continue };
+            let Some(recorded) = recorded.as_ref().filter(|_| !matches!(standing, Standing::Foreign(_))) else {
+                continue;
+            };
             let Some(key) = &recorded.input_key else { continue };
-            let equal = matches!(standing, Standing::Equal | Standing::Lacks(_));
-            let same = |past: &Past| past.key(&image.path) == Some(key);
+            let (id, equal) = (image.id(), matches!(standing, Standing::Equal | Standing::Lacks(_)));
+            let same = |past: &Past| past.key(&id) == Some(key);
             notes.insert(
-                image.path.clone(),
+                id.clone(),
                 Note {
                     reference: question.head_of(&image.name),
                     key: key.to_string(),

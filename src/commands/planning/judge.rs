@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::change::{Globs, ImageChange, RepoPath, State, Tree};
 use crate::cli::SelectArgs;
-use crate::commands::survey::Survey;
+use crate::commands::survey::{Image, Survey};
 use crate::config::Layout;
 use crate::diagnostic::{Diagnostic, Severity, Span, escape, nearest};
 use crate::error::{Error, ErrorKind, Result};
@@ -87,18 +87,19 @@ fn scheduled(name: &str, survey: &Survey, tree: &Tree, objects: &mut Objects<'_>
             continue;
         }
         let dir = dir.trim_start_matches("./").trim_end_matches('/');
-        match survey.images.iter().position(|image| image.dir == dir) {
-            Some(index) => drop(listed.insert(index)),
-            None => {
-                let span = Span::new(at + 1, 1, dir.chars().count());
-                let message = format!("`{dir}` is not an image directory");
-                let mut finding = Diagnostic::error(&file, span, message).with_source(text);
-                if let Some(near) = nearest(dir, survey.images.iter().map(|image| image.dir.as_str())) {
-                    finding = finding.suggest(format!("did you mean `{near}`?"));
-                }
-                findings.push(finding);
-            }
+        let of_dir = survey.images.iter().enumerate().filter(|(_, image)| image.dir == dir);
+        let found: Vec<usize> = of_dir.map(|(index, _)| index).collect();
+        if !found.is_empty() {
+            listed.extend(found);
+            continue;
         }
+        let span = Span::new(at + 1, 1, dir.chars().count());
+        let message = format!("`{dir}` is not an image directory");
+        let mut finding = Diagnostic::error(&file, span, message).with_source(text);
+        if let Some(near) = nearest(dir, survey.images.iter().map(|image| image.dir.as_str())) {
+            finding = finding.suggest(format!("did you mean `{near}`?"));
+        }
+        findings.push(finding);
     }
     if findings.is_empty() {
         return Ok(Selection::Scheduled(listed, file));
@@ -129,7 +130,7 @@ pub(super) fn decided(
         .enumerate()
         .map(|(index, (image, built_on))| {
             let published = verdicts.get(index).and_then(Option::as_ref);
-            Judged { state: state_of(changes, &image.path), built_on, published }
+            Judged { state: state_of(changes, image), built_on, published }
         })
         .collect();
     let dependents = select.dependents.or(survey.root.dependents).unwrap_or_default();
@@ -140,9 +141,10 @@ pub(super) fn decided(
     decide(&judged, selection, dependents, no_base)
 }
 
-/// What became of a directory; `changes` are sorted by directory.
-pub(super) fn state_of<'c>(changes: &'c [ImageChange], dir: &RepoPath) -> &'c State {
-    changes.binary_search_by(|change| change.dir.cmp(dir)).map_or(&State::NoBase, |at| &changes[at].state)
+/// What became of an image; `changes` are sorted by image.
+pub(super) fn state_of<'c>(changes: &'c [ImageChange], image: &Image) -> &'c State {
+    let id = image.id();
+    changes.binary_search_by(|change| change.id.cmp(&id)).map_or(&State::NoBase, |at| &changes[at].state)
 }
 
 /// Refuses what is to be built and cannot be; what is wrong elsewhere becomes a warning.
@@ -166,7 +168,7 @@ pub(super) fn refuse_invalid(
         .flat_map(|(edges, _)| edges.iter().copied())
         .collect();
     for (index, image) in survey.images.iter().enumerate() {
-        let invalid_and_changed = matches!(state_of(changes, &image.path), State::Invalid { changed: true });
+        let invalid_and_changed = matches!(state_of(changes, image), State::Invalid { changed: true });
         // Nobody can tell what an image is built on when that one's configuration says nothing.
         let mute = image.config().is_none() && needed.contains(&index);
         let wanted = mute
@@ -205,6 +207,8 @@ pub(super) fn refuse_invalid(
         return Ok(());
     }
     findings.sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
+    // Images of one directory share what is wrong with its files.
+    findings.dedup();
     let files: BTreeSet<&str> = findings.iter().map(|finding| finding.file.as_str()).collect();
     let sentence = match (findings.len(), files.len()) {
         (1, _) => "one error keeps images from being built".to_owned(),
@@ -231,7 +235,10 @@ pub(super) fn duplicate_names(survey: &Survey, layout: Layout) -> Vec<Diagnostic
                     Span::START,
                     format!("`{}` and `{other}` are both named {name}", image.dir),
                 )
-                .note("an image is named after its directory, with / replaced by -; rename one of the two"),
+                .note(
+                    "an image is named after its directory, with / replaced by -, and then its target; rename one of \
+                     the two",
+                ),
             );
         }
     }

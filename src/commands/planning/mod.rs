@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::change::{ImageChange, Keyed, Keys, RepoPath, State, Tree, TreeChange, compare};
+use crate::change::{ImageChange, ImageId, Keyed, Keys, State, Tree, TreeChange, compare};
 use crate::ci::{CiContext, Event, Finding};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
@@ -26,8 +26,8 @@ use crate::plan::assemble::{Candidate, Facts};
 use crate::plan::decide::Selection;
 
 use against::{Against, Note, Sources, of_another_run};
-pub(super) use candidates::check_offers;
 use candidates::Upstreams;
+pub(super) use candidates::check_offers;
 use ground::Ground;
 use lines::{quote, quoted};
 use past::{Now, Past};
@@ -47,7 +47,7 @@ pub struct Planning {
     pub removed: Vec<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
-    /// What became of each image directory, sorted.
+    /// What became of each image, sorted.
     pub changes: Vec<ImageChange>,
     /// What explanations and the graph need.
     pub sides: Sides,
@@ -63,14 +63,14 @@ pub struct Sides {
     pub base: Option<Tree>,
     /// What leads from the one to the other, sorted by path.
     pub changes: Vec<TreeChange>,
-    /// Keys now, by directory.
-    pub head_keys: BTreeMap<RepoPath, Rc<Keyed>>,
-    /// Keys at the base, by directory.
-    pub base_keys: BTreeMap<RepoPath, Rc<Keyed>>,
+    /// Keys now.
+    pub head_keys: BTreeMap<ImageId, Rc<Keyed>>,
+    /// Keys at the base.
+    pub base_keys: BTreeMap<ImageId, Rc<Keyed>>,
     /// The commit compared with.
     pub base_commit: Base,
-    /// What is published, by directory; empty where the registry was not asked.
-    pub published: BTreeMap<RepoPath, Note>,
+    /// What is published; empty where the registry was not asked.
+    pub published: BTreeMap<ImageId, Note>,
     /// Earlier states that tell why images differ from what is published.
     pub pasts: Vec<Past>,
 }
@@ -83,7 +83,14 @@ impl Planning {
         let images = survey.images.iter().zip(&survey.uses);
         let own =
             images.flat_map(|(image, uses)| image.parsed.findings.iter().chain(&image.problems).chain(&uses.problems));
-        survey.root_findings.iter().chain(own).map(Finding::of_bystander).collect()
+        let mut all: Vec<&Diagnostic> = Vec::new();
+        for finding in survey.root_findings.iter().chain(own) {
+            // Images of one directory stand side by side, and share what is wrong with its files.
+            if !all.iter().rev().take_while(|known| known.file == finding.file).any(|known| *known == finding) {
+                all.push(finding);
+            }
+        }
+        all.into_iter().map(Finding::of_bystander).collect()
     }
 }
 
@@ -121,6 +128,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
 
     let mut warnings = ground.context.warnings.clone();
     warnings.extend(unwatched(&now));
+    warnings.extend(gone_targets(&now, &changes));
     let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
     let question = Question::of(session, &ground, select, &selection, &destination)?;
     let mut against = Against::default();
@@ -166,8 +174,8 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let facts = ground.tag_facts(&loaded, destination.layout);
     let for_tags = question.as_ref().is_some_and(|question| question.for_tags && question.reuse);
     let tagged = |index: usize| !decided[index].is_empty() || (for_tags && against.is_equal(index));
-    let tags = candidates::all_tags(&now, tagged, &facts)
-        .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
+    let tags =
+        candidates::all_tags(&now, tagged, &facts).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     let reused = match &question {
         Some(question) => {
             let another = of_another_run(&facts, question.for_tags);
@@ -219,10 +227,10 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
             published: question.as_ref().map(|question| against.notes(&now, question)).unwrap_or_default(),
             pasts: against.pasts,
             // Both with the commits of upstream repositories, or both without.
-            head_keys: by_dir(&now, if question.is_some() { &keyed } else { &compared }),
+            head_keys: by_id(&now, if question.is_some() { &keyed } else { &compared }),
             base_keys: match range_keys {
                 Some(keys) => keys,
-                None => was.as_ref().map(|was| by_dir(was, &before)).unwrap_or_default(),
+                None => was.as_ref().map(|was| by_id(was, &before)).unwrap_or_default(),
             },
             survey: now,
             base_commit: loaded.base_commit,
@@ -277,6 +285,8 @@ pub fn problems(session: &Session) -> Result<Vec<(String, Diagnostic)>> {
     let whole = judge::duplicate_names(&survey, layout).into_iter().chain(lasting);
     let whole = whole.chain(survey.order.err().map(|finding| *finding));
     found.extend(whole.map(|finding| (finding.file.clone(), finding)));
+    let mut said = std::collections::HashSet::new();
+    found.retain(|(_, finding)| said.insert((finding.file.clone(), finding.span, finding.message.clone())));
     quote(found.iter_mut().map(|(_, finding)| finding), &loaded.head, &mut loaded.objects);
     Ok(found)
 }
@@ -303,14 +313,27 @@ fn unwatched(survey: &Survey) -> Option<String> {
     Some(format!("`watch` of {first}{others} is not supported yet: changes of those paths trigger nothing"))
 }
 
-fn by_dir(survey: &Survey, keyed: &[Option<Rc<Keyed>>]) -> BTreeMap<RepoPath, Rc<Keyed>> {
+fn by_id(survey: &Survey, keyed: &[Option<Rc<Keyed>>]) -> BTreeMap<ImageId, Rc<Keyed>> {
     let images = survey.images.iter().zip(keyed);
-    images.filter_map(|(image, keyed)| Some((image.path.clone(), keyed.clone()?))).collect()
+    images.filter_map(|(image, keyed)| Some((image.id(), keyed.clone()?))).collect()
 }
 
 fn removed(changes: &[ImageChange]) -> Vec<String> {
+    let shown = |change: &ImageChange| if change.id.dir.is_root() { ".".to_owned() } else { change.id.dir.to_string() };
+    let of_dir = changes.chunk_by(|one, other| one.id.dir == other.id.dir);
+    let gone = of_dir.filter(|images| images.iter().all(|change| change.state == State::Removed));
+    gone.filter_map(|images| images.first().map(shown)).collect()
+}
+
+/// Images that are built no more although their directory is still there.
+fn gone_targets(now: &Survey, changes: &[ImageChange]) -> Vec<String> {
     let gone = changes.iter().filter(|change| change.state == State::Removed);
-    gone.map(|change| if change.dir.is_root() { ".".to_owned() } else { change.dir.to_string() }).collect()
+    let in_dir = |change: &&ImageChange| now.images.iter().any(|image| image.path == change.id.dir);
+    let what = |change: &ImageChange| match &change.id.target {
+        Some(target) => format!("{} no longer has the target {target}", change.id.dir),
+        None => format!("{} is now the images of its targets", change.id.dir),
+    };
+    gone.filter(in_dir).map(|change| format!("{}; what was published before stays", what(change))).collect()
 }
 
 /// What the run is about, for people.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::candidates::Upstreams;
-use crate::change::{ImageChange, InputKey, Keyed, Keys, RepoPath, State, Tree, TreeChange, compare};
+use crate::change::{ImageChange, ImageId, InputKey, Keyed, Keys, State, Tree, TreeChange, compare};
 use crate::commands::survey::{Known, Other, Rules, Survey, UpstreamCommits, survey};
 use crate::config::Source;
 use crate::error::Result;
@@ -23,26 +23,26 @@ pub struct Past {
     pub commit: String,
     /// Its files; none for the base of the range, which is kept elsewhere.
     pub files: Option<(Tree, Vec<TreeChange>)>,
-    /// Keys by directory, with the upstream commits of today.
-    pub keys: BTreeMap<RepoPath, Rc<Keyed>>,
-    /// What became of each image directory since then, sorted.
+    /// Keys with the upstream commits of today.
+    pub keys: BTreeMap<ImageId, Rc<Keyed>>,
+    /// What became of each image since then, sorted.
     pub states: Vec<ImageChange>,
 }
 
 impl Past {
     /// The key that an image had.
-    pub(super) fn key(&self, dir: &RepoPath) -> Option<&InputKey> {
-        self.keys.get(dir).map(|keyed| &keyed.key)
+    pub(super) fn key(&self, id: &ImageId) -> Option<&InputKey> {
+        self.keys.get(id).map(|keyed| &keyed.key)
     }
 
     /// What became of an image.
-    pub(super) fn state(&self, dir: &RepoPath) -> Option<&State> {
-        self.states.binary_search_by(|change| change.dir.cmp(dir)).ok().map(|at| &self.states[at].state)
+    pub(super) fn state(&self, id: &ImageId) -> Option<&State> {
+        self.states.binary_search_by(|change| change.id.cmp(id)).ok().map(|at| &self.states[at].state)
     }
 
     /// Whether one of the images at these indexes changed by itself since then.
     pub(super) fn any_changed(&self, survey: &Survey, indexes: &[usize]) -> bool {
-        let state = |index: &usize| self.state(&survey.images[*index].path);
+        let state = |index: &usize| self.state(&survey.images[*index].id());
         indexes.iter().any(|index| state(index).is_some_and(changed_itself))
     }
 }
@@ -68,20 +68,22 @@ impl Now<'_> {
         was: &Survey,
         (tree, changes): (&Tree, &[TreeChange]),
         compared: &[Option<Rc<Keyed>>],
-    ) -> Result<BTreeMap<RepoPath, Rc<Keyed>>> {
+    ) -> Result<BTreeMap<ImageId, Rc<Keyed>>> {
         if self.upstreams.commits.is_empty() {
-            return Ok(super::by_dir(was, compared));
+            return Ok(super::by_id(was, compared));
         }
         let keys = Keys::of_base(tree, self.keys, changes);
         let commits = self.commits_of(was);
-        Ok(super::by_dir(was, &was.keys(&keys, self.rules, &commits, &Known::Other(self.keyed))?))
+        Ok(super::by_id(was, &was.keys(&keys, self.rules, &commits, &Known::Other(self.keyed))?))
     }
 
     fn commits_of(&self, was: &Survey) -> UpstreamCommits {
         let mut commits = UpstreamCommits::new();
+        let positions: BTreeMap<ImageId, usize> =
+            was.images.iter().enumerate().map(|(at, image)| (image.id(), at)).collect();
         for (index, commit) in &self.upstreams.commits {
             let image = &self.survey.images[*index];
-            let Ok(at) = was.images.binary_search_by(|it| it.path.cmp(&image.path)) else { continue };
+            let Some(at) = positions.get(&image.id()).copied() else { continue };
             let source = |config: &crate::config::ImageConfig| match &config.source {
                 Source::Remote { repository, reference } => Some((repository.clone(), reference.clone())),
                 Source::Local { .. } => None,
@@ -110,8 +112,7 @@ impl Now<'_> {
         let was = survey(&tree, objects, self.rules, Some(&other))?;
         let earlier = Keys::of_base(&tree, self.keys, &changes);
         let compared = was.keys(&earlier, self.rules, &UpstreamCommits::new(), &Known::Other(self.compared))?;
-        let states =
-            compare(&self.survey.side(self.tree, self.compared), Some(&was.side(&tree, &compared)), &changes);
+        let states = compare(&self.survey.side(self.tree, self.compared), Some(&was.side(&tree, &compared)), &changes);
         let keys = self.keys_of(&was, (&tree, &changes), &compared)?;
         Ok(Some(Past { commit: commit.to_owned(), files: Some((tree, changes)), keys, states }))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Image, Rules, crew};
+use super::{Image, Rules, crew, targets};
 use crate::change::{Located, Oid, RepoPath, Resolved, Tree};
 use crate::config::{self, BackendName, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
 use crate::diagnostic::{Diagnostic, Span};
@@ -74,7 +74,7 @@ pub(super) fn unreadable(file: &str, content: Option<&Content>) -> Diagnostic {
 
 impl Reading<'_, '_> {
     /// The images of these directories, each with its index among all of them.
-    pub(super) fn images(&mut self, dirs: impl Iterator<Item = (usize, RepoPath)>) -> Result<Vec<Image>> {
+    pub(super) fn images(&mut self, dirs: impl Iterator<Item = (usize, RepoPath)>) -> Result<Vec<Vec<Image>>> {
         let drafts = self.drafts(dirs)?;
         let mut images = Vec::with_capacity(drafts.len());
         let mut unusual = Vec::new();
@@ -95,7 +95,7 @@ impl Reading<'_, '_> {
             let (index, path, _) = &unusual[at];
             accept(&mut images[*index], path, parse_dockerfile(path, &content), root);
         })?;
-        Ok(images)
+        Ok(images.into_iter().map(targets::split).collect())
     }
 
     /// Reads the configurations, and in the same go the Dockerfiles that most images have beside them. They are
@@ -171,6 +171,7 @@ impl Reading<'_, '_> {
         };
         let mut image = Image {
             path,
+            target: None,
             dir,
             name,
             illegal,
@@ -248,7 +249,7 @@ fn asks_for_usual(config: &ImageConfig) -> bool {
 fn accept(image: &mut Image, path: &str, parsed: ParsedDockerfile, root: &RootConfig) {
     match parsed {
         Ok(dockerfile) => {
-            check_target(image, path, &dockerfile);
+            targets::check_target(image, path, &dockerfile);
             image.problems.extend(dockerfile.foreign_frontends(path, &root.syntax_frontends));
             image.dockerfile = Some((path.to_owned(), Arc::new(dockerfile)));
         }
@@ -278,24 +279,4 @@ fn parse_dockerfile(path: &str, content: &Content) -> ParsedDockerfile {
         Content::TooLarge(_) => refused("the Dockerfile is larger than 1 MiB"),
         Content::Missing => refused("the Dockerfile cannot be read"),
     }
-}
-
-/// A `target` that names no stage would only fail in the builder.
-fn check_target(image: &mut Image, path: &str, dockerfile: &Dockerfile) {
-    let Some(target) = image.config().and_then(|config| config.target.clone()) else { return };
-    if dockerfile.stage_index(&target).is_some() {
-        return;
-    }
-    let mut finding = Diagnostic::error(
-        &image.file,
-        image.parsed.spans.of("target"),
-        format!("{path} has no stage `{}`", crate::diagnostic::escape_cut(&target, 80)),
-    );
-    let stages: Vec<&str> = dockerfile.stages.iter().filter_map(|stage| stage.name.as_deref()).collect();
-    if let Some(near) = crate::diagnostic::nearest(&target, stages.iter().copied()) {
-        finding = finding.suggest(format!("did you mean `{near}`?"));
-    } else if !stages.is_empty() {
-        finding = finding.note(format!("its stages are {}", stages.join(", ")));
-    }
-    image.problems.push(finding);
 }

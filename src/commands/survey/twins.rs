@@ -3,6 +3,7 @@
 //! An image of one tree is the twin of one of the other when both have the same rules and defaults, everything that
 //! it is read from lies in its directory (no link, no context elsewhere), and nothing in that directory differs.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::{Image, Survey};
@@ -39,13 +40,16 @@ impl<'a> Known<'a> {
     }
 }
 
-/// For each of `dirs`, sorted, the index of its twin.
-pub(super) fn find(other: Option<&Other<'_>>, root: &RootConfig, dirs: &[RepoPath]) -> Vec<Option<usize>> {
+/// For each of `dirs`, sorted, where its twins stand: one image, or those of its `targets`.
+pub(super) fn find(other: Option<&Other<'_>>, root: &RootConfig, dirs: &[RepoPath]) -> Vec<Option<Range<usize>>> {
     let Some(other) = other.filter(|other| other.survey.root == *root) else { return vec![None; dirs.len()] };
     let images = &other.survey.images;
     let twin = |dir: &RepoPath| {
-        let at = images.binary_search_by(|image| image.path.cmp(dir)).ok()?;
-        (is_self_contained(&images[at]) && !touched(other.changes, dir)).then_some(at)
+        let start = images.partition_point(|image| image.path < *dir);
+        let count = images[start..].iter().take_while(|image| image.path == *dir).count();
+        // They are read from the same files.
+        let whole = images[start..].first().filter(|_| count > 0).is_some_and(|image| is_self_contained(image));
+        (whole && !touched(other.changes, dir)).then_some(start..start + count)
     };
     dirs.iter().map(twin).collect()
 }
@@ -69,6 +73,6 @@ pub(super) fn same_names(one: &[Rc<Image>], other: &[Rc<Image>]) -> bool {
     let tags = |image: &Image| image.config().map(|config| config.additional_tags.clone()).unwrap_or_default();
     one.len() == other.len()
         && one.iter().zip(other).all(|(one, other)| {
-            Rc::ptr_eq(one, other) || one.path == other.path && one.name == other.name && tags(one) == tags(other)
+            Rc::ptr_eq(one, other) || one.id() == other.id() && one.name == other.name && tags(one) == tags(other)
         })
 }

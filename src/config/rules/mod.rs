@@ -146,6 +146,24 @@ pub(super) fn stage(text: &str) -> Checked<Option<String>> {
         .note("a stage has letters, digits and ._- and begins with a letter, a digit or _"))
 }
 
+/// A stage that must be one.
+pub(super) fn one_stage(text: &str) -> Checked<String> {
+    not_empty(text)?;
+    stage(text).map(Option::unwrap_or_default)
+}
+
+/// What tells one image of a directory from the others: it stands in tags.
+pub(super) fn target_name(text: &str) -> Checked<String> {
+    not_empty(text)?;
+    let good = stage(text).is_ok_and(|name| name.is_some());
+    if good {
+        return Ok(text.to_owned());
+    }
+    Err(no_option(text)
+        .unwrap_or_else(|| Refusal::new("cannot stand in a tag"))
+        .note("a name has letters, digits and ._- and begins with a letter, a digit or _"))
+}
+
 /// The key of a label or annotation.
 pub(super) fn label_key(text: &str) -> Checked<String> {
     not_empty(text)?;

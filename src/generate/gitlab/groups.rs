@@ -62,9 +62,13 @@ impl<'p> Group<'p> {
         if name.len() <= self.longest { name } else { format!("{what} group {}{tail}", self.number + 1) }
     }
 
-    /// The groups that its images are built on, in order.
-    pub(super) fn built_on<'g>(&'g self, groups: &'g [Group<'p>]) -> impl Iterator<Item = &'g Group<'p>> {
-        let names: BTreeSet<&str> = self.images.iter().flat_map(|image| in_plan(image)).collect();
+    /// The groups that its images are built on, for one architecture or for any, in order.
+    pub(super) fn built_on<'g>(
+        &'g self,
+        groups: &'g [Group<'p>],
+        arch: Option<&'g str>,
+    ) -> impl Iterator<Item = &'g Group<'p>> {
+        let names: BTreeSet<&str> = self.images.iter().flat_map(|image| in_plan(image, arch)).collect();
         let mine = self.number;
         groups.iter().filter(move |group| {
             group.number != mine && group.images.iter().any(|image| names.contains(image.name.as_str()))
@@ -77,7 +81,7 @@ impl<'p> Group<'p> {
 pub(super) fn groups<'p>(plan: &'p Plan, limits: &Limits) -> Vec<Group<'p>> {
     let sets: Vec<(u32, Vec<&PlannedImage>)> = match plan.mode {
         Mode::Publish => plan.images.iter().map(|image| (image.wave, vec![image])).collect(),
-        Mode::Check => connected(plan).into_iter().map(|images| (0, images)).collect(),
+        Mode::Check => connected(plan, None).into_iter().map(|images| (0, images)).collect(),
     };
     let group = |(wave, images)| Group { images, number: 0, wave, longest: limits.name };
     let mut groups = numbered(sets.into_iter().map(group).collect());
@@ -91,9 +95,9 @@ pub(super) fn groups<'p>(plan: &'p Plan, limits: &Limits) -> Vec<Group<'p>> {
 fn join_needs<'p>(groups: &[Group<'p>], limits: &Limits) -> Option<Vec<Group<'p>>> {
     // prepare is one need; manifest needs the builds of every architecture too.
     let room = |group: &Group<'_>| limits.needs.saturating_sub(1 + group.arches().len()).max(1);
-    let crowded = groups.iter().find(|group| group.built_on(groups).count() > room(group))?;
+    let crowded = groups.iter().find(|group| group.built_on(groups, None).count() > room(group))?;
     let mut waves: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
-    for below in crowded.built_on(groups) {
+    for below in crowded.built_on(groups, None) {
         waves.entry(below.wave).or_default().insert(below.number);
     }
     let largest = waves.into_values().max_by_key(BTreeSet::len)?;

@@ -21,7 +21,8 @@ fn plan(mode: &str, images: &[Image<'_>]) -> Plan {
             .iter()
             .map(|on| {
                 let via = json!({"variable": {"name": "X_TAG", "line": 1}});
-                json!({"name": on, "via": via, "from": if on.starts_with("old") { json!("unresolved") } else { json!("plan") }})
+                let from = if on.starts_with("old") { "unresolved" } else { "plan" };
+                json!({"name": on, "via": via, "from": from, "platforms": platforms})
             })
             .collect();
         json!({

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use super::names::Names;
-use super::{Node, Uses};
+use super::{Edge, Node, Uses, only_for};
 use crate::config::Layout;
 use crate::diagnostic::{Diagnostic, Span, escape_cut, nearest};
 use crate::dockerfile::{Arg, Dockerfile, Use, UseKind};
@@ -89,21 +89,26 @@ pub fn cycle_finding(nodes: &[Node<'_>], uses: &[impl Borrow<Uses>], cycle: &[us
     for (at, index) in cycle.iter().enumerate() {
         let next = cycle[(at + 1) % cycle.len()];
         let node = &nodes[*index];
-        let edge = uses[*index].borrow().edges.iter().find(|edge| edge.to == next);
-        let place = match edge.map(|edge| &edge.via) {
-            Some(DependencyVia::Variable { name, line }) => {
-                format!("{}:{line} uses {name}", node.dockerfile.map_or(node.dir, |(file, _)| file))
-            }
-            Some(DependencyVia::Reference { text, line }) => {
-                format!("{}:{line} names {text}", node.dockerfile.map_or(node.dir, |(file, _)| file))
-            }
-            _ => {
-                let at = node.depends_on.iter().position(|dir| dir == nodes[next].dir).unwrap_or_default();
-                let line = node.spans.of(&format!("depends_on[{at}]")).line;
-                format!("{}:{line} depends_on {}", node.config_file, nodes[next].dir)
-            }
-        };
-        finding = finding.note(format!("{} is built on {}: {place}", node.name, nodes[next].name));
+        for edge in uses[*index].borrow().edges.iter().filter(|edge| edge.to == next) {
+            let place = place(node, &nodes[next], edge);
+            finding = finding.note(format!("{} is built on {}: {place}", node.name, nodes[next].name));
+        }
     }
     finding
+}
+
+/// The line that makes an edge, and the platforms for which it does where these are not all.
+fn place(node: &Node<'_>, next: &Node<'_>, edge: &Edge) -> String {
+    let dockerfile = node.dockerfile.map_or(node.dir, |(file, _)| file);
+    let only = only_for(&edge.via, &edge.platforms, node.platforms);
+    match &edge.via {
+        DependencyVia::Variable { name, line } => format!("{dockerfile}:{line} uses {name}{only}"),
+        DependencyVia::Reference { text, line } => format!("{dockerfile}:{line} names {text}{only}"),
+        DependencyVia::DependsOn => {
+            let names = |dir: &String| dir.trim_end_matches('/') == next.dir;
+            let at = node.depends_on.iter().position(names).unwrap_or_default();
+            let line = node.spans.of(&format!("depends_on[{at}]")).line;
+            format!("{}:{line} depends_on {}", node.config_file, next.dir)
+        }
+    }
 }

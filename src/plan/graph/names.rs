@@ -18,7 +18,8 @@ pub struct Names<'a> {
     pub(super) layout: Layout,
     pub(super) nodes: &'a [Node<'a>],
     pub(super) by_variable: BTreeMap<String, Vec<usize>>,
-    pub(super) by_dir: BTreeMap<&'a str, usize>,
+    /// A directory may be several images.
+    pub(super) by_dir: BTreeMap<&'a str, Vec<usize>>,
     /// Made when a reference names an image of the own registry outright, which few do.
     by_moving_tag: OnceLock<HashMap<String, usize>>,
 }
@@ -37,7 +38,7 @@ impl<'a> Names<'a> {
         };
         for (index, node) in nodes.iter().enumerate() {
             names.by_variable.entry(node.name.tag_variable()).or_default().push(index);
-            names.by_dir.insert(node.dir, index);
+            names.by_dir.entry(node.dir).or_default().push(index);
         }
         names
     }

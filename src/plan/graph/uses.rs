@@ -24,9 +24,12 @@ impl Names<'_> {
         }
         for (at, dir) in node.depends_on.iter().enumerate() {
             match self.by_dir.get(dir.trim_end_matches('/')) {
-                Some(to) => {
-                    push_once(&mut uses.edges, Edge { to: *to, via: DependencyVia::DependsOn, place: None });
-                }
+                Some(images) => images.iter().for_each(|to| {
+                    let there = self.nodes[*to].platforms;
+                    let platforms =
+                        node.platforms.iter().filter(|platform| there.contains(platform)).cloned().collect();
+                    push_once(&mut uses.edges, Edge { to: *to, via: DependencyVia::DependsOn, place: None, platforms });
+                }),
                 None => {
                     let span = node.spans.of(&format!("depends_on[{at}]"));
                     let mut finding =
@@ -70,7 +73,7 @@ impl Names<'_> {
             let image = used.image;
             let said = marked.as_ref().and_then(|marked| marked.of(&used));
             match self.classify(node, dockerfile, &used, plain.of(&used), said) {
-                Ok(Found::Image(edge)) => push_once(&mut uses.edges, edge),
+                Ok(Found::Image(edge)) => push_once(&mut uses.edges, Edge { platforms: platforms.to_vec(), ..edge }),
                 Ok(Found::Base(reference)) => {
                     let base = ExternalBase {
                         reference,
@@ -132,7 +135,7 @@ impl Names<'_> {
                 UseKind::From => DependencyVia::Variable { name: variable, line: image.span.line },
                 _ => reference(),
             };
-            return Ok(Found::Image(Edge { to, via, place: None }));
+            return Ok(Found::Image(Edge { to, via, place: None, platforms: Vec::new() }));
         }
         let meaning = used.meaning.as_ref().map_err(|refusal| Problem::new(refusal.0.clone()))?;
         if let Meaning::Image(text) = meaning {
@@ -145,7 +148,8 @@ impl Names<'_> {
                 return Err(Problem::new("the reference is empty".to_owned()));
             }
             if let Some(to) = self.named_outright(text) {
-                return Ok(Found::Image(Edge { to, via: reference(), place: Some((text.clone(), image.span)) }));
+                let place = Some((text.clone(), image.span));
+                return Ok(Found::Image(Edge { to, via: reference(), place, platforms: Vec::new() }));
             }
         }
         let is_literal = plain.is_some_and(|said| said.text == image.text);
@@ -174,8 +178,12 @@ enum Found {
 }
 
 fn push_once(edges: &mut Vec<Edge>, edge: Edge) {
-    if !edges.iter().any(|known| known.to == edge.to && known.via == edge.via) {
-        edges.push(edge);
+    let known = edges.iter_mut().find(|known| known.to == edge.to && known.via == edge.via);
+    let Some(known) = known else { return edges.push(edge) };
+    for platform in edge.platforms {
+        if !known.platforms.contains(&platform) {
+            known.platforms.push(platform);
+        }
     }
 }
 

@@ -123,6 +123,7 @@ impl Fixture {
             via: DependencyVia::Variable { name: dependency.tag_variable(), line: 1 },
             name: dependency,
             from: DependencyFrom::Plan,
+            platforms: image.platforms.clone(),
         });
     }
 
@@ -135,6 +136,7 @@ impl Fixture {
             name: ImageName::parse(name).unwrap(),
             via: DependencyVia::Reference { text: text.into(), line },
             from,
+            platforms: image.platforms.clone(),
         });
     }
 

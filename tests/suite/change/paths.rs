@@ -58,7 +58,7 @@ fn a_mode_is_part_of_a_file() {
     assert_eq!(between(&repo, &base), ["C b"]);
     let changes = changes_between(&repo, &base);
     let Some(State::Changed(differences)) =
-        changes.iter().find(|change| change.dir == "b".into()).map(|change| &change.state)
+        changes.iter().find(|change| change.id.dir == "b".into()).map(|change| &change.state)
     else {
         panic!("{changes:?}")
     };

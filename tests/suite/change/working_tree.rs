@@ -70,7 +70,7 @@ fn the_key_of_what_is_not_yet_committed_is_the_key_of_the_commit() {
         let mut loaded = repository.load(&request).unwrap();
         let keys = hephy::change::Keys::new(&loaded.head);
         let side = super::side(&keys, &mut loaded.objects);
-        let before = super::key(&side.images[&RepoPath::from("a")]);
+        let before = super::key(&side.images[&RepoPath::from("a").into()]);
         repo.commit("committed");
         assert_eq!(before, Some(keyed(&repo)["a"].key.to_string()));
     }

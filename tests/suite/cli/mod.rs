@@ -13,9 +13,11 @@ mod manifest;
 mod not_yet;
 mod output;
 mod plan;
+mod platforms;
 mod prepare;
 mod run;
 mod settings;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

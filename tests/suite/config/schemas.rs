@@ -18,7 +18,9 @@ fn validator(schema: &Value) -> Validator {
 
 /// What no schema can say: rules over several values, over what an editor has read in its own way (`yes`, `012`),
 /// grammars that a pattern cannot hold, and what is refused only until its issue.
-const BEYOND_A_SCHEMA: [&str; 27] = [
+const BEYOND_A_SCHEMA: [&str; 29] = [
+    "needs a builder that reads a Dockerfile",
+    "`targets` excludes `manual_build: true`",
     "not supported yet",
     "must be true or false",
     "the file names no source",

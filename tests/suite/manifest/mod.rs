@@ -43,7 +43,7 @@ fn planned(name: &str, platforms: &[&str], on: &[&str]) -> Value {
             {"reference": "golang:1", "line": 1, "digests": {"linux/amd64": Digest::of(b"lends files")}},
             {"reference": "alpine:3.22", "line": 2, "digests": {"linux/amd64": Digest::of(b"base")}, "underlying": true},
         ],
-        "dependencies": on.iter().map(|it| json!({"name": it, "via": "depends_on", "from": "plan"})).collect::<Vec<_>>(),
+        "dependencies": on.iter().map(|it| json!({"name": it, "via": "depends_on", "from": "plan", "platforms": platforms})).collect::<Vec<_>>(),
         "wave": u32::try_from(on.len()).unwrap(), "ko": null, "manual_images": null,
         "timeout_seconds": null, "retries": null,
     })
