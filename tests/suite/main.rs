@@ -13,4 +13,5 @@ mod manifest;
 mod pack;
 mod registry;
 mod source;
+mod stale;
 mod support;

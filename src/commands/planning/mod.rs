@@ -1,20 +1,23 @@
 //! Gathers what a plan is made from and lets the pure rooms decide: the common part of `plan`, `prepare`, `run` and
-//! `graph`. The registry is not asked here.
+//! `graph`. The registry is asked for one thing only, which bases have moved (`--only-stale`).
 
 mod candidates;
 mod ground;
 mod judge;
 mod lasting;
 mod lines;
+mod schedule;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::change::{ImageChange, Keyed, Keys, RepoPath, State, Tree, TreeChange, compare};
-use crate::ci::{CiContext, Event, Finding};
+use crate::ci::{CiContext, Finding};
 use crate::cli::SelectArgs;
+use crate::commands::published::Found;
 use crate::commands::session::Session;
+use crate::commands::stale::Standing;
 use crate::commands::survey::{Image, Known, Other, Survey, UpstreamCommits, survey};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
@@ -22,8 +25,9 @@ use crate::git::{Base, Request};
 use crate::plan::assemble::{Candidate, Facts};
 use crate::plan::decide::Selection;
 
-pub(super) use candidates::check_offers;
+pub(super) use candidates::{bases, check_offers};
 use ground::Ground;
+pub(super) use judge::matching;
 use lines::{quote, quoted};
 
 /// Everything that is known before the registry is asked.
@@ -42,6 +46,8 @@ pub struct Planning {
     pub warnings: Vec<String>,
     /// What became of each image directory, sorted.
     pub changes: Vec<ImageChange>,
+    /// Bases that were looked up for the decision.
+    pub known_bases: BTreeMap<String, Found>,
     /// What explanations and the graph need.
     pub sides: Sides,
 }
@@ -82,7 +88,7 @@ impl Planning {
 /// When the repository cannot be read, or when something that is to be built is invalid.
 pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let ground = Ground::new(session, select)?;
-    let select = &of_schedule(session, &ground.context, select);
+    let select = &schedule::of_schedule(session, ground.context.event, select)?;
     let mut loaded = ground.repository.load(&Request {
         head: select.head.as_deref(),
         base: &ground.context.base,
@@ -111,7 +117,12 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let mut warnings = ground.context.warnings.clone();
     warnings.extend(unwatched(&now));
     let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
-    let decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit);
+    let mut decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit);
+    let mut known_bases = BTreeMap::new();
+    if select.only_stale {
+        let standing = schedule::standing(&now, &rules, &destination)?;
+        known_bases = schedule::keep_stale(session, &standing, &mut decided, &mut warnings)?;
+    }
     judge::refuse_invalid(&now, &decided, &changes, &selection, destination.layout, &mut warnings)
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
 
@@ -141,11 +152,12 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
             mode: ground.context.mode,
             source: ground.plan_source(&loaded),
             date: facts.date.clone(),
-            comparison: comparison(&selection, &loaded.base_commit),
+            comparison: comparison(&selection, select.only_stale, &loaded.base_commit),
             layout: destination.layout,
             registry: destination.registry,
         },
         candidates,
+        known_bases,
         removed: removed(&changes),
         warnings,
         sides: Sides {
@@ -163,16 +175,6 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     })
 }
 
-/// A scheduled pipeline builds what its list names: `HEPHY_SCHEDULED` says which list, unless flags say more.
-fn of_schedule(session: &Session, context: &CiContext, select: &SelectArgs) -> SelectArgs {
-    let mut select = select.clone();
-    let named = session.env.get("HEPHY_SCHEDULED").filter(|name| !name.is_empty());
-    if context.event == Event::Schedule && !select.all && select.dirs.is_empty() && select.scheduled.is_none() {
-        select.scheduled = named.cloned();
-    }
-    select
-}
-
 /// The images of the tree that a plan would be made of, without a comparison.
 ///
 /// # Errors
@@ -183,6 +185,24 @@ pub fn graph_of(session: &Session, select: &SelectArgs) -> Result<Survey> {
     let survey = survey(&loaded.head, &mut loaded.objects, &ground.rules(select), None)?;
     refuse_broken(&survey).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     Ok(survey)
+}
+
+/// The images of the tree, and where they are published, for `work`.
+///
+/// # Errors
+/// Those of [`graph_of`] and of `work`, and when there is no registry.
+pub(super) fn with_published<T>(
+    session: &Session,
+    select: &SelectArgs,
+    work: impl FnOnce(&Standing<'_>) -> Result<T>,
+) -> Result<T> {
+    let ground = Ground::new(session, select)?;
+    let rules = ground.rules(select);
+    let mut loaded = ground.load_head()?;
+    let survey = survey(&loaded.head, &mut loaded.objects, &rules, None)?;
+    refuse_broken(&survey).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
+    let destination = ground::destination(rules.registry, &survey.root, rules.platform_registry, rules.layout)?;
+    work(&schedule::standing(&survey, &rules, &destination)?)
 }
 
 /// Everything that is wrong with images beyond their own configurations: Dockerfiles, references, names, circles. Each
@@ -242,12 +262,13 @@ fn removed(changes: &[ImageChange]) -> Vec<String> {
 }
 
 /// What the run is about, for people.
-fn comparison(selection: &Selection, base: &Base) -> String {
-    match (selection, base) {
+fn comparison(selection: &Selection, only_stale: bool, base: &Base) -> String {
+    let what = match (selection, base) {
         (Selection::All, _) => "every image".to_owned(),
         (Selection::Named(_), _) => "the images that were named".to_owned(),
         (Selection::Scheduled(_, file), _) => format!("the images listed in {file}"),
         (Selection::Changed, Base::Commit { .. }) => format!("compared with {}", base.text()),
         (Selection::Changed, Base::Nothing { reason }) => format!("everything: {reason}"),
-    }
+    };
+    if only_stale { format!("{what}, where bases have moved") } else { what }
 }
