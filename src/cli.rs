@@ -94,6 +94,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show which image is built on which.
     Graph(GraphArgs),
+    /// Show which images lie on base images that have moved since they were published.
+    Stale(StaleArgs),
     /// Print documents that a platform makes jobs of, out of the plan.
     #[command(subcommand)]
     Generate(Generate),
@@ -130,6 +132,9 @@ pub struct SelectArgs {
     /// Build the images that `rebuild-NAME.txt` lists.
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "weekly", help_heading = "Images", conflicts_with_all = ["all", "dirs"])]
     pub scheduled: Option<String>,
+    /// Of those images, build only the ones whose base images have moved since they were published.
+    #[arg(long, help_heading = "Images")]
+    pub only_stale: bool,
     /// Build even what is published already.
     #[arg(long, help_heading = "Images")]
     pub force: bool,
@@ -232,6 +237,32 @@ pub enum GraphForm {
     Mermaid,
     /// JSON.
     Json,
+}
+
+/// `hephy stale`.
+#[derive(Debug, Args)]
+pub struct StaleArgs {
+    /// Image directories (globs), each shown with all its bases; every image by default.
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dirs: Vec<String>,
+    /// Where images are published: `host[:port]/repository`.
+    #[arg(long, env = "HEPHY_REGISTRY", value_name = "REGISTRY")]
+    pub registry: Option<String>,
+    /// One repository for all images, or one an image.
+    #[arg(long, value_enum, env = "HEPHY_LAYOUT")]
+    pub layout: Option<Layout>,
+    /// Builder of images whose configuration names none.
+    #[arg(long, value_enum, env = "HEPHY_BACKEND")]
+    pub backend: Option<BackendName>,
+}
+
+impl StaleArgs {
+    /// The same as a selection of images.
+    #[must_use]
+    pub fn select(&self) -> SelectArgs {
+        let (registry, layout, backend) = (self.registry.clone(), self.layout, self.backend);
+        SelectArgs { registry, layout, backend, ..SelectArgs::default() }
+    }
 }
 
 /// `hephy generate`.

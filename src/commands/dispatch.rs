@@ -113,8 +113,7 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
 }
 
 /// Commands and flags that are documented and follow in later versions.
-const LATER: [&str; 14] = [
-    "stale",
+const LATER: [&str; 12] = [
     "diagnose",
     "verify",
     "builds",
@@ -124,7 +123,6 @@ const LATER: [&str; 14] = [
     "rootfs",
     "shipwright",
     "--since",
-    "--only-stale",
     "--file",
     "-f",
     "--source-url",
@@ -188,6 +186,7 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Plan(args) => super::plan::run(session, args),
         Command::Graph(args) => super::graph::run(session, args),
+        Command::Stale(args) => super::stale::run(session, args),
         Command::Generate(what) => super::generate::run(session, what),
         Command::Schema(args) => schema(session, args.document),
         Command::Completions { shell } => {

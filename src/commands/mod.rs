@@ -21,6 +21,7 @@ pub mod published;
 pub mod resolution;
 pub mod run;
 pub mod session;
+pub mod stale;
 pub mod summary;
 pub mod survey;
 

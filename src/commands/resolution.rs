@@ -324,7 +324,10 @@ async fn resolve_bases(network: &Network, planning: &mut Planning, resolved: &mu
     let planned = || planning.candidates.iter().filter(|candidate| candidate.is_built());
     let references: BTreeSet<&str> =
         planned().flat_map(|candidate| &candidate.bases).map(|base| base.reference.as_str()).collect();
-    let found = look_up_all(&network.client, references).await;
+    let known = &planning.known_bases;
+    let unknown = references.into_iter().filter(|reference| !known.contains_key(*reference));
+    let mut found = look_up_all(&network.client, unknown).await;
+    found.extend(known.iter().map(|(reference, image)| (reference.as_str(), Ok(Some(image.clone())))));
     let mut findings = Vec::new();
     let mut warnings = Vec::new();
     for candidate in planned() {
@@ -339,8 +342,8 @@ async fn resolve_bases(network: &Network, planning: &mut Planning, resolved: &mu
                 Some(Ok(Some(image))) => {
                     // `FROM --platform=…` names the platform of the stage itself, which need not be a wanted one.
                     let other = base.platform.is_some();
-                    for platform in &base.wanted_for {
-                        match image.platforms.get(platform) {
+                    for platform in base.wanted_for.iter().map(|wanted| base.platform_for(wanted)) {
+                        match image.platforms.get(&platform) {
                             Some(digest) => {
                                 let digests = resolved.bases.entry(base.reference.clone()).or_default();
                                 digests.insert(platform.clone(), digest.clone());

@@ -30,8 +30,11 @@ pub(super) const VERSION: &str = "org.opencontainers.image.version";
 #[must_use]
 pub fn of_image(plan: &Plan, image: &PlannedImage) -> BTreeMap<String, String> {
     let json = |value: serde_json::Result<String>| value.unwrap_or_default();
-    let bases: BTreeMap<&str, &BTreeMap<Platform, Digest>> =
-        image.bases.iter().map(|base| (base.reference.as_str(), &base.digests)).collect();
+    let mut bases: BTreeMap<&str, BTreeMap<&Platform, &Digest>> = BTreeMap::new();
+    // A reference may stand there twice, for the builder's platform and for the image's.
+    for base in &image.bases {
+        bases.entry(base.reference.as_str()).or_default().extend(&base.digests);
+    }
     let mut found = BTreeMap::new();
     let mut put = |key: &str, value: String| found.insert(key.to_owned(), value);
     put("org.opencontainers.image.source", plan.source.repository.clone());

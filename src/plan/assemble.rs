@@ -204,7 +204,8 @@ fn reused_image(candidate: &Candidate) -> Option<ReusedImage> {
 
 fn planned_base(base: &ExternalBase, resolved: &Resolved) -> PlannedBase {
     let digests = resolved.bases.get(&base.reference).cloned().unwrap_or_default();
-    let digests = digests.into_iter().filter(|(platform, _)| base.wanted_for.contains(platform)).collect();
+    let own: Vec<Platform> = base.wanted_for.iter().map(|wanted| base.platform_for(wanted)).collect();
+    let digests = digests.into_iter().filter(|(platform, _)| own.contains(platform)).collect();
     PlannedBase { reference: base.reference.clone(), line: base.line, digests, underlying: base.underlying }
 }
 

@@ -10,6 +10,7 @@ pub mod decide;
 pub mod draw;
 pub mod graph;
 pub mod show;
+pub mod stale;
 pub mod standing;
 pub mod tags;
 
@@ -176,6 +177,8 @@ pub enum ReasonKind {
     Config,
     /// An image that it is built on is built.
     Dependency,
+    /// A base image has moved since it was published.
+    Stale,
     /// An image of the plan needs it, and it is not published.
     Unpublished,
     /// There is nothing to compare with.
@@ -244,7 +247,7 @@ pub struct PlannedBase {
     pub reference: String,
     /// Line of the Dockerfile.
     pub line: usize,
-    /// Digest of the image for each wanted platform.
+    /// Digest of the image for each platform: a wanted one, or that of `FROM --platform=`.
     pub digests: BTreeMap<Platform, Digest>,
     /// Whether the image itself lies on it; other bases only lend files.
     #[serde(default)]

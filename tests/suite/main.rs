@@ -14,4 +14,5 @@ mod pack;
 mod published;
 mod registry;
 mod source;
+mod stale;
 mod support;

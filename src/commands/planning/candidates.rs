@@ -297,8 +297,12 @@ fn planned_source(
     }
 }
 
-/// The bases of the Dockerfile, and that of ko.
-fn bases(config: &ImageConfig, backend: BackendName, found: &[ExternalBase]) -> Vec<ExternalBase> {
+/// The bases of the Dockerfile, and that of ko, which stands in no line of it.
+pub(in crate::commands) fn bases(
+    config: &ImageConfig,
+    backend: BackendName,
+    found: &[ExternalBase],
+) -> Vec<ExternalBase> {
     let ko = config.ko_config.as_ref().filter(|_| backend == BackendName::Ko);
     let ko = ko.and_then(|ko| ko.base_image.clone()).map(|reference| ExternalBase {
         reference,

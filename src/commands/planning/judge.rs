@@ -32,7 +32,7 @@ pub(super) fn selection(
     if !select.dirs.is_empty() {
         let mut named = BTreeSet::new();
         for pattern in &select.dirs {
-            named.extend(matching(pattern, survey)?);
+            named.extend(matching("--dir ", pattern, survey)?);
         }
         return Ok(Selection::Named(named));
     }
@@ -42,19 +42,23 @@ pub(super) fn selection(
     }
 }
 
-fn matching(pattern: &str, survey: &Survey) -> Result<Vec<usize>> {
+/// The images in directories that match; `flag` is what stood before the pattern.
+///
+/// # Errors
+/// When it is no glob, or matches none.
+pub(in crate::commands) fn matching(flag: &str, pattern: &str, survey: &Survey) -> Result<Vec<usize>> {
     let shown = escape(pattern);
     let trimmed = pattern.trim_start_matches("./").trim_end_matches('/');
     let trimmed = if trimmed.is_empty() { "." } else { trimmed };
     let compiled = Globs::new(&[trimmed.to_owned()])
-        .map_err(|error| Error::usage(format!("--dir {shown} is not a glob")).cause(error))?;
+        .map_err(|error| Error::usage(format!("{flag}{shown} is not a glob")).cause(error))?;
     let dirs = survey.images.iter().enumerate();
     let found: Vec<usize> = dirs
         .filter(|(_, image)| image.dir == trimmed || compiled.matching(image.dir.as_bytes()).is_some())
         .map(|(index, _)| index)
         .collect();
     if found.is_empty() {
-        let error = Error::new(ErrorKind::NotFound, format!("--dir {shown} matches no image directory"));
+        let error = Error::new(ErrorKind::NotFound, format!("{flag}{shown} matches no image directory"));
         let near = nearest(trimmed, survey.images.iter().map(|image| image.dir.as_str()));
         return Err(match near {
             Some(near) => error.hint(format!("did you mean {near}?")),

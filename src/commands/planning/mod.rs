@@ -1,5 +1,6 @@
 //! Gathers what a plan is made from and lets the pure rooms decide: the common part of `plan`, `prepare`, `run` and
-//! `graph`. Of the registry only this is asked: what a run that publishes would find published already.
+//! `graph`. Of the registry two things are asked: what a run that publishes would find published already, and which
+//! bases have moved (`--only-stale`).
 
 mod against;
 mod candidates;
@@ -9,15 +10,18 @@ mod lasting;
 mod lines;
 mod past;
 mod published;
+mod schedule;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::change::{ImageChange, ImageId, Keyed, Keys, State, Tree, TreeChange, compare};
-use crate::ci::{CiContext, Event, Finding};
+use crate::ci::{CiContext, Finding};
 use crate::cli::SelectArgs;
+use crate::commands::published::Found;
 use crate::commands::session::Session;
+use crate::commands::stale::Standing;
 use crate::commands::survey::{Image, Known, Other, Survey, UpstreamCommits, survey};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
@@ -27,8 +31,9 @@ use crate::plan::decide::Selection;
 
 use against::{Against, Note, Sources, of_another_run};
 use candidates::Upstreams;
-pub(super) use candidates::check_offers;
+pub(super) use candidates::{bases, check_offers};
 use ground::Ground;
+pub(super) use judge::matching;
 use lines::{quote, quoted};
 use past::{Now, Past};
 use published::Question;
@@ -49,6 +54,8 @@ pub struct Planning {
     pub warnings: Vec<String>,
     /// What became of each image, sorted.
     pub changes: Vec<ImageChange>,
+    /// Bases that were looked up for the decision.
+    pub known_bases: BTreeMap<String, Found>,
     /// What explanations and the graph need.
     pub sides: Sides,
 }
@@ -100,7 +107,7 @@ impl Planning {
 /// When the repository cannot be read, or when something that is to be built is invalid.
 pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let ground = Ground::new(session, select)?;
-    let select = &of_schedule(session, &ground.context, select);
+    let select = &schedule::of_schedule(session, ground.context.event, select)?;
     let mut loaded = ground.repository.load(&Request {
         head: select.head.as_deref(),
         base: &ground.context.base,
@@ -167,7 +174,12 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         against = sources.judge(&mut loaded.objects)?;
         warnings.append(&mut against.warnings);
     }
-    let decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit, &against.verdicts);
+    let mut decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit, &against.verdicts);
+    let mut known_bases = BTreeMap::new();
+    if select.only_stale {
+        let standing = schedule::standing(&now, &rules, &destination)?;
+        known_bases = schedule::keep_stale(session, &standing, &mut decided, &mut warnings)?;
+    }
     judge::refuse_invalid(&now, &decided, &changes, &selection, destination.layout, &mut warnings)
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
 
@@ -214,12 +226,13 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
                 Selection::Changed if question.is_some() && against.answered => {
                     "compared with what is published".to_owned()
                 }
-                _ => comparison(&selection, &loaded.base_commit),
+                _ => comparison(&selection, select.only_stale, &loaded.base_commit),
             },
             layout: destination.layout,
             registry: destination.registry,
         },
         candidates,
+        known_bases,
         removed: removed(&changes),
         warnings,
         changes: against.states(&now, changes),
@@ -243,16 +256,6 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     })
 }
 
-/// A scheduled pipeline builds what its list names: `HEPHY_SCHEDULED` says which list, unless flags say more.
-fn of_schedule(session: &Session, context: &CiContext, select: &SelectArgs) -> SelectArgs {
-    let mut select = select.clone();
-    let named = session.env.get("HEPHY_SCHEDULED").filter(|name| !name.is_empty());
-    if context.event == Event::Schedule && !select.all && select.dirs.is_empty() && select.scheduled.is_none() {
-        select.scheduled = named.cloned();
-    }
-    select
-}
-
 /// The images of the tree that a plan would be made of, without a comparison.
 ///
 /// # Errors
@@ -263,6 +266,24 @@ pub fn graph_of(session: &Session, select: &SelectArgs) -> Result<Survey> {
     let survey = survey(&loaded.head, &mut loaded.objects, &ground.rules(select), None)?;
     refuse_broken(&survey).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     Ok(survey)
+}
+
+/// The images of the tree, and where they are published, for `work`.
+///
+/// # Errors
+/// Those of [`graph_of`] and of `work`, and when there is no registry.
+pub(super) fn with_published<T>(
+    session: &Session,
+    select: &SelectArgs,
+    work: impl FnOnce(&Standing<'_>) -> Result<T>,
+) -> Result<T> {
+    let ground = Ground::new(session, select)?;
+    let rules = ground.rules(select);
+    let mut loaded = ground.load_head()?;
+    let survey = survey(&loaded.head, &mut loaded.objects, &rules, None)?;
+    refuse_broken(&survey).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
+    let destination = ground::destination(rules.registry, &survey.root, rules.platform_registry, rules.layout)?;
+    work(&schedule::standing(&survey, &rules, &destination)?)
 }
 
 /// Everything that is wrong with images beyond their own configurations: Dockerfiles, references, names, circles. Each
@@ -337,12 +358,13 @@ fn gone_targets(now: &Survey, changes: &[ImageChange]) -> Vec<String> {
 }
 
 /// What the run is about, for people.
-fn comparison(selection: &Selection, base: &Base) -> String {
-    match (selection, base) {
+fn comparison(selection: &Selection, only_stale: bool, base: &Base) -> String {
+    let what = match (selection, base) {
         (Selection::All, _) => "every image".to_owned(),
         (Selection::Named(_), _) => "the images that were named".to_owned(),
         (Selection::Scheduled(_, file), _) => format!("the images listed in {file}"),
         (Selection::Changed, Base::Commit { .. }) => format!("compared with {}", base.text()),
         (Selection::Changed, Base::Nothing { reason }) => format!("everything: {reason}"),
-    }
+    };
+    if only_stale { format!("{what}, where bases have moved") } else { what }
 }

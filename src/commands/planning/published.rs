@@ -58,7 +58,8 @@ impl Question {
             Selection::All | Selection::Named(_) => (reuse, true),
             Selection::Scheduled(..) => (false, false),
         };
-        if !asks {
+        // What is stale has the key that is published.
+        if !asks || select.only_stale {
             return Ok(None);
         }
         let client = client(Settings::from_env(&session.env, Some(&registry))?, &session.report);

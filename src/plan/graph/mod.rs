@@ -90,6 +90,16 @@ pub struct ExternalBase {
     pub underlying: bool,
 }
 
+impl ExternalBase {
+    /// The platform of the base itself in a build for `wanted`. A job builds for its own machine, so the platform of
+    /// the builder is the wanted one.
+    #[must_use]
+    pub fn platform_for(&self, wanted: &Platform) -> Platform {
+        let fixed = self.platform.as_deref().and_then(|text| Platform::parse(text).ok());
+        fixed.unwrap_or_else(|| wanted.clone())
+    }
+}
+
 /// What one image refers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uses {

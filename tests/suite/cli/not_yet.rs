@@ -8,7 +8,6 @@ fn commands_and_flags_of_later_versions_say_so() {
     let project = Project::with(&["web"]);
     for words in [
         vec!["generate", "shipwright"],
-        vec!["stale"],
         vec!["diagnose"],
         vec!["verify", "x"],
         vec!["builds", "list"],
@@ -17,7 +16,6 @@ fn commands_and_flags_of_later_versions_say_so() {
         vec!["deploy", "prod"],
         vec!["rootfs", "web"],
         vec!["plan", "--since", "last-success"],
-        vec!["prepare", "--scheduled", "--only-stale"],
         vec!["build", "-f", "run.yaml"],
     ] {
         let said = project.hephy(words.clone()).run().fails(2, &["is not supported yet"]);

@@ -1,0 +1,274 @@
+//! What staleness is decided from: the bases of images, what their published indexes recorded, and what registries
+//! hold now. One request an image, and one for each base that something was recorded of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::commands::planning::bases;
+use crate::commands::published::{CONCURRENT, Found, block_on, client, heads};
+use crate::commands::session::Session;
+use crate::commands::survey::{Image, Rules, Survey};
+use crate::config::{Layout, Source};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Recorded, platforms};
+use crate::oci::{Digest, ImageName, Reference, Tag};
+use crate::plan::Reason;
+use crate::plan::stale::{BaseState, Checked, CheckedBase, Now, RecordedBases, UsedBase, check, stale, to_look_up};
+use crate::registry::{By, Client, Settings};
+
+/// Bases that one image may have recorded: whoever can push may have written anything, and each is asked for.
+const MAX_RECORDED: usize = 200;
+
+/// The images of a repository, and where they are published.
+pub(in crate::commands) struct Standing<'a> {
+    pub(in crate::commands) survey: &'a Survey,
+    pub(in crate::commands) rules: &'a Rules<'a>,
+    pub(in crate::commands) registry: &'a str,
+    pub(in crate::commands) layout: Layout,
+}
+
+/// One image with what became of its bases.
+pub(in crate::commands) struct Assessed {
+    /// Index among the images of the survey.
+    pub(super) index: usize,
+    /// The published index that it was compared with.
+    pub(super) published: Option<Digest>,
+    pub(super) bases: Vec<CheckedBase>,
+    /// Why nothing can be said of the image as a whole.
+    pub(super) untold: Option<Untold>,
+    /// Why it is stale; empty when it is not.
+    pub(super) reasons: Vec<Reason>,
+}
+
+/// Why nothing can be said of an image.
+#[derive(Clone, Debug)]
+pub(super) enum Untold {
+    /// Nothing was recorded: no index of hephy's.
+    Unknown(String),
+    /// Its index could not be read.
+    Unreadable(ErrorKind, String),
+}
+
+/// Images and the bases that were looked up on the way.
+pub(in crate::commands) struct Assessment {
+    /// In the order of the survey.
+    pub(super) images: Vec<Assessed>,
+    /// What indexes hold that were read.
+    pub(in crate::commands) found: BTreeMap<String, Found>,
+}
+
+impl Assessment {
+    /// Why each image of the survey is rebuilt; empty where it is not.
+    pub(in crate::commands) fn reasons(&self, survey: &Survey) -> Vec<Vec<Reason>> {
+        let mut reasons = vec![Vec::new(); survey.images.len()];
+        for image in &self.images {
+            reasons[image.index].clone_from(&image.reasons);
+        }
+        reasons
+    }
+
+    /// What nobody can say, for people, each once.
+    pub(in crate::commands) fn warnings(&self, survey: &Survey) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for image in &self.images {
+            let name = &survey.images[image.index].name;
+            let (Some(Untold::Unknown(why)) | Some(Untold::Unreadable(_, why))) = &image.untold else { continue };
+            warnings.push(format!("{name} is not rebuilt: {why}, so nobody can say whether its bases moved"));
+        }
+        let mut bases = BTreeSet::new();
+        for base in self.images.iter().flat_map(|image| &image.bases) {
+            let what = match &base.state {
+                BaseState::Unreadable { why, .. } => why,
+                BaseState::Unknown { why } => why,
+                _ => continue,
+            };
+            let reference = crate::diagnostic::escape_cut(&base.reference, 160);
+            bases.insert(format!("{}:{}: {reference}: {what}; nothing is rebuilt because of it", base.file, base.line));
+        }
+        warnings.extend(bases);
+        warnings
+    }
+}
+
+/// Looks at the images `among` those of a repository: only they count, also for what others are built on.
+///
+/// # Errors
+/// When the registry of the images cannot be read at all, or the settings of registries are wrong.
+pub(in crate::commands) fn assess(
+    session: &Session,
+    standing: &Standing<'_>,
+    among: &BTreeSet<usize>,
+) -> Result<Assessment> {
+    let client = client(Settings::from_env(&session.env, Some(standing.registry))?, &session.report);
+    block_on(assess_with(&client, standing, among))
+}
+
+async fn assess_with(client: &Client, standing: &Standing<'_>, among: &BTreeSet<usize>) -> Result<Assessment> {
+    let survey = standing.survey;
+    let wanted: Vec<usize> = among.iter().copied().filter(|index| is_built_here(&survey.images[*index])).collect();
+    let names: Vec<&ImageName> = wanted.iter().map(|index| &survey.images[*index].name).collect();
+    let published = heads(client, standing.registry, standing.layout, &names).await;
+    if let Some(error) = none_answered(&published) {
+        return Err(error);
+    }
+    let records: Vec<(usize, std::result::Result<(Digest, RecordedBases), Untold>)> = wanted
+        .into_iter()
+        .zip(published)
+        .map(|(index, found)| (index, record(&survey.images[index].name, found)))
+        .collect();
+    let used: Vec<Vec<UsedBase>> = records
+        .iter()
+        .map(|(index, record)| record.as_ref().map_or_else(|_| Vec::new(), |(_, it)| used(standing, *index, it)))
+        .collect();
+    let references: BTreeSet<&str> = used
+        .iter()
+        .zip(&records)
+        .filter_map(|(used, (_, record))| Some(to_look_up(used, &record.as_ref().ok()?.1)))
+        .flatten()
+        .collect();
+    let (now, found) = look_up(client, &references).await;
+    let mut images: Vec<Assessed> = records
+        .into_iter()
+        .zip(used)
+        .map(|((index, record), used)| {
+            let (published, bases, untold) = match record {
+                Ok((digest, recorded)) => (Some(digest), check(used, &recorded, &now), None),
+                Err(untold) => (None, Vec::new(), Some(untold)),
+            };
+            Assessed { index, published, bases, untold, reasons: Vec::new() }
+        })
+        .collect();
+    decide(survey, &mut images);
+    Ok(Assessment { images, found })
+}
+
+/// Images that somebody else builds lie on no base of ours; invalid ones have none that anybody knows.
+fn is_built_here(image: &Image) -> bool {
+    image.illegal.is_none() && image.config().is_some_and(|config| config.manual_images.is_none())
+}
+
+/// The failure, if not one image could be read.
+fn none_answered(published: &[Result<Option<Recorded>>]) -> Option<Error> {
+    let first = published.first()?.as_ref().err()?;
+    published.iter().all(Result::is_err).then(|| {
+        let error = Error::new(first.kind(), "what is published cannot be read, so nobody can say what is stale");
+        error.cause(anyhow::anyhow!("{}", told(first))).hint(first.next_step().to_owned())
+    })
+}
+
+/// A failure with its first cause in one line.
+fn told(error: &Error) -> String {
+    match error.causes().first() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+fn record(name: &ImageName, found: Result<Option<Recorded>>) -> std::result::Result<(Digest, RecordedBases), Untold> {
+    let unknown = |why: String| Err(Untold::Unknown(why));
+    match found {
+        Err(error) => Err(Untold::Unreadable(error.kind(), told(&error))),
+        Ok(None) => unknown("nothing is published by hephy".to_owned()),
+        Ok(Some(Recorded { image: Some(other), .. })) if other != name.as_str() => {
+            unknown(format!("what is published there is the image {}", crate::diagnostic::escape_cut(&other, 80)))
+        }
+        Ok(Some(Recorded { bases: Some(bases), .. })) if bases.len() > MAX_RECORDED => {
+            unknown(format!("what is published records more than {MAX_RECORDED} bases"))
+        }
+        Ok(Some(Recorded { digest, bases: Some(bases), .. })) => Ok((digest, bases)),
+        Ok(Some(_)) => unknown("what is published did not record its bases".to_owned()),
+    }
+}
+
+/// The bases of an image. Those of an upstream Dockerfile, which is not here, are those that were recorded.
+fn used(standing: &Standing<'_>, index: usize, recorded: &RecordedBases) -> Vec<UsedBase> {
+    let image = &standing.survey.images[index];
+    let Some(config) = image.config() else { return Vec::new() };
+    let backend = image.backend(standing.rules);
+    let mut used = Vec::new();
+    let line_of = |field: &str| image.parsed.spans.of(field).line;
+    let is_remote = matches!(config.source, Source::Remote { .. });
+    for base in bases(config, backend, &standing.survey.uses[index].bases) {
+        let dockerfile = image.dockerfile.as_ref().filter(|_| base.line > 0);
+        let (file, line) = match dockerfile {
+            Some((path, _)) => (path.clone(), base.line),
+            None => (image.file.clone(), line_of("ko_config.base_image")),
+        };
+        for wanted in &base.wanted_for {
+            let (reference, platform) = (base.reference.clone(), base.platform_for(wanted));
+            used.push(UsedBase { reference, platform, file: crate::diagnostic::escape(&file), line });
+        }
+    }
+    if is_remote && backend.reads_dockerfile() {
+        let file = crate::diagnostic::escape(&image.file);
+        for (reference, digests) in recorded {
+            used.extend(digests.keys().map(|platform| UsedBase {
+                reference: reference.clone(),
+                platform: platform.clone(),
+                file: file.clone(),
+                line: line_of("upstream_repo"),
+            }));
+        }
+    }
+    let mut seen = BTreeSet::new();
+    used.retain(|base| seen.insert((base.reference.clone(), base.platform.clone())));
+    used
+}
+
+/// What registries hold under these references; those that mean the same are asked for once.
+async fn look_up(client: &Client, references: &BTreeSet<&str>) -> (BTreeMap<String, Now>, BTreeMap<String, Found>) {
+    let mut same: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for text in references {
+        let name = Reference::parse(text)
+            .map_or_else(|_| (*text).to_owned(), |it| format!("{}:{}", it.repository, it.version()));
+        same.entry(name).or_default().push(text);
+    }
+    let lookups = same.into_values().map(|texts| async move { (now(client, texts[0]).await, texts) });
+    let answers: Vec<_> = stream::iter(lookups).buffer_unordered(CONCURRENT).collect().await;
+    let (mut now, mut found) = (BTreeMap::new(), BTreeMap::new());
+    for ((digest, state), texts) in answers {
+        for text in texts {
+            if let (Some(digest), Now::Index(platforms)) = (&digest, &state) {
+                found.insert(text.to_owned(), Found { digest: digest.clone(), platforms: platforms.clone() });
+            }
+            now.insert(text.to_owned(), state.clone());
+        }
+    }
+    (now, found)
+}
+
+/// One request: an index answers for all platforms, and one image by its own digest.
+async fn now(client: &Client, text: &str) -> (Option<Digest>, Now) {
+    let answer = async {
+        let Reference { repository, tag, .. } =
+            Reference::parse(text).map_err(|error| Error::config("this is no reference to an image").cause(error))?;
+        let Some(manifest) = client.manifest(&repository, By::Tag(&tag.unwrap_or_else(Tag::latest))).await? else {
+            return Ok((None, Now::Gone));
+        };
+        Ok(match manifest.is_index() {
+            true => (Some(manifest.digest.clone()), Now::Index(platforms(&manifest.index()?))),
+            false => (None, Now::Image(manifest.digest)),
+        })
+    };
+    answer.await.unwrap_or_else(|error: Error| (None, Now::Failed { kind: error.kind(), why: told(&error) }))
+}
+
+fn decide(survey: &Survey, images: &mut [Assessed]) {
+    let mut bases: Vec<&[CheckedBase]> = vec![&[]; survey.images.len()];
+    for image in images.iter() {
+        bases[image.index] = &image.bases;
+    }
+    let checked: Vec<Checked<'_>> = survey
+        .images
+        .iter()
+        .zip(&survey.edges)
+        .zip(bases)
+        .map(|((image, built_on), bases)| Checked { name: &image.name, bases, built_on })
+        .collect();
+    let among = images.iter().map(|image| image.index).collect();
+    let mut reasons = stale(&checked, &among);
+    for image in images {
+        image.reasons = std::mem::take(&mut reasons[image.index]);
+    }
+}
