@@ -20,6 +20,7 @@ mod shape;
 mod syntax;
 pub mod template;
 mod transports;
+mod version;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub use reference::reference_markdown;
 pub use root::parse_root;
 pub use schema::{image_schema, root_schema};
 pub use transports::Transports;
+pub use version::VersionFrom;
 
 /// File name that makes a directory an image directory.
 pub const IMAGE_FILE: &str = "build-config.yaml";
@@ -105,6 +107,8 @@ pub struct ImageConfig {
     pub ignore: Vec<String>,
     /// Overrides the base tag.
     pub tag_template: Option<String>,
+    /// The file that says which version this is.
+    pub version_from: Option<VersionFrom>,
     /// Image labels.
     pub labels: BTreeMap<String, String>,
     /// Annotations of manifest and index.

@@ -47,6 +47,8 @@ pub struct Candidate {
     pub reasons: Vec<Reason>,
     /// Its tags.
     pub tags: ImageTags,
+    /// Its version, where it has one.
+    pub version: Option<String>,
     /// Its build arguments.
     pub args: Vec<PlannedArg>,
     /// Where its files come from.
@@ -170,6 +172,7 @@ fn planned_image(candidates: &[Candidate], index: usize, wave: u32, resolved: &R
         targets: Vec::new(),
         tags: candidate.tags.index.clone(),
         arch_tags: candidate.tags.by_arch.clone(),
+        version: candidate.version.clone(),
         build_args: candidate.args.clone(),
         labels: config.labels.clone(),
         annotations: config.annotations.clone(),

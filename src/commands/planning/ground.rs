@@ -129,6 +129,7 @@ impl Ground {
             commit: format!("{}{dirty}", commit.map_or_else(|| "0".repeat(40), |commit| commit.id.to_string())),
             commit_time: time.to_string(),
             reference: reference.unwrap_or_else(|| "HEAD".to_owned()),
+            tag: self.context.tag.clone(),
             base: loaded.base_commit.id().map(|id| id.to_string()),
             event: self.context.event.word().to_owned(),
         }

@@ -116,7 +116,8 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
 
     let facts = ground.tag_facts(&loaded, destination.layout);
-    let tags = candidates::all_tags(&now, &decided, &facts)
+    let versions = candidates::versions(&now, &facts);
+    let tags = candidates::all_tags(&now, &decided, &facts, &versions)
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     let (commits, unresolved) = candidates::upstream_commits(&now, &decided)?;
     warnings.extend(unresolved);
@@ -130,6 +131,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         keyed: &keyed,
         decided,
         tags,
+        versions: &versions,
         commits: &commits,
     };
     let candidates =

@@ -47,6 +47,7 @@ pub(super) const IMAGE: &[(&str, &[&str], &[&str])] = &[
         &[
             "[latest, 1e3, 1.10, 2025-10-15, 0x10, 012, 1_000, true]",
             "['${BRANCH_NAME}-${BUILD_NUMBER}']",
+            "[semver, '${VERSION}']",
             "[a, a]",
             "[]",
         ],
@@ -55,8 +56,6 @@ pub(super) const IMAGE: &[(&str, &[&str], &[&str])] = &[
             "['a b']",
             "[a/b]",
             "['']",
-            "[semver]",
-            "['${VERSION}']",
             "['${X}']",
             "['${']",
             "[{a: b}]",
@@ -91,8 +90,22 @@ pub(super) const IMAGE: &[(&str, &[&str], &[&str])] = &[
     ("ignore", &["['**/*.md']", "[]"], &["['[a']", "[..]", "{a: b}"]),
     (
         "tag_template",
-        &["'{image}-{date}-{ref}-{arch}'", "v1"],
-        &["'{sha}'", "'{imge}'", "'{image'", "'a b'", "'${X}'", "''", "[a]"],
+        &["'{image}-{date}-{ref}-{arch}'", "v1", "'{sha}{short_sha}{branch}{version}{major}{minor}{run}'"],
+        &["'{imge}'", "'{image'", "'a b'", "'${X}'", "''", "[a]"],
+    ),
+    (
+        "version_from",
+        &["{file: VERSION}", "{file: src/x.toml, pattern: '^version = \"(.+)\"$'}", "{file: a, pattern: ~}"],
+        &[
+            "VERSION",
+            "{}",
+            "{pattern: (a)}",
+            "{file: ../a}",
+            "{file: a, pattern: a}",
+            "{file: a, pattern: '('}",
+            "{file: ~}",
+            "{fiel: a}",
+        ],
     ),
     (
         "labels",
