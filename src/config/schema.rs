@@ -36,6 +36,8 @@ fn image_rules() -> Value {
         needs(is("manual_build", json!(true)), given("manual_images")),
         needs(given("manual_images"), given("manual_build")),
         excludes(given("target"), given("targets")),
+        excludes(given("version_from"), given("upstream_repo")),
+        needs(given("version_from"), json!({ "properties": { "version_from": given("file") } })),
     ])
 }
 

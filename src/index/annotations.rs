@@ -25,7 +25,8 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// The commit that it was built from.
 pub const REVISION: &str = "org.opencontainers.image.revision";
 pub(super) const CREATED: &str = "org.opencontainers.image.created";
-pub(super) const VERSION: &str = "org.opencontainers.image.version";
+/// The version of what is inside.
+pub const VERSION: &str = "org.opencontainers.image.version";
 
 /// The annotations of an image's index. The configuration may set any but those that hephy decides by.
 #[must_use]

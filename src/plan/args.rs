@@ -80,7 +80,11 @@ fn expand_one(
     Ok(parts)
 }
 
-fn value_of(name: &str, (facts, version): (&TagFacts, Option<&Version>), variables: &dyn Variables) -> Result<String, Refusal> {
+fn value_of(
+    name: &str,
+    (facts, version): (&TagFacts, Option<&Version>),
+    variables: &dyn Variables,
+) -> Result<String, Refusal> {
     if super::graph::REGISTRY_VARIABLES.contains(&name) {
         let registry = variables.registry().map(str::to_owned);
         return registry.ok_or_else(|| (format!("`${{{name}}}` has no value: no registry is set"), None));

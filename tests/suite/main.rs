@@ -14,3 +14,4 @@ mod pack;
 mod registry;
 mod source;
 mod support;
+mod tags;

@@ -28,7 +28,7 @@ pub use outcome::{Outcome, Published, PublishedTag, TagState, file_name, write};
 pub use results::{Left, Results};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, Child, Held};
+use crate::index::{self, Child, Held, Ours};
 use crate::oci::{ImageName, Platform, Repository};
 use crate::plan::{Mode, Plan, PlannedImage};
 use crate::registry::Client;
@@ -58,6 +58,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// What the run wants tags to point at, for an image of this version.
+    fn ours<'a>(&'a self, version: Option<&'a str>) -> Ours<'a> {
+        let source = &self.plan.source;
+        Ours { commit: &source.commit, time: &source.commit_time, version, of_git_tag: source.tag.is_some() }
+    }
+
     fn repository(&self, image: &ImageName) -> Result<Repository> {
         let text = self.plan.repository_of(self.options.registry, image);
         Repository::parse(&text).map_err(|error| Error::config(format!("{image} cannot be published")).cause(error))

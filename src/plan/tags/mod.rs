@@ -8,8 +8,11 @@ mod version;
 
 use std::collections::BTreeMap;
 
+use crate::ci::CiContext;
 use crate::config::Layout;
 use crate::oci::{ImageName, Invalid, Platform, Tag};
+
+use super::Mode;
 
 pub use version::{GitTag, Version};
 
@@ -79,7 +82,8 @@ pub const PIPELINE_VARIABLES: [&str; 4] = ["BRANCH_NAME", "BUILD_NUMBER", "SHORT
 const SEMVER: &str = "semver";
 
 /// Why an image has no version.
-const NO_VERSION: &str = "the image has no version: neither its upstream ref nor the git tag is one, and it has no version_from";
+const NO_VERSION: &str =
+    "the image has no version: neither its upstream ref nor the git tag is one, and it has no version_from";
 
 /// Length of `{short_sha}`: what both platforms show.
 const SHORT_SHA: usize = 8;
@@ -93,6 +97,20 @@ fn not_an_arch_tag(tag: Tag) -> Result<Tag, String> {
 }
 
 impl TagFacts {
+    /// The facts of a pipeline, as far as its platform tells them.
+    #[must_use]
+    pub fn of_pipeline(context: &CiContext, commit: String, date: String, layout: Layout) -> Self {
+        Self {
+            date,
+            commit,
+            branch: context.branch.clone(),
+            tag: context.tag.clone(),
+            run: context.run_number.map(|number| number.to_string()),
+            layout,
+            beside_default: context.mode == Mode::Publish && context.is_beside_default(),
+        }
+    }
+
     fn short_sha(&self) -> &str {
         self.commit.get(..SHORT_SHA).unwrap_or(&self.commit)
     }

@@ -79,8 +79,8 @@ fn layout_per_image_has_no_prefix() {
 
 #[test]
 fn templates_and_variables_expand() {
-    let tags = tags(Layout::Single, None, Some("{image}-{run}-{short_sha}"), &["${BRANCH_NAME}-b${BUILD_NUMBER}"])
-        .unwrap();
+    let tags =
+        tags(Layout::Single, None, Some("{image}-{run}-{short_sha}"), &["${BRANCH_NAME}-b${BUILD_NUMBER}"]).unwrap();
     assert_eq!(
         shown(&tags),
         (

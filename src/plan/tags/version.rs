@@ -177,8 +177,25 @@ mod tests {
     #[test]
     fn what_is_no_version_is_none() {
         for text in [
-            "", "v", "v8", "8", "20251016", "main", "1.x", "v1.", ".1", "1..2", "1.2-", "1.2.3-", "release-1.2.3",
-            "vv1.2.3", "1.2.3 ", "1.2.3-ä", "1.2-maintenance", &"1".repeat(40), &"a".repeat(40),
+            "",
+            "v",
+            "v8",
+            "8",
+            "20251016",
+            "main",
+            "1.x",
+            "v1.",
+            ".1",
+            "1..2",
+            "1.2-",
+            "1.2.3-",
+            "release-1.2.3",
+            "vv1.2.3",
+            "1.2.3 ",
+            "1.2.3-ä",
+            "1.2-maintenance",
+            &"1".repeat(40),
+            &"a".repeat(40),
         ] {
             assert_eq!(Version::parse(text), None, "{text}");
         }
@@ -210,8 +227,14 @@ mod tests {
 
     #[test]
     fn a_git_tag_with_a_prefix_is_about_the_image_that_it_names() {
-        let images = [("curl", "curl"), ("curl-debug", "curl-debug"), ("images-jq", "images/jq"), ("a-x", "a/x"),
-            ("b-x", "b/x"), ("b-x-debug", "b/x")];
+        let images = [
+            ("curl", "curl"),
+            ("curl-debug", "curl-debug"),
+            ("images-jq", "images/jq"),
+            ("a-x", "a/x"),
+            ("b-x", "b/x"),
+            ("b-x-debug", "b/x"),
+        ];
         for (tag, about, version) in [
             ("v1.2.3", &[0, 1, 2, 3, 4, 5][..], "1.2.3"),
             ("1.2.3-rc-1.0.0", &[0, 1, 2, 3, 4, 5], "1.2.3-rc-1.0.0"),

@@ -16,6 +16,7 @@ mod plan;
 mod prepare;
 mod run;
 mod settings;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -51,17 +51,7 @@ pub(super) const IMAGE: &[(&str, &[&str], &[&str])] = &[
             "[a, a]",
             "[]",
         ],
-        &[
-            "latest",
-            "['a b']",
-            "[a/b]",
-            "['']",
-            "['${X}']",
-            "['${']",
-            "[{a: b}]",
-            "[null]",
-            "[ä]",
-        ],
+        &["latest", "['a b']", "[a/b]", "['']", "['${X}']", "['${']", "[{a: b}]", "[null]", "[ä]"],
     ),
     ("build_backend", &["kaniko", "buildkit", "buildah", "docker", "ko"], &["kanico", "Docker", "spin", "''", "[ko]"]),
     (
