@@ -1,6 +1,6 @@
 //! What people read of results: one line a build, the account of a failure, the tables at the end.
 
-use crate::commands::manifest::{Outcome, Published, TagState};
+use crate::commands::manifest::{Outcome, Published, PublishedTag};
 use crate::diagnostic::{escape, escape_cut, escape_cut_middle};
 use crate::error::{Error, ErrorKind};
 use crate::oci::Platform;
@@ -220,11 +220,7 @@ pub fn markdown(plan: &Plan, results: &[BuildResult], outcome: &Outcome) -> Stri
         .iter()
         .take(MAX_ROWS)
         .map(|image| {
-            let tags = image.tags.iter().map(|tag| match tag.state {
-                state if state.points_here() => tag.tag.to_string(),
-                TagState::Newer => format!("{} (newer there)", tag.tag),
-                _ => format!("{} (not moved)", tag.tag),
-            });
+            let tags = image.tags.iter().map(PublishedTag::text);
             vec![
                 image.image.to_string(),
                 tags.collect::<Vec<_>>().join(", "),

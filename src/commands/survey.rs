@@ -7,6 +7,7 @@ mod crew;
 mod images;
 mod targets;
 mod twins;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::git::{Content, Objects};
 use crate::oci::ImageName;
 use crate::plan::graph::{self, Names, Node, Uses};
+use crate::plan::tags::Version;
 
 pub use twins::{Known, Other};
 
@@ -77,6 +79,10 @@ pub struct Image {
     pub located: Option<Located>,
     /// Its Dockerfile and that one's path, where it is in this repository.
     pub dockerfile: Option<(String, Arc<Dockerfile>)>,
+    /// The version that the file of `version_from` says.
+    pub version: Option<Version>,
+    /// Whether everything that the version is read from lies in the image's directory.
+    pub own_version: bool,
     /// What makes a build impossible, apart from the configuration itself.
     pub problems: Vec<Diagnostic>,
 }

@@ -125,6 +125,7 @@ const ARG_VALUE: Text = Text::new("text", Some(EXPANDED), rule!(rules::arg_value
 const NAME: Text = Text::new("variable", Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), rule!(rules::variable_name));
 const ENVIRONMENT: Text =
     Text::new("`KEY=VALUE`", Some(r"^[A-Za-z_][A-Za-z0-9_]*="), rule!(rules::environment)).refusing(LINES).only_text();
+const PATTERN: Text = Text::new("regular expression", Some(r"\("), rule!(rules::version_pattern)).refusing(LINES);
 const IMPORT_PATH: Text =
     Text::new("import path", Some(r"^[A-Za-z0-9._~@+][A-Za-z0-9._/@+~-]*$"), rule!(rules::import_path))
         .refusing(r"//[^/]|(^|/)\.\.(/|$)");
@@ -181,6 +182,17 @@ const SPIN: &[Field] = &[
     field("build", Kind::Flag, "`true`", "Whether to run `spin build` first."),
 ];
 
+/// The fields of `version_from`.
+pub(super) const VERSION: &[Field] = &[
+    field("file", Kind::Text(&FILE), "", "The file, relative to the source root."),
+    field(
+        "pattern",
+        Kind::Text(&PATTERN),
+        "the only word of the file",
+        "A regular expression with one group, the version. `^` and `$` stand at the ends of lines; the first match counts.",
+    ),
+];
+
 const TARGET: &[Field] = &[
     field("target", Kind::Text(&ONE_STAGE), "", "Dockerfile stage. Every mapping has it."),
     field("name", Kind::Text(&TARGET_NAME), "the stage", "Stands behind the directory's: `<dir>-<name>`."),
@@ -234,7 +246,7 @@ pub(super) const IMAGE: &[Field] = &[
         Kind::Either(&[Kind::List(&Kind::Text(&ARG)), Kind::Mapping(&ARG_NAME, &Kind::Text(&ARG_VALUE))]),
         "`[]`",
         "Build arguments as `KEY=VALUE` or as a mapping. `${VAR}` is expanded from dependency variables, \
-         `${BRANCH_NAME}`, `${BUILD_NUMBER}`, `${SHORT_SHA}` and the names that `hephy.yaml` allows in \
+         `${BRANCH_NAME}`, `${BUILD_NUMBER}`, `${SHORT_SHA}`, `${VERSION}` and the names that `hephy.yaml` allows in \
          `build_args_env`; any other is an error. A `$` without `{` stands for itself.",
     ),
     field(
@@ -247,7 +259,8 @@ pub(super) const IMAGE: &[Field] = &[
         "additional_tags",
         Kind::List(&Kind::Text(&TAG)),
         "`[]`",
-        "Extra tags; may use `${BRANCH_NAME}`, `${BUILD_NUMBER}` and `${SHORT_SHA}`.",
+        "Extra tags; may use `${BRANCH_NAME}`, `${BUILD_NUMBER}`, `${SHORT_SHA}` and `${VERSION}`. `semver` stands for \
+         `X.Y.Z`, `X.Y` and `X` of a release ([tags](tags.md)).",
     ),
     field(
         "build_backend",
@@ -278,7 +291,14 @@ pub(super) const IMAGE: &[Field] = &[
         "tag_template",
         Kind::Text(&TEMPLATE),
         "`{image}-{date}`, remote `{image}-{date}-{ref}`",
-        "Overrides the base tag. Knows `{image}`, `{date}`, `{ref}` and `{arch}`.",
+        "Overrides the base tag. Knows `{image}`, `{date}`, `{ref}`, `{sha}`, `{short_sha}`, `{branch}`, `{version}`, \
+         `{major}`, `{minor}`, `{arch}` and `{run}` ([tags](tags.md)).",
+    ),
+    field(
+        "version_from",
+        Kind::Fields(VERSION),
+        "the upstream ref, or the git tag",
+        "A file of the source that says which version this image has ([tags](tags.md)); for sources in this repository.",
     ),
     field("labels", Kind::Mapping(&LABEL, &Kind::Text(&LABEL_VALUE)), "`{}`", "Labels of the image."),
     field(

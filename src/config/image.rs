@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::file::{self, File};
 use super::node::{Entry, NodeKind};
 use super::{
-    BackendName, BuildArg, ContextFrom, ImageConfig, KoConfig, Parsed, RootConfig, Source, fields, rules, targets,
+    BackendName, BuildArg, ContextFrom, ImageConfig, KoConfig, Parsed, RootConfig, Source, VersionFrom, fields, rules,
+    targets,
 };
 use crate::oci::Platform;
 
@@ -27,6 +28,7 @@ fn read(mut file: File<'_>, defaults: &RootConfig) -> Parsed<ImageConfig> {
     if !file.partial {
         source_rules(&mut file, backend);
         builder_rules(&mut file, backend);
+        version_rules(&mut file);
     }
     let build_args = build_args(&mut file);
     let config = ImageConfig {
@@ -45,6 +47,7 @@ fn read(mut file: File<'_>, defaults: &RootConfig) -> Parsed<ImageConfig> {
         watch: each_once(&mut file, "watch", rules::glob),
         ignore: [defaults.ignore.clone(), each_once(&mut file, "ignore", rules::glob)].concat(),
         tag_template: file.text("tag_template", rules::tag_template),
+        version_from: version_from(&file),
         labels: labels(&file, "labels"),
         annotations: labels(&file, "annotations"),
         keep_git: file.flag("keep_git").unwrap_or_default(),
@@ -116,6 +119,11 @@ fn source_rules(file: &mut File<'_>, backend: Option<BackendName>) {
     if remote && file.text("context_from", |text| Ok(text == "repository")) == Some(true) {
         let key = file.key("context_from");
         file.error(key, "`context_from: repository` excludes `upstream_repo`", "it is for sources in this repository");
+    }
+    if remote && file.has("version_from") {
+        let key = file.key("version_from");
+        let note = "the version of another repository is its `upstream_ref`";
+        file.error(key, "`version_from` excludes `upstream_repo`", note);
     }
     for name in ["keep_git", "submodules"] {
         if !remote && file.flag(name) == Some(true) {
@@ -254,6 +262,27 @@ fn labels(file: &File<'_>, name: &str) -> BTreeMap<String, String> {
         _ => None,
     };
     entries.iter().filter_map(label).collect()
+}
+
+fn version_from(file: &File<'_>) -> Option<VersionFrom> {
+    let entries = file.mapping("version_from")?;
+    Some(VersionFrom {
+        file: file::text(&entries, "file", rules::file)?,
+        pattern: file::text(&entries, "pattern", rules::version_pattern),
+    })
+}
+
+/// A file must be named; a misspelt name was reported as such.
+fn version_rules(file: &mut File<'_>) {
+    let Some(entries) = file.mapping("version_from") else { return };
+    let names_it = |entry: &Entry| match fields::find(fields::VERSION, &entry.key) {
+        Some(field) => field.name == "file" && !matches!(entry.value.kind, NodeKind::Null),
+        None => true,
+    };
+    if !entries.iter().any(names_it) {
+        let key = file.key("version_from");
+        file.error(key, "`version_from` names no `file`", "the file that holds the version");
+    }
 }
 
 fn ko_config(file: &File<'_>) -> Option<KoConfig> {

@@ -21,6 +21,7 @@ mod syntax;
 mod targets;
 pub mod template;
 mod transports;
+mod version;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub use root::parse_root;
 pub use schema::{image_schema, root_schema};
 pub use targets::Target;
 pub use transports::Transports;
+pub use version::VersionFrom;
 
 /// File name that makes a directory an image directory.
 pub const IMAGE_FILE: &str = "build-config.yaml";
@@ -110,6 +112,8 @@ pub struct ImageConfig {
     pub ignore: Vec<String>,
     /// Overrides the base tag.
     pub tag_template: Option<String>,
+    /// The file that says which version this is.
+    pub version_from: Option<VersionFrom>,
     /// Image labels.
     pub labels: BTreeMap<String, String>,
     /// Annotations of manifest and index.

@@ -28,7 +28,7 @@ const VALUES: &str = "
 | glob | a path with `*`, `**`, `?` and `[abc]`; `**` stands alone between slashes |
 | repository | `https://`, `ssh://` or `user@host:path`, without password, query or fragment; other transports only when `GIT_ALLOW_PROTOCOL` lists them |
 | branch, tag or commit | letters, digits and `._/@+-`, as git allows them; never a leading `-`, a revision expression or a refspec; a commit id in full, 40 or 64 digits |
-| tag | letters, digits and `._-`, at most 128 characters with its prefix, and `${BRANCH_NAME}`, `${BUILD_NUMBER}`, `${SHORT_SHA}` |
+| tag | letters, digits and `._-`, at most 128 characters with its prefix, and `${BRANCH_NAME}`, `${BUILD_NUMBER}`, `${SHORT_SHA}`, `${VERSION}` |
 | platform | `linux/<arch>` or `linux/<arch>/<variant>` in the standard's spelling, each once |
 | build argument | a name of letters, digits and `_`, each once, and a value of a single line up to 64 KiB; `BUILDKIT_SYNTAX` is refused |
 | duration | hours, minutes and seconds in this order: `90s`, `10m`, `1h30m` |
@@ -43,6 +43,7 @@ escape.
 - `upstream_repo` and `upstream_ref` come together, and exclude `use_local_context: true` and `context_from: repository`.
 - `manual_build: true` needs `manual_images`, with one image for each platform.
 - `target` excludes `targets`.
+- `version_from` excludes `upstream_repo`: the version of another repository is its `upstream_ref`.
 ";
 
 /// The reference of both files in Markdown.

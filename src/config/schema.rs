@@ -37,6 +37,8 @@ fn image_rules() -> Value {
         needs(given("manual_images"), given("manual_build")),
         excludes(given("target"), given("targets")),
         { "properties": { "targets": { "items": needs(json!({ "type": "object" }), given("target")) } } },
+        excludes(given("version_from"), given("upstream_repo")),
+        needs(given("version_from"), json!({ "properties": { "version_from": given("file") } })),
     ])
 }
 

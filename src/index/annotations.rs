@@ -7,6 +7,7 @@ use oci_client::manifest::ImageIndexEntry;
 
 use super::child::Child;
 use crate::oci::{Digest, Platform};
+use crate::plan::tags::GitTag;
 use crate::plan::{Plan, PlannedBase, PlannedImage, PlannedSource};
 
 /// What the image is built from.
@@ -24,7 +25,8 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// The commit that it was built from.
 pub const REVISION: &str = "org.opencontainers.image.revision";
 pub(super) const CREATED: &str = "org.opencontainers.image.created";
-pub(super) const VERSION: &str = "org.opencontainers.image.version";
+/// The version of what is inside.
+pub const VERSION: &str = "org.opencontainers.image.version";
 
 /// The annotations of an image's index. The configuration may set any but those that hephy decides by.
 #[must_use]
@@ -58,12 +60,14 @@ pub fn of_image(plan: &Plan, image: &PlannedImage) -> BTreeMap<String, String> {
     found
 }
 
-/// The version of what is inside: the upstream ref, the git tag, else the date.
+/// The version of what is inside. An image that has none is as old as its upstream ref, the git tag (unless that is
+/// another image's version), or the date say.
 fn version(plan: &Plan, image: &PlannedImage) -> String {
+    let tag = plan.source.tag.as_ref().filter(|tag| GitTag::parse(tag).is_none());
     match &image.source {
+        _ if image.version.is_some() => image.version.clone().unwrap_or_default(),
         PlannedSource::Remote { reference, .. } => reference.clone(),
-        PlannedSource::Local { .. } if plan.source.event == "tag" => plan.source.reference.clone(),
-        PlannedSource::Local { .. } => plan.date.clone(),
+        PlannedSource::Local { .. } => tag.unwrap_or(&plan.date).clone(),
     }
 }
 

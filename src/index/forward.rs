@@ -1,14 +1,23 @@
 //! Tags move forward only (specification §5, §9): what a tag points at now, against what it is to point at.
 //!
+//! Forward means two things. Every tag follows the commits: it is not taken back from a descendant of ours. A tag that
+//! people pull by what it promises (`latest`, `1`, `1.2`) follows the versions as well: a release of an old branch does
+//! not take it from a newer release. `{image}-head` is the newest of the default branch and knows no versions; the base
+//! tag is what this very build is called, so that nothing is published without a name.
+//!
 //! There is no compare-and-swap on tags in any registry, so each run looks before it writes, looks again
 //! afterwards, and repairs towards the newer run.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use oci_client::manifest::OciImageIndex;
 
-use super::annotations::{CREATED, REVISION, TAGS};
+use super::annotations::{CREATED, REVISION, TAGS, VERSION};
+use crate::config::Layout;
 use crate::oci::{Digest, Platform, Tag};
+use crate::plan::PlannedImage;
+use crate::plan::tags::Version;
 
 /// What a tag points at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +28,8 @@ pub struct Current {
     pub revision: Option<String>,
     /// Time of that commit.
     pub created: Option<String>,
+    /// The version of what is inside, as it says.
+    pub version: Option<String>,
     /// Platforms that it has.
     pub platforms: BTreeSet<(String, String, String)>,
     /// The tags that its run wanted to point at it.
@@ -39,6 +50,7 @@ impl Current {
             digest: Some(digest),
             revision: get(REVISION),
             created: get(CREATED),
+            version: get(VERSION),
             platforms: platforms.collect(),
             tags: get(TAGS).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         }
@@ -58,6 +70,10 @@ fn spelled(os: &str, architecture: &str, variant: &str) -> (String, String, Stri
 pub enum Relation {
     /// Built from a descendant of our commit.
     Newer,
+    /// Of a newer version than ours.
+    NewerVersion,
+    /// Built from a line of history that our git tag does not lie on.
+    OtherLine,
     /// Built from an ancestor, from the same commit, from another line of history, or by nobody known.
     NotNewer,
 }
@@ -74,9 +90,7 @@ pub fn relation(
     let clean = |revision: &str| revision.trim_end_matches("-dirty").to_owned();
     let Some(theirs) = current.revision.as_deref().map(clean) else { return Relation::NotNewer };
     let ours = clean(ours);
-    // A revision out of a registry is anybody's text; only a full commit id is one that git may be asked about.
-    let is_id = theirs.len() >= 40 && theirs.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if theirs == ours || !is_id {
+    if theirs == ours || !is_commit_id(&theirs) {
         return Relation::NotNewer;
     }
     match is_ancestor(&ours, &theirs) {
@@ -94,6 +108,81 @@ pub fn relation(
     }
 }
 
+/// What we want a tag to point at.
+#[derive(Clone, Copy, Debug)]
+pub struct Ours<'a> {
+    /// The commit that it is built from.
+    pub commit: &'a str,
+    /// Time of that commit.
+    pub time: &'a str,
+    /// The version of what is inside, as its annotation says.
+    pub version: Option<&'a str>,
+    /// Whether the run is of a git tag, which may lie on any line of history.
+    pub of_git_tag: bool,
+}
+
+/// What a tag follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// The build that it names.
+    Build,
+    /// The commits of the default branch alone.
+    Commits,
+    /// Versions, where both sides have one, and commits.
+    Versions,
+}
+
+impl Follows {
+    /// What this tag of an image follows. `build_tag` names one build.
+    #[must_use]
+    pub fn of(layout: Layout, image: &ImageName, build_tag: Option<&Tag>, tag: &Tag) -> Self {
+        match tag {
+            tag if layout.tag_of(image, "head") == tag.as_str() => Self::Commits,
+            tag if build_tag == Some(tag) => Self::Build,
+            _ => Self::Versions,
+        }
+    }
+}
+
+/// How what a tag points at relates to what we want it to point at. Beside [`relation`]:
+///
+/// - two versions by semver.org decide for a tag that follows versions: the newer one keeps it;
+/// - where versions say nothing, the run of a git tag takes no tag from a line of history that the git tag does not
+///   lie on, as a branch's run may (a force push, say): a release of an old branch would put `latest` back.
+pub fn standing(
+    current: &Current,
+    ours: &Ours<'_>,
+    follows: Follows,
+    is_ancestor: &dyn Fn(&str, &str) -> Option<bool>,
+) -> Relation {
+    let versions = match (follows, current.version.as_deref(), ours.version) {
+        (Follows::Versions, Some(theirs), Some(ours)) => Version::compare(theirs, ours),
+        _ => None,
+    };
+    if versions == Some(Ordering::Greater) {
+        return Relation::NewerVersion;
+    }
+    let commits = relation(current, ours.commit, ours.time, is_ancestor);
+    let lies_elsewhere = || {
+        let clean = |revision: &str| revision.trim_end_matches("-dirty").to_owned();
+        let theirs = current.revision.as_deref().map(clean).filter(|revision| is_commit_id(revision));
+        theirs.is_some_and(|theirs| is_ancestor(&theirs, &clean(ours.commit)) == Some(false))
+    };
+    match commits {
+        Relation::NotNewer
+            if versions.is_none() && ours.of_git_tag && follows != Follows::Build && lies_elsewhere() =>
+        {
+            Relation::OtherLine
+        }
+        commits => commits,
+    }
+}
+
+/// A revision out of a registry is anybody's text; only a full commit id is one that git may be asked about.
+fn is_commit_id(text: &str) -> bool {
+    text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// What happens to one tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -103,6 +192,10 @@ pub enum Decision {
     Write,
     /// A newer run had it: not taken back.
     Newer,
+    /// It points at a newer version.
+    NewerVersion,
+    /// It points at another line of history than the one our git tag lies on.
+    OtherLine,
     /// It points at an index with platforms that ours, made with `--allow-partial`, lacks.
     FewerPlatforms,
 }
@@ -120,8 +213,11 @@ pub fn decide(
     if current.digest.as_ref() == Some(ours) {
         return Decision::Unchanged;
     }
-    if relation == Relation::Newer {
-        return Decision::Newer;
+    match relation {
+        Relation::Newer => return Decision::Newer,
+        Relation::NewerVersion => return Decision::NewerVersion,
+        Relation::OtherLine => return Decision::OtherLine,
+        Relation::NotNewer => {}
     }
     let have: BTreeSet<_> =
         platforms.iter().map(|it| spelled(it.os(), it.architecture(), it.variant().unwrap_or_default())).collect();

@@ -1,4 +1,4 @@
-use crate::config::BackendName;
+use crate::config::{BackendName, Layout};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -258,4 +258,89 @@ fn only_tags_that_the_newer_run_wanted_are_handed_to_it() {
     let newer = current(None, "", &[]);
     let (latest, stable) = (Tag::parse("x-latest").unwrap(), Tag::parse("x-stable").unwrap());
     assert_eq!(repairs(&newer, &[&latest, &stable]), [&latest]);
+}
+
+fn at_version(version: Option<&str>) -> Current {
+    let mut theirs = current(Some(&"b".repeat(40)), "2025-10-14T08:00:00Z", &[]);
+    theirs.version = version.map(str::to_owned);
+    theirs
+}
+
+fn stands(theirs: Option<&str>, ours: Option<&str>, of_git_tag: bool, follows: Follows, git: Answers) -> Relation {
+    let commit = "a".repeat(40);
+    let ours = Ours { commit: &commit, time: "2025-10-15T08:00:00Z", version: ours, of_git_tag };
+    let (our_below, their_below) = git;
+    standing(&at_version(theirs), &ours, follows, &|one, _| if one == commit { our_below } else { their_below })
+}
+
+/// Whether our commit is an ancestor of theirs, and theirs of ours.
+type Answers = (Option<bool>, Option<bool>);
+const LATER: Answers = (Some(false), Some(true));
+const EARLIER: Answers = (Some(true), Some(false));
+const APART: Answers = (Some(false), Some(false));
+const UNKNOWN: Answers = (None, None);
+
+#[test]
+fn a_tag_never_goes_to_an_older_version() {
+    let versions = |theirs, ours, git| stands(Some(theirs), Some(ours), true, Follows::Versions, git);
+    for git in [LATER, APART, UNKNOWN] {
+        assert_eq!(versions("1.3.0", "1.2.9", git), Relation::NewerVersion, "{git:?}");
+        assert_eq!(versions("v1.3.0", "1.3.0-rc.1", git), Relation::NewerVersion, "{git:?}");
+        assert_eq!(versions("1.2.9", "1.2.10", git), Relation::NotNewer, "{git:?}");
+        assert_eq!(versions("1.2.9", "1.2.9+2", git), Relation::NotNewer, "{git:?}");
+    }
+    assert_eq!(versions("1.2.9", "1.3.0", EARLIER), Relation::Newer, "commits count all the same");
+    // Head follows commits, and the base tag is the name of the build.
+    for follows in [Follows::Commits, Follows::Build] {
+        assert_eq!(stands(Some("1.3.0"), Some("1.2.9"), false, follows, APART), Relation::NotNewer, "{follows:?}");
+    }
+    assert_eq!(
+        decide(Some(&at_version(None)), Relation::NewerVersion, &Digest::of(b"x"), &[], false),
+        Decision::NewerVersion
+    );
+}
+
+#[test]
+fn a_git_tag_beside_the_branch_takes_nothing_from_it() {
+    for follows in [Follows::Commits, Follows::Versions] {
+        for theirs in [None, Some("20251016"), Some("\u{1b}[2J")] {
+            let tagged = |git| stands(theirs, Some("1.2.9"), true, follows, git);
+            assert_eq!(tagged(APART), Relation::OtherLine, "{follows:?} {theirs:?}");
+            assert_eq!(tagged(LATER), Relation::NotNewer, "{follows:?} {theirs:?}");
+            assert_eq!(tagged(EARLIER), Relation::Newer, "{follows:?} {theirs:?}");
+            assert_eq!(tagged(UNKNOWN), Relation::NotNewer, "git does not say, and their commit is older");
+            // A branch that was rewritten is followed.
+            assert_eq!(stands(theirs, Some("1.2.9"), false, follows, APART), Relation::NotNewer);
+        }
+    }
+    assert_eq!(stands(Some("1.2.8"), Some("1.2.9"), true, Follows::Versions, APART), Relation::NotNewer);
+    assert_eq!(stands(Some("1.3.0"), Some("1.2.9"), true, Follows::Commits, APART), Relation::OtherLine);
+    assert_eq!(stands(None, None, true, Follows::Build, APART), Relation::NotNewer);
+    // What hephy did not make has no commit to be beside.
+    let foreign = Current::default();
+    let commit = "a".repeat(40);
+    let ours = Ours { commit: &commit, time: "", version: None, of_git_tag: true };
+    assert_eq!(standing(&foreign, &ours, Follows::Commits, &|_, _| Some(false)), Relation::NotNewer);
+}
+
+#[test]
+fn what_a_tag_follows() {
+    let mut plan = plan(&[image("x", &["linux/amd64"], &[], 0)]);
+    let planned = &plan.images[0];
+    let of = |layout, tag: &str| Follows::of(layout, planned, &Tag::parse(tag).unwrap());
+    assert_eq!(of(Layout::Single, "x-head"), Follows::Commits);
+    assert_eq!(of(Layout::PerImage, "head"), Follows::Commits);
+    assert_eq!(of(Layout::Single, "x-1"), Follows::Build, "the first tag of the plan");
+    assert_eq!(of(Layout::Single, "x-latest"), Follows::Versions);
+    assert_eq!(of(Layout::PerImage, "x-head"), Follows::Versions);
+    // The version of an image is its own, and what a git tag says of others is not.
+    let version = |plan: &Plan| of_image(plan, &plan.images[0])["org.opencontainers.image.version"].clone();
+    plan.images[0].annotations.clear();
+    assert_eq!(version(&plan), "20251015");
+    for (tag, said) in [("curl-v1.2.3", "20251015"), ("v1.2.3", "20251015"), ("nightly", "nightly")] {
+        plan.source.tag = Some(tag.into());
+        assert_eq!(version(&plan), said);
+    }
+    plan.images[0].version = Some("1.2.3+5".into());
+    assert_eq!(version(&plan), "1.2.3+5");
 }

@@ -3,7 +3,7 @@
 
 use crate::config::BuildArg;
 use crate::oci::ImageName;
-use crate::plan::tags::{PIPELINE_VARIABLES, TagFacts};
+use crate::plan::tags::{PIPELINE_VARIABLES, TagFacts, Version};
 use crate::plan::{ArgPart, PlannedArg};
 
 /// What `${VAR}` may name besides the tags of dependencies.
@@ -26,13 +26,13 @@ pub struct ArgProblem {
     pub note: Option<String>,
 }
 
-/// Expands all arguments of one image. `dependencies` are the images it is built on.
+/// Expands all arguments of one image of this version. `dependencies` are the images it is built on.
 ///
 /// # Errors
 /// Every variable that is undefined or not allowed.
 pub fn expand(
     args: &[BuildArg],
-    facts: &TagFacts,
+    facts: (&TagFacts, Option<&Version>),
     variables: &dyn Variables,
     dependencies: &[&ImageName],
 ) -> Result<Vec<PlannedArg>, Vec<ArgProblem>> {
@@ -51,7 +51,7 @@ type Refusal = (String, Option<String>);
 
 fn expand_one(
     value: &str,
-    facts: &TagFacts,
+    facts: (&TagFacts, Option<&Version>),
     variables: &dyn Variables,
     dependencies: &[&ImageName],
 ) -> Result<Vec<ArgPart>, Refusal> {
@@ -80,13 +80,17 @@ fn expand_one(
     Ok(parts)
 }
 
-fn value_of(name: &str, facts: &TagFacts, variables: &dyn Variables) -> Result<String, Refusal> {
+fn value_of(
+    name: &str,
+    (facts, version): (&TagFacts, Option<&Version>),
+    variables: &dyn Variables,
+) -> Result<String, Refusal> {
     if super::graph::REGISTRY_VARIABLES.contains(&name) {
         let registry = variables.registry().map(str::to_owned);
         return registry.ok_or_else(|| (format!("`${{{name}}}` has no value: no registry is set"), None));
     }
     if PIPELINE_VARIABLES.contains(&name) {
-        return facts.variable(name).ok_or_else(|| (format!("`${{{name}}}` has no value in this run"), None));
+        return facts.variable(name, version).ok_or_else(|| (format!("`${{{name}}}` has no value in this run"), None));
     }
     match variables.allowed(name) {
         Some(Some(value)) => Ok(value),
@@ -135,7 +139,7 @@ mod tests {
         };
         let curl = ImageName::parse("curl").unwrap();
         let args = [BuildArg { name: "A".into(), value: value.into() }];
-        let planned = expand(&args, &facts, &Known, &[&curl]);
+        let planned = expand(&args, (&facts, Version::parse("v1.2.3").as_ref()), &Known, &[&curl]);
         planned.map(|args| args[0].value.clone()).map_err(|problems| problems[0].message.clone())
     }
 
@@ -146,6 +150,7 @@ mod tests {
         assert_eq!(expanded("plain $HOME"), Ok(vec![text("plain $HOME")]));
         assert_eq!(expanded(""), Ok(vec![text("")]));
         assert_eq!(expanded("${BRANCH_NAME}-${CHANNEL}"), Ok(vec![text("main-beta")]));
+        assert_eq!(expanded("v${VERSION}"), Ok(vec![text("v1.2.3")]));
         assert_eq!(expanded("${ECR_REGISTRY}:${CURL_TAG}"), Ok(vec![text("reg.example/acme:"), curl()]));
     }
 

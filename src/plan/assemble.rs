@@ -50,6 +50,8 @@ pub struct Candidate {
     pub reused: Option<Reuse>,
     /// Its tags.
     pub tags: ImageTags,
+    /// Its version, where it has one.
+    pub version: Option<String>,
     /// Its build arguments.
     pub args: Vec<PlannedArg>,
     /// Where its files come from.
@@ -176,6 +178,7 @@ fn planned_image(candidates: &[Candidate], index: usize, wave: u32, resolved: &R
         targets: config.targets.iter().map(|target| target.target.clone()).collect(),
         tags: candidate.tags.index.clone(),
         arch_tags: candidate.tags.by_arch.clone(),
+        version: candidate.version.clone(),
         build_args: candidate.args.clone(),
         labels: config.labels.clone(),
         annotations: config.annotations.clone(),
@@ -197,6 +200,7 @@ fn reused_image(candidate: &Candidate) -> Option<ReusedImage> {
         input_key: candidate.input_key.clone(),
         digest: reuse.digest.clone(),
         platforms: candidate.config.platforms.clone(),
+        version: candidate.version.clone(),
         tags: reuse.tags.clone(),
         reason: reuse.reason.clone(),
     })

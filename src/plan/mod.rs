@@ -93,6 +93,9 @@ pub struct PlanSource {
     /// Branch or tag name.
     #[serde(rename = "ref")]
     pub reference: String,
+    /// Git tag that the run is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     /// Commit that was compared with.
     pub base: Option<String>,
     /// What started the run: `push`, `merge_request`, `tag`, `schedule`, `manual`, `local`, …
@@ -129,6 +132,9 @@ pub struct PlannedImage {
     pub tags: Vec<Tag>,
     /// Tag that a build job pushes, by arch.
     pub arch_tags: BTreeMap<String, Tag>,
+    /// Version of what is inside: of the upstream ref, the git tag, or the file of `version_from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Build arguments of the configuration.
     pub build_args: Vec<PlannedArg>,
     /// Image labels.
@@ -329,6 +335,8 @@ pub struct ReusedImage {
     pub digest: Digest,
     /// Wanted platforms, all of which it has.
     pub platforms: Vec<Platform>,
+    /// The version of what is inside, where the run knows one.
+    pub version: Option<String>,
     /// Tags that this run puts on it; those that do not point there yet, and may.
     pub tags: Vec<Tag>,
     /// Why nothing is built, for people.

@@ -24,6 +24,7 @@ use crate::support::repo::Repo;
 /// `context_from:` are understood. The text `invalid` is none.
 fn config(text: &str) -> Option<ImageConfig> {
     let mut config = ImageConfig {
+        version_from: None,
         source: Source::Local { from: ContextFrom::Directory },
         dockerfile_path: "Dockerfile".into(),
         context_path: ".".into(),

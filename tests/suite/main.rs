@@ -16,3 +16,4 @@ mod registry;
 mod source;
 mod stale;
 mod support;
+mod tags;

@@ -4,6 +4,7 @@ use crate::config::{BuildArg, ContextFrom};
 
 fn config() -> ImageConfig {
     ImageConfig {
+        version_from: None,
         source: Source::Local { from: ContextFrom::Directory },
         dockerfile_path: "Dockerfile".into(),
         context_path: ".".into(),

@@ -97,6 +97,13 @@ fn is_newer(run: &Run<'_>, behind: &Behind) -> bool {
     relation == Relation::Newer
 }
 
+fn is_newer_version(run: &Run<'_>, image: &PlannedImage, tag: &Tag, behind: &Behind) -> bool {
+    let annotations = index::of_image(run.plan, image);
+    let follows = index::Follows::of(run.plan.layout, image, tag);
+    let ours = run.ours(annotations.get(index::VERSION).map(String::as_str));
+    index::standing(&behind.current, &ours, follows, run.options.is_ancestor) == Relation::NewerVersion
+}
+
 /// Where the image's tags point, seen from its index; and those that do not exist.
 fn states<'p>(
     run: &Run<'_>,
@@ -110,12 +117,14 @@ fn states<'p>(
             gone.push(tag);
             continue;
         };
+        let newer = behind.current.version.clone().filter(|_| is_newer_version(run, image, tag, behind));
         let state = match behind {
             behind if behind.manifest.digest == ours.manifest.digest => TagState::Unchanged,
+            _ if newer.is_some() => TagState::NewerVersion,
             behind if is_newer(run, behind) => TagState::Newer,
             _ => TagState::Elsewhere,
         };
-        tags.push(PublishedTag { tag: tag.clone(), state });
+        tags.push(PublishedTag { tag: tag.clone(), state, there: newer });
     }
     (tags, gone)
 }

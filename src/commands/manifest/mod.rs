@@ -29,7 +29,7 @@ pub use outcome::{Outcome, Published, PublishedTag, TagState, file_name, write};
 pub use results::{Left, Results};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, Child, Held};
+use crate::index::{self, Child, Held, Ours};
 use crate::oci::{ImageName, Platform, Repository};
 use crate::plan::{Mode, Plan, PlannedImage};
 use crate::registry::Client;

@@ -52,6 +52,9 @@ pub struct PublishedTag {
     pub tag: Tag,
     /// What became of it.
     pub state: TagState,
+    /// The newer version that it points at, where that keeps it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub there: Option<String>,
 }
 
 /// What became of a tag.
@@ -64,12 +67,31 @@ pub enum TagState {
     Unchanged,
     /// It points at a newer run's index and was not taken back.
     Newer,
+    /// It points at a newer version: this is a release of an older one.
+    NewerVersion,
+    /// It follows a branch that the git tag of this run does not lie on.
+    OtherLine,
     /// It points at an index with platforms that this one lacks.
     FewerPlatforms,
     /// It points elsewhere, and the registry does not let it move.
     Immutable,
     /// Another run moved it meanwhile, and nobody knows which of the two is newer.
     Elsewhere,
+}
+
+impl PublishedTag {
+    /// The tag, and why it is not there where it is not, for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let there = self.there.as_deref().map(|version| crate::diagnostic::escape_cut(version, 60));
+        match (self.state, there) {
+            (state, _) if state.points_here() => self.tag.to_string(),
+            (TagState::NewerVersion, Some(there)) => format!("{} ({there} there, which is newer)", self.tag),
+            (TagState::Newer | TagState::NewerVersion, _) => format!("{} (newer there)", self.tag),
+            (TagState::OtherLine, _) => format!("{} (not moved: it follows another branch)", self.tag),
+            _ => format!("{} (not moved)", self.tag),
+        }
+    }
 }
 
 impl TagState {

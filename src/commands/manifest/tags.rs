@@ -1,5 +1,6 @@
 //! Pushes one index and moves its tags: look, write, look again.
 
+use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::{join_all, try_join_all};
@@ -7,8 +8,9 @@ use futures_util::future::{join_all, try_join_all};
 use super::Run;
 use super::outcome::{Published, PublishedTag, TagState};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, Child, Current, Decision, Recorded, Relation};
-use crate::oci::{Digest, Platform, Repository, Tag};
+use crate::index::{self, Child, Current, Decision, Follows, Ours, Recorded, Relation};
+use crate::oci::{Digest, ImageName, Platform, Repository, Tag};
+use crate::plan::tags::Version;
 use crate::plan::{PlannedImage, ReusedImage};
 use crate::registry::{By, Client, Manifest};
 
@@ -18,6 +20,11 @@ const REPAIR_ROUNDS: usize = 3;
 /// One image that is being published.
 struct Target<'a> {
     run: &'a Run<'a>,
+    name: &'a ImageName,
+    /// The tag that names this very build.
+    build_tag: Option<&'a Tag>,
+    /// The version of what is inside.
+    version: Option<String>,
     repository: Repository,
     manifest: Manifest,
     /// The commit that the index was built from, and that one's time.
@@ -41,6 +48,9 @@ pub(super) async fn publish_image(
     let partial = platforms.len() < image.platforms.len();
     let target = Target {
         run,
+        name: &image.name,
+        build_tag: image.tags.first(),
+        version: index::of_image(run.plan, image).remove(index::VERSION),
         repository: run.repository(&image.name)?,
         manifest,
         revision: &run.plan.source.commit,
@@ -92,6 +102,9 @@ pub(super) async fn tag_published(run: &Run<'_>, image: &ReusedImage) -> Result<
     let platforms: Vec<Platform> = recorded.platforms.keys().cloned().collect();
     let target = Target {
         run,
+        name: &image.name,
+        build_tag: None,
+        version: image.version.clone().or_else(|| recorded.version.clone()),
         repository,
         manifest,
         revision: recorded.revision.as_deref().unwrap_or_default(),
@@ -123,17 +136,20 @@ impl Target<'_> {
     async fn look(&self, tags: &[Tag]) -> Result<Vec<PublishedTag>> {
         let looks = tags.iter().map(async |tag| -> Result<(PublishedTag, Option<Current>)> {
             let current = self.current(tag).await?;
-            let relation = current.as_ref().map_or(Relation::NotNewer, |(current, _)| self.relation(current));
+            let relation = current.as_ref().map_or(Relation::NotNewer, |(current, _)| self.relation(tag, current));
             let current = current.as_ref().map(|(current, _)| current);
             let decision = index::decide(current, relation, &self.manifest.digest, self.platforms, self.partial);
             let state = match decision {
                 Decision::Unchanged => TagState::Unchanged,
                 Decision::Write => TagState::Moved,
                 Decision::Newer => TagState::Newer,
+                Decision::NewerVersion => TagState::NewerVersion,
+                Decision::OtherLine => TagState::OtherLine,
                 Decision::FewerPlatforms => TagState::FewerPlatforms,
             };
             let newer = current.filter(|_| state == TagState::Newer).cloned();
-            Ok((PublishedTag { tag: tag.clone(), state }, newer))
+            let there = current.filter(|_| state == TagState::NewerVersion).and_then(|it| it.version.clone());
+            Ok((PublishedTag { tag: tag.clone(), state, there }, newer))
         });
         let (mut states, newer): (Vec<_>, Vec<_>) = try_join_all(looks).await?.into_iter().unzip();
         for newer in newer.iter().flatten() {
@@ -155,8 +171,18 @@ impl Target<'_> {
         Ok(Some((current, manifest)))
     }
 
-    fn relation(&self, current: &Current) -> Relation {
-        index::relation(current, self.revision, self.created, self.run.options.is_ancestor)
+    fn follows(&self, tag: &Tag) -> Follows {
+        Follows::of(self.run.plan.layout, self.name, self.build_tag, tag)
+    }
+
+    fn relation(&self, tag: &Tag, current: &Current) -> Relation {
+        let ours = Ours {
+            commit: self.revision,
+            time: self.created,
+            version: self.version.as_deref(),
+            of_git_tag: self.run.plan.source.tag.is_some(),
+        };
+        index::standing(current, &ours, self.follows(tag), self.run.options.is_ancestor)
     }
 
     /// Pushes the index by digest, unless a tag shows that it is there. Where no tag will be written it may be there
@@ -256,13 +282,17 @@ impl Target<'_> {
         let mut again = false;
         for tag in moved {
             let current = self.current(tag).await?;
-            let relation = current.as_ref().map_or(Relation::NotNewer, |(current, _)| self.relation(current));
+            let relation = current.as_ref().map_or(Relation::NotNewer, |(current, _)| self.relation(tag, current));
             match current {
+                Some((newer, _)) if relation == Relation::NewerVersion => {
+                    set(states, tag, TagState::NewerVersion);
+                    states.iter_mut().filter(|it| it.tag == **tag).for_each(|it| it.there = newer.version.clone());
+                }
                 Some((newer, manifest)) if relation == Relation::Newer => {
                     set(states, tag, TagState::Newer);
                     self.hand_over(states, &newer, &manifest).await?;
                 }
-                Some((older, _)) if !self.is_older(&older) => {
+                Some((older, _)) if !self.is_older(tag, &older) => {
                     set(states, tag, TagState::Elsewhere);
                     warnings.push(format!("another run moved {tag} while this one published"));
                 }
@@ -275,7 +305,13 @@ impl Target<'_> {
         Ok(again)
     }
 
-    fn is_older(&self, current: &Current) -> bool {
+    /// Whether what somebody put there is certainly older than ours: by its version, or by its commit.
+    fn is_older(&self, tag: &Tag, current: &Current) -> bool {
+        let versions = current.version.as_deref().zip(self.version.as_deref());
+        let order = versions.and_then(|(theirs, ours)| Version::compare(theirs, ours));
+        if order == Some(Ordering::Less) && self.follows(tag) == Follows::Versions {
+            return true;
+        }
         let theirs = current.revision.as_deref().filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()));
         theirs.is_some_and(|theirs| (self.run.options.is_ancestor)(theirs, self.revision) == Some(true))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::backend::{declared_arches, declared_backends};
 use crate::change::Keyed;
 use crate::commands::session::Session;
-use crate::commands::survey::{Rules, Survey, UpstreamCommits};
+use crate::commands::survey::{Image, Rules, Survey, UpstreamCommits};
 use crate::config::{BackendName, ContextFrom, ImageConfig, Source};
 use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::plan::args::{ArgProblem, Variables, expand};
 use crate::plan::assemble::Candidate;
 use crate::plan::graph::ExternalBase;
 use crate::plan::standing::Reuse;
-use crate::plan::tags::{ImageTags, TagFacts, TagInput};
+use crate::plan::tags::{GitTag, ImageTags, TagFacts, TagInput, Version};
 use crate::plan::{PlannedSource, Reason};
 use crate::source::{Access, Upstream, resolve};
 
@@ -38,6 +38,24 @@ impl Variables for Known<'_> {
     }
 }
 
+/// The version of every image, by index (specification §5): what the file of `version_from` says, else the upstream ref,
+/// else the git tag where it is about the image.
+pub(super) fn versions(survey: &Survey, facts: &TagFacts) -> Vec<Option<Version>> {
+    let images: Vec<(&str, &str)> =
+        survey.images.iter().map(|image| (image.name.as_str(), image.dir.as_str())).collect();
+    let tag = facts.tag.as_deref().and_then(GitTag::parse);
+    let about = tag.as_ref().map(|tag| tag.about(&images)).unwrap_or_default();
+    let version = |(index, image): (usize, &Rc<Image>)| match &image.config()?.source {
+        Source::Remote { repository, reference } => {
+            let name = repository.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
+            Version::of_upstream(reference, &[name.trim_end_matches(".git"), image.name.as_str(), &image.dir])
+        }
+        Source::Local { .. } if image.config()?.version_from.is_some() => image.version.clone(),
+        Source::Local { .. } => tag.as_ref().filter(|_| about.contains(&index)).map(|tag| tag.version.clone()),
+    };
+    survey.images.iter().enumerate().map(version).collect()
+}
+
 /// The tags of every image with a valid configuration, by index.
 ///
 /// # Errors
@@ -46,8 +64,9 @@ pub(super) fn all_tags(
     survey: &Survey,
     wanted: impl Fn(usize) -> bool,
     facts: &TagFacts,
+    versions: &[Option<Version>],
 ) -> Result<BTreeMap<usize, ImageTags>> {
-    let (tags, findings) = tags_and_findings(survey, facts, wanted);
+    let (tags, findings) = tags_and_findings(survey, facts, versions, wanted);
     if findings.is_empty() {
         return Ok(tags);
     }
@@ -58,6 +77,7 @@ pub(super) fn all_tags(
 pub(super) fn tags_and_findings(
     survey: &Survey,
     facts: &TagFacts,
+    versions: &[Option<Version>],
     wanted: impl Fn(usize) -> bool,
 ) -> (BTreeMap<usize, ImageTags>, Vec<Diagnostic>) {
     let mut tags = BTreeMap::new();
@@ -70,6 +90,7 @@ pub(super) fn tags_and_findings(
                 Source::Remote { reference, .. } => Some(reference),
                 Source::Local { .. } => None,
             },
+            version: versions.get(index).and_then(Option::as_ref),
             template: config.tag_template.as_deref(),
             additional: &config.additional_tags,
             platforms: &config.platforms,
@@ -180,6 +201,7 @@ pub(super) struct Parts<'a> {
     pub(super) decided: Vec<Vec<Reason>>,
     pub(super) reused: BTreeMap<usize, Reuse>,
     pub(super) tags: BTreeMap<usize, ImageTags>,
+    pub(super) versions: &'a [Option<Version>],
     pub(super) commits: &'a UpstreamCommits,
 }
 
@@ -201,7 +223,8 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
         let dependencies: Vec<&ImageName> =
             parts.survey.edges[index].iter().map(|to| &parts.survey.images[*to].name).collect();
         let mut problems: Vec<Diagnostic> = errors(image.problems.iter().chain(&uses.problems));
-        let args = match expand(&config.build_args, parts.facts, &known, &dependencies) {
+        let version = parts.versions[index].as_ref();
+        let args = match expand(&config.build_args, (parts.facts, version), &known, &dependencies) {
             Ok(args) => args,
             Err(unexpanded) => {
                 let unexpanded = argument_findings(image, unexpanded);
@@ -229,6 +252,7 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
             reasons: std::mem::take(&mut parts.decided[index]),
             reused: parts.reused.remove(&index),
             tags,
+            version: version.map(|version| version.as_str().to_owned()),
             args,
             source: planned_source(image, config, parts.commits.get(&index)),
             backend: image.backend(parts.rules),

@@ -94,26 +94,19 @@ impl Ground {
     pub(super) fn tag_facts(&self, loaded: &Loaded<'_>, layout: Layout) -> TagFacts {
         let created = self.context.created_at.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
         let date = created.unwrap_or_else(jiff::Timestamp::now).strftime("%Y%m%d").to_string();
-        let branch = match self.context.platform {
-            ci::Platform::Local => self.repository.branch(),
-            _ => self.context.branch.clone(),
-        };
-        TagFacts {
-            date,
-            commit: loaded.commit.as_ref().map_or_else(|| "0".repeat(40), |commit| commit.id.to_string()),
-            branch,
-            tag: self.context.tag.clone(),
-            run: self.context.run_number.map(|number| number.to_string()),
-            layout,
-            beside_default: self.context.mode == Mode::Publish && self.is_beside_default(),
+        let commit = loaded.commit.as_ref().map_or_else(|| "0".repeat(40), |commit| commit.id.to_string());
+        let facts = TagFacts::of_pipeline(&self.context, commit, date, layout);
+        match self.context.platform {
+            ci::Platform::Local => {
+                let beside_default = self.context.mode == Mode::Publish && self.is_beside_default();
+                TagFacts { branch: self.repository.branch(), beside_default, ..facts }
+            }
+            _ => facts,
         }
     }
 
-    /// Whether the run is of a branch that is known not to be the default one.
+    /// Whether a developer's checkout is of a branch that is known not to be the default one.
     fn is_beside_default(&self) -> bool {
-        if self.context.platform != ci::Platform::Local {
-            return self.context.is_beside_default();
-        }
         let branch = self.repository.branch();
         branch.is_some_and(|branch| self.repository.default_branch().is_some_and(|default| default != branch))
     }
@@ -129,6 +122,7 @@ impl Ground {
             commit: format!("{}{dirty}", commit.map_or_else(|| "0".repeat(40), |commit| commit.id.to_string())),
             commit_time: time.to_string(),
             reference: reference.unwrap_or_else(|| "HEAD".to_owned()),
+            tag: self.context.tag.clone(),
             base: loaded.base_commit.id().map(|id| id.to_string()),
             event: self.context.event.word().to_owned(),
         }

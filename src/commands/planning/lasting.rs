@@ -3,13 +3,15 @@
 //! A branch, a pipeline's number, the environment and the registry differ from run to run; here each has a value, so
 //! that what is found is wrong for all of them.
 
-use super::candidates::{argument_findings, tags_and_findings};
-use crate::commands::survey::Survey;
-use crate::config::Layout;
+use std::rc::Rc;
+
+use super::candidates::{argument_findings, tags_and_findings, versions};
+use crate::commands::survey::{Image, Survey};
+use crate::config::{Layout, Source};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::oci::ImageName;
 use crate::plan::args::{Variables, expand};
-use crate::plan::tags::TagFacts;
+use crate::plan::tags::{TagFacts, Version};
 
 struct Anything<'a>(&'a [String]);
 
@@ -21,6 +23,16 @@ impl Variables for Anything<'_> {
     fn allowed(&self, name: &str) -> Option<Option<String>> {
         self.0.iter().any(|allowed| allowed == name).then(|| Some(String::new()))
     }
+}
+
+/// The versions that images have whatever the run, and one for those that a git tag gives theirs.
+fn some_versions(survey: &Survey, facts: &TagFacts) -> Vec<Option<Version>> {
+    let by_tag = |image: &Rc<Image>| {
+        let config = image.config();
+        config.is_some_and(|config| matches!(config.source, Source::Local { .. }) && config.version_from.is_none())
+    };
+    let known = versions(survey, facts).into_iter().zip(&survey.images);
+    known.map(|(version, image)| version.or_else(|| Version::parse("1.2.3").filter(|_| by_tag(image)))).collect()
 }
 
 /// Tags that cannot be written, build arguments that cannot have a value, directories that cannot name an image, and
@@ -35,9 +47,10 @@ pub(super) fn findings(survey: &Survey, layout: Layout) -> Vec<Diagnostic> {
         layout,
         beside_default: false,
     };
-    let (_, mut found) = tags_and_findings(survey, &facts, |_| true);
+    let versions = some_versions(survey, &facts);
+    let (_, mut found) = tags_and_findings(survey, &facts, &versions, |_| true);
     let variables = Anything(&survey.root.build_args_env);
-    for (image, edges) in survey.images.iter().zip(&survey.edges) {
+    for ((image, edges), version) in survey.images.iter().zip(&survey.edges).zip(&versions) {
         let Some(config) = image.config() else { continue };
         if let Some(why) = &image.illegal {
             let message = format!("this directory cannot name an image: {why}");
@@ -48,7 +61,7 @@ pub(super) fn findings(survey: &Survey, layout: Layout) -> Vec<Diagnostic> {
             found.push(Diagnostic::error(&image.file, image.parsed.spans.of("watch"), message).warning());
         }
         let dependencies: Vec<&ImageName> = edges.iter().map(|to| &survey.images[*to].name).collect();
-        if let Err(problems) = expand(&config.build_args, &facts, &variables, &dependencies) {
+        if let Err(problems) = expand(&config.build_args, (&facts, version.as_ref()), &variables, &dependencies) {
             found.extend(argument_findings(image, problems));
         }
     }

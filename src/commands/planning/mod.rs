@@ -184,14 +184,15 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
 
     let facts = ground.tag_facts(&loaded, destination.layout);
+    let versions = candidates::versions(&now, &facts);
     let for_tags = question.as_ref().is_some_and(|question| question.for_tags && question.reuse);
     let tagged = |index: usize| !decided[index].is_empty() || (for_tags && against.is_equal(index));
     let tags =
-        candidates::all_tags(&now, tagged, &facts).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
+        candidates::all_tags(&now, tagged, &facts, &versions).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     let reused = match &question {
         Some(question) => {
             let another = of_another_run(&facts, question.for_tags);
-            let (elsewhere, _) = candidates::tags_and_findings(&now, &another, |_| false);
+            let (elsewhere, _) = candidates::tags_and_findings(&now, &another, &versions, |_| false);
             against.reused(&now, question, &facts, &tags, &elsewhere)?
         }
         None => BTreeMap::new(),
@@ -210,6 +211,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         decided,
         reused,
         tags,
+        versions: &versions,
         commits: &commits,
     };
     let candidates =

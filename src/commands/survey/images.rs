@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Image, Rules, crew, targets};
+use super::{Image, Rules, crew, targets, versions};
 use crate::change::{Located, Oid, RepoPath, Resolved, Tree};
 use crate::config::{self, BackendName, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
 use crate::diagnostic::{Diagnostic, Span};
@@ -90,10 +90,15 @@ impl Reading<'_, '_> {
             }
         }
         let root = self.root;
-        let oids: Vec<Oid> = unusual.iter().map(|(_, _, oid)| *oid).collect();
+        let versions = versions::files(self.tree, &mut images, &mut |oid| self.objects.read_link(oid));
+        let files = versions.iter().map(|file| file.oid);
+        let oids: Vec<Oid> = unusual.iter().map(|(_, _, oid)| *oid).chain(files).collect();
         self.objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |at, content| {
-            let (index, path, _) = &unusual[at];
-            accept(&mut images[*index], path, parse_dockerfile(path, &content), root);
+            if let Some((index, path, _)) = unusual.get(at) {
+                accept(&mut images[*index], path, parse_dockerfile(path, &content), root);
+            } else if let Some(file) = versions.get(at - unusual.len()) {
+                versions::accept(&mut images[file.index], &file.path, &content);
+            }
         })?;
         Ok(images.into_iter().map(targets::split).collect())
     }
@@ -180,6 +185,8 @@ impl Reading<'_, '_> {
             direct,
             located: None,
             dockerfile: None,
+            version: None,
+            own_version: true,
             problems: Vec::new(),
         };
         image.located = located.unwrap_or_else(|| {

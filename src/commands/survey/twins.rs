@@ -64,6 +64,7 @@ fn is_self_contained(image: &Image) -> bool {
     };
     // Names that stand in for illegal ones depend on the number of images.
     image.direct
+        && image.own_version
         && image.illegal.is_none()
         && image.located.as_ref().is_none_or(|it| inside(&it.context) && it.dockerfile.as_ref().is_none_or(inside))
 }

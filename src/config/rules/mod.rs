@@ -8,12 +8,14 @@ mod git_ref;
 mod image;
 mod path;
 pub(super) mod repository;
+mod version;
 
 pub(super) use duration::duration;
 pub(super) use git_ref::git_ref;
 pub(super) use image::{arch, image_reference, platform, registry};
 pub(super) use path::{directory, file, glob, import_path};
 pub(super) use repository::repository;
+pub(super) use version::version_pattern;
 
 use super::BuildArg;
 use super::template::{self, Part};
@@ -193,10 +195,6 @@ const TAG_RULE: &str = "a tag has letters, digits and ._- and at most 128 charac
 /// An additional tag, `${VAR}` not yet expanded. The prefix comes before it, so its first character may be any.
 pub(super) fn additional_tag(text: &str) -> Checked<String> {
     not_empty(text)?;
-    let later = |what: &str| Refusal::new(format!("{what}, which is not supported yet"));
-    if text == "semver" {
-        return Err(later("asks for `semver`"));
-    }
     let parts = template::parse(text)
         .map_err(|wrong| Refusal::new(wrong.message).note(wrong.note).part(wrong.offset, wrong.length))?;
     let mut offset = 0;
@@ -211,17 +209,13 @@ pub(super) fn additional_tag(text: &str) -> Checked<String> {
             }
             Part::Var { name, .. } => {
                 let length = name.len() + 3;
-                match name.as_str() {
-                    "VERSION" => return Err(later("uses `${VERSION}`").part(offset, length)),
-                    name if TAG_VARIABLES.contains(&name) => {}
-                    name => {
-                        let mut refusal = Refusal::new(format!("uses `${{{name}}}`, which no tag knows"))
-                            .note("tags know BRANCH_NAME, BUILD_NUMBER, SHORT_SHA and VERSION")
-                            .part(offset, length);
-                        refusal.meant = crate::diagnostic::nearest(name, TAG_VARIABLES)
-                            .map(|meant| format!("did you mean `${{{meant}}}`?"));
-                        return Err(refusal);
-                    }
+                if !TAG_VARIABLES.contains(&name.as_str()) {
+                    let mut refusal = Refusal::new(format!("uses `${{{name}}}`, which no tag knows"))
+                        .note("tags know BRANCH_NAME, BUILD_NUMBER, SHORT_SHA and VERSION")
+                        .part(offset, length);
+                    refusal.meant = crate::diagnostic::nearest(name, TAG_VARIABLES)
+                        .map(|meant| format!("did you mean `${{{meant}}}`?"));
+                    return Err(refusal);
                 }
                 offset += length;
             }
@@ -234,14 +228,14 @@ pub(super) fn additional_tag(text: &str) -> Checked<String> {
     Ok(text.to_owned())
 }
 
-/// Words of `tag_template` (specification §5); the first four are supported.
+/// Words of `tag_template` (specification §5).
 pub(super) const TEMPLATE_WORDS: [&str; 11] =
     ["image", "date", "ref", "arch", "sha", "short_sha", "branch", "version", "major", "minor", "run"];
-const TEMPLATE_SUPPORTED: usize = 4;
 
 /// `tag_template`: characters of a tag and `{word}`.
 pub(super) fn tag_template(text: &str) -> Checked<String> {
-    const RULE: &str = "a template has letters, digits, ._- and the words {image}, {date}, {ref} and {arch}";
+    const RULE: &str = "a template has letters, digits, ._- and the words {image}, {date}, {ref}, {sha}, {short_sha}, \
+                        {branch}, {version}, {major}, {minor}, {arch} and {run}";
     not_empty(text)?;
     let (mut rest, mut offset) = (text, 0);
     while let Some(at) = rest.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-')) {
@@ -251,18 +245,11 @@ pub(super) fn tag_template(text: &str) -> Checked<String> {
             return Err(Refusal::new("is not a template of a tag").note(RULE).part(wrong_at, 1));
         };
         let length = word.chars().count() + 2;
-        match TEMPLATE_WORDS.iter().position(|known| *known == word) {
-            Some(known) if known < TEMPLATE_SUPPORTED => {}
-            Some(_) => {
-                let what = format!("uses `{{{word}}}`, which is not supported yet");
-                return Err(Refusal::new(what).note(RULE).part(wrong_at, length));
-            }
-            None => {
-                let mut refusal = Refusal::new("uses a word that no template knows").note(RULE).part(wrong_at, length);
-                refusal.meant = crate::diagnostic::nearest(word, TEMPLATE_WORDS)
-                    .map(|meant| format!("did you mean `{{{meant}}}`?"));
-                return Err(refusal);
-            }
+        if !TEMPLATE_WORDS.contains(&word) {
+            let mut refusal = Refusal::new("uses a word that no template knows").note(RULE).part(wrong_at, length);
+            refusal.meant =
+                crate::diagnostic::nearest(word, TEMPLATE_WORDS).map(|meant| format!("did you mean `{{{meant}}}`?"));
+            return Err(refusal);
         }
         offset = wrong_at + length;
         rest = &rest[at + word.len() + 2..];

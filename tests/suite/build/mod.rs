@@ -242,6 +242,7 @@ fn plan(registry: String) -> Plan {
         id: "bld_0123".into(),
         mode: Mode::Publish,
         source: PlanSource {
+            tag: None,
             repository: "https://example.com/acme.git".into(),
             commit: "0".repeat(40),
             commit_time: "2025-10-15T00:00:00Z".into(),
@@ -264,6 +265,7 @@ fn plan(registry: String) -> Plan {
 fn planned(name: &str, backend: BackendName) -> PlannedImage {
     let arch_tag = |arch: &str| (arch.to_owned(), Tag::parse(&format!("{name}-20251015-{arch}")).unwrap());
     PlannedImage {
+        version: None,
         name: ImageName::parse(name).unwrap(),
         dir: name.into(),
         input_key: "0".repeat(64),

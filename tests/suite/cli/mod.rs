@@ -17,6 +17,7 @@ mod platforms;
 mod prepare;
 mod run;
 mod settings;
+mod tags;
 mod targets;
 
 use std::collections::BTreeMap;

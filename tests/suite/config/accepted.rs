@@ -21,6 +21,7 @@ fn the_defaults_of_every_field() {
             "watch": [],
             "ignore": [],
             "tag_template": null,
+            "version_from": null,
             "labels": {},
             "annotations": {},
             "keep_git": false,
@@ -169,6 +170,7 @@ fn what_cannot_reach_the_build_leaves_the_key_alone() {
     for same in [
         "additional_tags: [a]",
         "tag_template: x",
+        "version_from: {file: VERSION}",
         "timeout: 1m",
         "retries: 1",
         "watch: [a]",

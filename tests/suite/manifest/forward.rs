@@ -38,6 +38,79 @@ fn what_a_newer_run_has_not_written_yet_is_left_to_it() {
     assert_eq!(stage.proxy.count("PUT", "/manifests/curl-"), 0);
 }
 
+/// A plan of the git tag of this version, on a line of its own.
+fn release(commit: &str, version: &str, tags: &[&str]) -> Plan {
+    let mut image = planned("curl", &PLATFORMS, &[]);
+    image["version"] = json!(version);
+    image["tags"] = json!([&["curl-20251015"], tags, &["curl-latest", "curl-head"]].concat());
+    let mut plan = plan(commit, &[image]);
+    plan.source.tag = Some(format!("v{version}"));
+    plan
+}
+
+#[test]
+fn a_release_of_an_old_branch_moves_its_own_tags_and_none_of_a_newer_release() {
+    let stage = Stage::start();
+    let registry = stage.to.to_string();
+    // The two commits lie on different branches.
+    let apart = |one: &str, other: &str| Some(one == other);
+    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &apart };
+    let publish = |plan: &Plan, seed: &str| {
+        let results = stage.built(plan, seed);
+        block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() }).published.remove(0)
+    };
+    let first = publish(&release(OLD, "1.2.8", &["curl-1.2.8", "curl-1.2", "curl-1"]), "1.2.8");
+    assert_eq!(states(&first), [TagState::Moved; 6]);
+    let newer = publish(&release(NEW, "1.3.0", &["curl-1.3.0", "curl-1.3", "curl-1"]), "1.3.0");
+    let head = TagState::OtherLine;
+    let moved = TagState::Moved;
+    assert_eq!(states(&newer), [moved, moved, moved, moved, moved, head], "{newer:?}");
+    let old = publish(&release(OLD, "1.2.9", &["curl-1.2.9", "curl-1.2", "curl-1"]), "1.2.9");
+    let stays = TagState::NewerVersion;
+    assert_eq!(states(&old), [moved, moved, moved, stays, stays, moved], "{old:?}");
+    assert_eq!(stage.get("curl-1.2").unwrap().digest, old.digest);
+    for tag in ["curl-1", "curl-latest", "curl-1.3", "curl-1.3.0"] {
+        assert_eq!(stage.get(tag).unwrap().digest, newer.digest, "{tag}");
+    }
+    let latest = old.tags.iter().find(|tag| tag.tag.as_str() == "curl-latest").unwrap();
+    assert_eq!(latest.text(), "curl-latest (1.3.0 there, which is newer)");
+    assert_eq!(serde_json::to_value(latest).unwrap()["state"], "newer_version");
+    // The same again changes nothing.
+    let again = publish(&release(OLD, "1.2.9", &["curl-1.2.9", "curl-1.2", "curl-1"]), "1.2.9");
+    let same = TagState::Unchanged;
+    assert_eq!(states(&again), [same, same, same, stays, stays, same]);
+}
+
+#[test]
+fn a_tag_that_an_older_version_takes_meanwhile_is_repaired_towards_the_newer() {
+    let setup = Stage::start();
+    let registry = setup.to.to_string();
+    let apart = |one: &str, other: &str| Some(one == other);
+    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &apart };
+    let old = release(OLD, "1.2.9", &["curl-1.2.9"]);
+    let results = setup.built(&old, "1.2.9");
+    block_on(async { publish(&setup.client, &old, results, &options).await.unwrap() });
+    let older = setup.get("curl-latest").unwrap();
+    let direct = setup.registry.repository("acme");
+    let times = AtomicUsize::new(0);
+    let proxy = Proxy::start(setup.registry.address, move |seen| {
+        if seen.is("HEAD", "/manifests/curl-latest") && times.fetch_add(1, Ordering::SeqCst) == 0 {
+            let (to, manifest) = (direct.clone(), older.clone());
+            block_on(async { client().put_manifest(&to, By::Tag(&tag("curl-latest")), &manifest).await.unwrap() });
+        }
+        Action::Forward
+    });
+    let to = repository(proxy.address, "acme");
+    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
+    let registry = stage.to.to_string();
+    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &apart };
+    let new = release(NEW, "1.3.0", &["curl-1.3.0"]);
+    let results = stage.built(&new, "1.3.0");
+    let outcome = block_on(async { publish(&stage.client, &new, results, &options).await.unwrap() });
+    assert_eq!(stage.get("curl-latest").unwrap().digest, outcome.published[0].digest);
+    assert!(outcome.warnings.is_empty(), "{:?}", outcome.warnings);
+}
+
 #[test]
 fn what_moved_before_a_tag_failed_is_said() {
     let setup = Stage::start();

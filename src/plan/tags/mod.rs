@@ -1,9 +1,20 @@
 //! Tags of an image (specification §5): from templates and the facts of the pipeline to valid tags.
+//!
+//! A tag is taken as written or refused; only `{ref}`, `{branch}` and `${BRANCH_NAME}` are sanitised, and of a version
+//! the `+`, which no tag can hold. What a run has no value for is an error that names the field, but for what asks
+//! for tags of some runs only: `semver` gives none outside a release, `${BRANCH_NAME}` none where there is no branch.
+
+mod version;
 
 use std::collections::BTreeMap;
 
+use crate::ci::CiContext;
 use crate::config::Layout;
 use crate::oci::{ImageName, Invalid, Platform, Tag};
+
+use super::Mode;
+
+pub use version::{GitTag, Version};
 
 /// The facts that tags are made of, the same for every image of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +52,8 @@ pub struct TagInput<'a> {
     pub name: &'a ImageName,
     /// The upstream ref in remote mode.
     pub upstream_ref: Option<&'a str>,
+    /// Its version, where it has one.
+    pub version: Option<&'a Version>,
     /// `tag_template`.
     pub template: Option<&'a str>,
     /// `additional_tags` as written.
@@ -58,11 +71,19 @@ pub struct TagProblem {
     pub message: String,
 }
 
-/// Words of a template that this version knows.
-pub const TEMPLATE_WORDS: [&str; 8] = ["image", "date", "ref", "arch", "sha", "short_sha", "branch", "run"];
+/// Words of a template.
+pub const TEMPLATE_WORDS: [&str; 11] =
+    ["image", "date", "ref", "arch", "sha", "short_sha", "branch", "version", "major", "minor", "run"];
 
 /// Variables that additional tags and build arguments may use on both platforms.
-pub const PIPELINE_VARIABLES: [&str; 3] = ["BRANCH_NAME", "BUILD_NUMBER", "SHORT_SHA"];
+pub const PIPELINE_VARIABLES: [&str; 4] = ["BRANCH_NAME", "BUILD_NUMBER", "SHORT_SHA", "VERSION"];
+
+/// The entry of `additional_tags` that stands for the tags of a release.
+const SEMVER: &str = "semver";
+
+/// Why an image has no version.
+const NO_VERSION: &str =
+    "the image has no version: neither its upstream ref nor the git tag is one, and it has no version_from";
 
 /// Length of `{short_sha}`: what both platforms show.
 const SHORT_SHA: usize = 8;
@@ -76,14 +97,29 @@ fn not_an_arch_tag(tag: Tag) -> Result<Tag, String> {
 }
 
 impl TagFacts {
+    /// The facts of a pipeline, as far as its platform tells them.
+    #[must_use]
+    pub fn of_pipeline(context: &CiContext, commit: String, date: String, layout: Layout) -> Self {
+        Self {
+            date,
+            commit,
+            branch: context.branch.clone(),
+            tag: context.tag.clone(),
+            run: context.run_number.map(|number| number.to_string()),
+            layout,
+            beside_default: context.mode == Mode::Publish && context.is_beside_default(),
+        }
+    }
+
     fn short_sha(&self) -> &str {
         self.commit.get(..SHORT_SHA).unwrap_or(&self.commit)
     }
 
-    /// The value of one of [`PIPELINE_VARIABLES`]: none when the pipeline does not have it.
+    /// The value of one of [`PIPELINE_VARIABLES`] for an image of this version: none when there is none.
     #[must_use]
-    pub fn variable(&self, name: &str) -> Option<String> {
+    pub fn variable(&self, name: &str, version: Option<&Version>) -> Option<String> {
         match name {
+            "VERSION" => version.map(Version::as_tag),
             "BRANCH_NAME" => self.branch.as_deref().map(Tag::sanitise),
             "BUILD_NUMBER" => self.run.clone(),
             "SHORT_SHA" => Some(self.short_sha().to_owned()),
@@ -93,6 +129,7 @@ impl TagFacts {
 
     fn word(&self, input: &TagInput<'_>, word: &str) -> Result<String, String> {
         let absent = |what: &str| format!("`{{{word}}}` has no value: {what}");
+        let version = || input.version.ok_or_else(|| absent(NO_VERSION));
         match word {
             "image" => Ok(input.name.to_string()),
             "date" => Ok(self.date.clone()),
@@ -103,6 +140,9 @@ impl TagFacts {
                 reference.map(Tag::sanitise).ok_or_else(|| absent("the run is of no branch or tag"))
             }
             "branch" => self.branch.as_deref().map(Tag::sanitise).ok_or_else(|| absent("the run is of no branch")),
+            "version" => version().map(Version::as_tag),
+            "major" => version().map(|version| version.major().to_owned()),
+            "minor" => version()?.minor().map(str::to_owned).ok_or_else(|| absent("the version has one number only")),
             "run" => self.run.clone().ok_or_else(|| absent("only a CI pipeline has a number")),
             other => Err(format!("`{{{other}}}` is not a word of templates: {}", TEMPLATE_WORDS.join(", "))),
         }
@@ -155,10 +195,12 @@ impl TagFacts {
         for (field, written) in
             extra.chain(std::iter::once(("additional_tags".to_owned(), "head")).filter(|_| !self.beside_default))
         {
-            match self.additional(input, written) {
-                Ok(tag) if tags.index.contains(&tag) => {}
-                Ok(tag) => tags.index.push(tag),
-                Err(message) => problems.push(TagProblem { field, message }),
+            for tag in self.additional(input, written) {
+                match tag {
+                    Ok(tag) if tags.index.contains(&tag) => {}
+                    Ok(tag) => tags.index.push(tag),
+                    Err(message) => problems.push(TagProblem { field: field.clone(), message }),
+                }
             }
         }
         if problems.is_empty() { Ok(tags) } else { Err(problems) }
@@ -181,24 +223,32 @@ impl TagFacts {
         (template.replacen(found, "", 1).replace("{arch}", ""), template)
     }
 
-    fn additional(&self, input: &TagInput<'_>, written: &str) -> Result<Tag, String> {
-        let text = self.expand_variables(written)?;
-        let prefixed = match self.layout {
-            Layout::Single => format!("{}-{text}", input.name),
-            Layout::PerImage => text,
+    /// The tags that one entry of `additional_tags` stands for: one, those of a release, or none in this run.
+    fn additional(&self, input: &TagInput<'_>, written: &str) -> Vec<Result<Tag, String>> {
+        let texts = match (written, input.version) {
+            (SEMVER, version) => version.map(Version::release_tags).unwrap_or_default().into_iter().map(Ok).collect(),
+            // What is the newest of a branch is not what a git tag or a bare commit gives.
+            _ if written.contains("${BRANCH_NAME}") && self.branch.is_none() => Vec::new(),
+            (_, version) => vec![self.expand_variables(written, version)],
         };
-        not_an_arch_tag(Tag::parse(&prefixed).map_err(|Invalid(why)| why)?)
+        let tag = |text: String| {
+            let tag = Tag::parse(&self.layout.tag_of(input.name, &text)).map_err(|Invalid(why)| why);
+            tag.and_then(not_an_arch_tag)
+        };
+        texts.into_iter().map(|text| text.and_then(tag)).collect()
     }
 
-    fn expand_variables(&self, written: &str) -> Result<String, String> {
+    fn expand_variables(&self, written: &str, version: Option<&Version>) -> Result<String, String> {
         let mut out = String::new();
         let mut rest = written;
         while let Some(open) = rest.find("${") {
             let close = rest[open..].find('}').ok_or_else(|| format!("`{written}` has a `${{` that is not closed"))?;
             let name = &rest[open + 2..open + close];
             out.push_str(&rest[..open]);
-            out.push_str(&self.variable(name).ok_or_else(|| {
-                if PIPELINE_VARIABLES.contains(&name) {
+            out.push_str(&self.variable(name, version).ok_or_else(|| {
+                if name == "VERSION" {
+                    format!("`${{VERSION}}` has no value: {NO_VERSION}")
+                } else if PIPELINE_VARIABLES.contains(&name) {
                     format!("`${{{name}}}` has no value in this run")
                 } else {
                     format!("`${{{name}}}` is not a variable of tags: {}", PIPELINE_VARIABLES.join(", "))
@@ -212,156 +262,4 @@ impl TagFacts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts(layout: Layout) -> TagFacts {
-        TagFacts {
-            date: "20251015".into(),
-            commit: "4f2a91c0d1e2f3a4b5c6d7e8f90a1b2c3d4e5f60".into(),
-            branch: Some("feature/x".into()),
-            tag: None,
-            run: Some("7".into()),
-            layout,
-            beside_default: false,
-        }
-    }
-
-    fn tags(
-        layout: Layout,
-        reference: Option<&str>,
-        template: Option<&str>,
-        extra: &[&str],
-    ) -> Result<ImageTags, Vec<TagProblem>> {
-        let name = ImageName::parse("curl").unwrap();
-        let additional: Vec<String> = extra.iter().map(|tag| (*tag).to_owned()).collect();
-        let platforms = [Platform::parse("linux/amd64").unwrap(), Platform::parse("linux/arm/v7").unwrap()];
-        facts(layout).tags_of(&TagInput {
-            name: &name,
-            upstream_ref: reference,
-            template,
-            additional: &additional,
-            platforms: &platforms,
-        })
-    }
-
-    fn shown(tags: &ImageTags) -> (Vec<&str>, Vec<&str>) {
-        (tags.index.iter().map(Tag::as_str).collect(), tags.by_arch.values().map(Tag::as_str).collect())
-    }
-
-    #[test]
-    fn table_of_section_5_local_source() {
-        let tags = tags(Layout::Single, None, None, &["latest", "latest", "1e3"]).unwrap();
-        assert_eq!(
-            shown(&tags),
-            (
-                vec!["curl-20251015", "curl-latest", "curl-1e3", "curl-head"],
-                vec!["curl-20251015-amd64", "curl-20251015-armv7"]
-            )
-        );
-    }
-
-    #[test]
-    fn table_of_section_5_remote_source() {
-        let tags = tags(Layout::Single, Some("release/1.x"), None, &[]).unwrap();
-        assert_eq!(
-            shown(&tags),
-            (
-                vec!["curl-20251015-release-1.x", "curl-head"],
-                vec!["curl-20251015-release-1.x-amd64", "curl-20251015-release-1.x-armv7"]
-            )
-        );
-    }
-
-    #[test]
-    fn layout_per_image_has_no_prefix() {
-        let tags = tags(Layout::PerImage, None, None, &["latest"]).unwrap();
-        assert_eq!(shown(&tags), (vec!["20251015", "latest", "head"], vec!["20251015-amd64", "20251015-armv7"]));
-    }
-
-    #[test]
-    fn templates_and_variables_expand() {
-        let tags = tags(Layout::Single, None, Some("{image}-{run}-{short_sha}"), &["${BRANCH_NAME}-b${BUILD_NUMBER}"])
-            .unwrap();
-        assert_eq!(
-            shown(&tags),
-            (
-                vec!["curl-7-4f2a91c0", "curl-feature-x-b7", "curl-head"],
-                vec!["curl-7-4f2a91c0-amd64", "curl-7-4f2a91c0-armv7"]
-            )
-        );
-    }
-
-    #[test]
-    fn the_ref_is_the_upstream_ref_or_what_the_run_is_of() {
-        let name = ImageName::parse("curl").unwrap();
-        let platforms = [Platform::parse("linux/amd64").unwrap()];
-        let first = |branch: Option<&str>, tag: Option<&str>, upstream_ref: Option<&str>| {
-            let text = |text: Option<&str>| text.map(str::to_owned);
-            let facts = TagFacts { branch: text(branch), tag: text(tag), ..facts(Layout::Single) };
-            let template = Some("{image}-{ref}");
-            let found = facts.tags_of(&TagInput {
-                name: &name,
-                upstream_ref,
-                template,
-                additional: &[],
-                platforms: &platforms,
-            });
-            found.map(|tags| tags.index[0].to_string()).map_err(|problems| problems[0].message.clone())
-        };
-        assert_eq!(first(Some("feature/x"), None, None).unwrap(), "curl-feature-x");
-        assert_eq!(first(None, Some("release/1.2"), None).unwrap(), "curl-release-1.2");
-        assert_eq!(first(Some("main"), Some("v1"), Some("v8")).unwrap(), "curl-v8");
-        assert!(first(None, None, None).unwrap_err().contains("of no branch or tag"));
-    }
-
-    #[test]
-    fn the_place_of_the_architecture_may_be_chosen() {
-        let tags = tags(Layout::Single, None, Some("{arch}-{image}"), &[]).unwrap();
-        assert_eq!(shown(&tags), (vec!["curl", "curl-head"], vec!["amd64-curl", "armv7-curl"]));
-    }
-
-    #[test]
-    fn an_index_tag_that_looks_like_an_architecture_tag_is_refused() {
-        for (reference, template) in [(None, Some("{image}-amd64")), (Some("v1-arm64"), None), (None, Some("armv7"))] {
-            let problems = tags(Layout::Single, reference, template, &[]).unwrap_err();
-            assert_eq!((problems.len(), problems[0].field.as_str()), (1, "tag_template"));
-            assert!(problems[0].message.contains("looks like the tag of one architecture"), "{problems:?}");
-        }
-        assert!(tags(Layout::Single, Some("v1-arm64"), Some("{image}-{ref}-x"), &[]).is_ok());
-    }
-
-    #[test]
-    fn a_tag_over_128_characters_is_an_error_and_a_repeated_one_counts_once() {
-        // `curl-` and the tag; the longest architecture suffix counts too.
-        assert!(tags(Layout::Single, None, None, &[&"x".repeat(123)]).is_ok());
-        assert!(
-            tags(Layout::Single, None, None, &[&"x".repeat(124)]).unwrap_err()[0]
-                .message
-                .contains("1 more than a registry")
-        );
-        let template = |length: usize| "x".repeat(length);
-        assert!(tags(Layout::Single, None, Some(&template(122)), &[]).is_ok());
-        assert_eq!(tags(Layout::Single, None, Some(&template(123)), &[]).unwrap_err()[0].field, "tag_template");
-        let found = tags(Layout::Single, None, Some("{image}-latest"), &["latest", "head", "latest"]).unwrap();
-        assert_eq!(shown(&found).0, ["curl-latest", "curl-head"]);
-    }
-
-    #[test]
-    fn what_is_no_tag_is_refused_with_its_field() {
-        for (extra, message) in [
-            ("a b", "letters, digits"),
-            ("x-amd64", "looks like the tag of one architecture"),
-            ("amd64", "looks like the tag of one architecture"),
-            ("${NOPE}", "is not a variable of tags"),
-            ("${BRANCH_NAME", "not closed"),
-        ] {
-            let problems = tags(Layout::Single, None, None, &["ok", extra]).unwrap_err();
-            assert_eq!(problems[0].field, "additional_tags[1]");
-            assert!(problems[0].message.contains(message), "{}", problems[0].message);
-        }
-        let long = "x".repeat(130);
-        assert_eq!(tags(Layout::Single, None, Some(&long), &[]).unwrap_err()[0].field, "tag_template");
-        assert_eq!(tags(Layout::Single, None, Some("{nope}"), &[]).unwrap_err()[0].field, "tag_template");
-    }
-}
+mod tests;
