@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::planning::{Planning, Sides};
 use super::session::Session;
-use crate::change::{Difference, FileNote, ImageChange, Keyed, State, file_notes};
+use crate::change::{Difference, FileNote, FileStatus, ImageChange, Keyed, RepoPath, RuleKind, State, file_notes};
+use crate::commands::survey::{Image, Survey};
 use crate::diagnostic::{escape, escape_cut, nearest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::assemble::Candidate;
@@ -110,18 +111,55 @@ fn explain(planning: &Planning, change: &ImageChange, dir: &str) -> Explanation 
         compared_with: sides.base_commit.text(),
         key_was: was.map(|keyed| keyed.key.to_string()),
         key_now: now.map(|keyed| keyed.key.to_string()),
-        files: files(sides, now, was),
+        files: files(sides, &change.dir, now, was),
         fields,
         dependencies,
         dependents: candidate.map(|index| dependents(&planning.candidates, index)).unwrap_or_default(),
     }
 }
 
-fn files(sides: &Sides, now: Option<&Keyed>, was: Option<&Keyed>) -> Vec<FileNote> {
-    match (now, was, &sides.base) {
-        (Some(now), Some(was), Some(base)) => file_notes((&sides.head, now), (base, was), &sides.changes),
-        _ => Vec::new(),
+fn files(sides: &Sides, dir: &RepoPath, now: Option<&Keyed>, was: Option<&Keyed>) -> Vec<FileNote> {
+    let (Some(now), Some(was), Some(base)) = (now, was, &sides.base) else { return Vec::new() };
+    let mut notes = file_notes((&sides.head, now), (base, was), &sides.changes);
+    let image = image_of(&sides.survey, dir);
+    for note in &mut notes {
+        if let Some(image) = image {
+            place_rule(note, image, &sides.survey);
+        }
+        let is_dockerfile = now.located.as_ref().and_then(|located| located.dockerfile_blob());
+        if note.status == FileStatus::Modified && is_dockerfile.is_some_and(|(path, _)| *path == note.path) {
+            let old = sides.was.as_ref().and_then(|was| image_of(was, dir));
+            note.why = note.why.take().or_else(|| first_difference(image?, old?));
+        }
     }
+    notes
+}
+
+fn image_of<'s>(survey: &'s Survey, dir: &RepoPath) -> Option<&'s Image> {
+    survey.images.iter().find(|image| image.path == *dir).map(Rc::as_ref)
+}
+
+fn first_difference(image: &Image, old: &Image) -> Option<String> {
+    let ((_, new), (_, old)) = (image.dockerfile.as_ref()?, old.dockerfile.as_ref()?);
+    Some(new.first_difference(old).unwrap_or_else(|| "no instruction differs, but the file counts as it is".to_owned()))
+}
+
+/// Adds where a rule of the configuration stands: those of `hephy.yaml` come before the image's own.
+fn place_rule(note: &mut FileNote, image: &Image, survey: &Survey) {
+    let (Some(list), Some(rule), Some(config)) = (note.list, &note.rule, image.config()) else { return };
+    let (name, patterns, inherited, verb) = match list {
+        RuleKind::Ignore => ("ignore", &config.ignore, survey.root.ignore.len(), "excluded by ignore"),
+        RuleKind::Watch => ("watch", &config.watch, 0, "watched"),
+    };
+    let Some(at) = patterns.iter().position(|pattern| pattern == rule) else { return };
+    let (file, span) = match at.checked_sub(inherited) {
+        Some(own) => (image.file.as_str(), image.parsed.spans.of(&format!("{name}[{own}]"))),
+        None => (crate::config::ROOT_FILE, survey.root_spans.of(&format!("{name}[{at}]"))),
+    };
+    let now = if note.why.as_ref().is_some_and(|why| why.starts_with("now ")) { "now " } else { "" };
+    note.why = Some(format!("{now}{verb}, {file}:{} ({})", span.line, escape_cut(rule, 80)));
+    note.file = Some(file.to_owned());
+    note.line = Some(span.line);
 }
 
 fn dependents(candidates: &[Candidate], index: usize) -> Vec<String> {

@@ -1,12 +1,13 @@
 //! What two trees have in common: an image that no change reaches is read, understood and hashed once.
 //!
 //! An image of one tree is the twin of one of the other when both have the same rules and defaults, everything that
-//! it is read from lies in its directory (no link, no context elsewhere), and nothing in that directory differs.
+//! it is read from lies in its directory (no link, no context or source elsewhere), and nothing differs in that
+//! directory or among what it watches.
 
 use std::rc::Rc;
 
 use super::{Image, Survey};
-use crate::change::{Keyed, RepoPath, Resolved, TreeChange, touched};
+use crate::change::{Globs, Keyed, RepoPath, Resolved, TreeChange, touched};
 use crate::config::RootConfig;
 
 /// A tree that was surveyed before, by the same rules.
@@ -45,9 +46,24 @@ pub(super) fn find(other: Option<&Other<'_>>, root: &RootConfig, dirs: &[RepoPat
     let images = &other.survey.images;
     let twin = |dir: &RepoPath| {
         let at = images.binary_search_by(|image| image.path.cmp(dir)).ok()?;
-        (is_self_contained(&images[at]) && !touched(other.changes, dir)).then_some(at)
+        let strays = other.survey.reaches.get(at).is_none_or(|reach| reach.strays);
+        let is_twin = !strays
+            && is_self_contained(&images[at])
+            && !touched(other.changes, dir)
+            && !watches(&images[at], other.changes);
+        is_twin.then_some(at)
     };
     dirs.iter().map(twin).collect()
+}
+
+/// Whether something that an image watches differs.
+fn watches(image: &Image, changes: &[TreeChange]) -> bool {
+    let watch = image.config().map_or(&[][..], |config| &config.watch);
+    if watch.is_empty() {
+        return false;
+    }
+    let changed = |globs: Globs| changes.iter().any(|change| globs.matching(change.path.as_bytes()).is_some());
+    Globs::new(watch).map_or(true, changed)
 }
 
 /// Whether everything that an image is read from lies in its directory.
@@ -61,7 +77,9 @@ fn is_self_contained(image: &Image) -> bool {
     // Names that stand in for illegal ones depend on the number of images.
     image.direct
         && image.illegal.is_none()
-        && image.located.as_ref().is_none_or(|it| inside(&it.context) && it.dockerfile.as_ref().is_none_or(inside))
+        && image.located.as_ref().is_none_or(|it| {
+            inside(&it.context) && it.dockerfile.as_ref().is_none_or(inside) && !it.ignore_places.linked
+        })
 }
 
 /// Whether references mean the same images by the same indexes.
