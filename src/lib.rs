@@ -11,6 +11,7 @@
 //! | [`git`] | trees, blobs, revisions of the repository; a missing base is fetched | runs git |
 //! | [`config`] | `build-config.yaml`, `hephy.yaml` → validated values | none |
 //! | [`dockerfile`] | stages, arguments and references of a Dockerfile | none |
+//! | [`ignorefile`] | `.dockerignore`: which files a builder sees | none |
 //! | [`change`] | trees × configurations → input keys, affected images, reasons | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
 //! | [`generate`] | plan → job matrices and pipelines of the platforms | none |
@@ -35,6 +36,7 @@ pub mod git;
 
 pub mod config;
 pub mod dockerfile;
+pub mod ignorefile;
 
 pub mod change;
 pub mod plan;

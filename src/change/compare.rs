@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::key::{InputKey, Keyed, SourceInput, why_left_out};
-use super::oid::{Mode, Oid};
+use super::key::{InputKey, Keyed, SourceInput};
+use super::note::{FileNote, FileStatus, file_notes, of_empty_directories};
 use super::path::{RepoPath, stretch};
 use super::tree::{Tree, TreeChange};
 use crate::config::BackendName;
@@ -144,57 +144,6 @@ impl Difference {
     }
 }
 
-/// What happened to one file.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct FileNote {
-    /// Added, modified, deleted, or without effect.
-    pub status: FileStatus,
-    /// Path relative to the repository's root.
-    pub path: RepoPath,
-    /// What it held.
-    pub old: Option<Oid>,
-    /// What it holds.
-    pub new: Option<Oid>,
-    /// Why it has no effect, or only this one: the mode changed.
-    pub why: Option<String>,
-}
-
-/// The letter in front of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileStatus {
-    /// `A`: it counts now, and did not.
-    Added,
-    /// `M`: it is another one.
-    Modified,
-    /// `D`: it counted, and does not now.
-    Deleted,
-    /// `=`: it differs, and does not count.
-    LeftOut,
-}
-
-impl FileStatus {
-    /// The letter.
-    #[must_use]
-    pub const fn letter(self) -> char {
-        match self {
-            Self::Added => 'A',
-            Self::Modified => 'M',
-            Self::Deleted => 'D',
-            Self::LeftOut => '=',
-        }
-    }
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Modified => "changed",
-            Self::Deleted => "deleted",
-            Self::LeftOut => "does not count",
-        }
-    }
-}
-
 /// What became of every image of both sides, sorted by image. `changes` (sorted by path) lead from
 /// the base's tree to the head's.
 #[must_use]
@@ -255,19 +204,21 @@ fn differences(
 ) -> Vec<Difference> {
     let (now, was) = (head.1, base.1);
     let mut found = Vec::new();
-    match (&was.source, &now.source) {
-        (old, new) if old == new => {}
-        (SourceInput::Local { .. }, SourceInput::Local { .. }) => {
-            let mut files = file_notes(head, base, changes);
-            files.retain(|note| note.status != FileStatus::LeftOut);
-            // The Dockerfile says most.
-            let dockerfile = now.located.as_ref().and_then(|located| located.dockerfile_blob()).map(|(path, _)| path);
-            files.sort_by_key(|note| Some(&note.path) != dockerfile);
-            if !files.is_empty() {
-                found.push(Difference::Files(files));
-            }
+    let local = |keyed: &Keyed| matches!(keyed.source, SourceInput::Local { .. });
+    if was.source != now.source && !(local(was) && local(now)) {
+        found.push(Difference::Source { old: was.source.clone(), new: now.source.clone() });
+    } else if was.source != now.source || was.watched != now.watched {
+        let notes = file_notes(head, base, changes);
+        let mut files: Vec<FileNote> = notes.iter().filter(|it| it.status != FileStatus::LeftOut).cloned().collect();
+        if files.is_empty() {
+            files = of_empty_directories(&notes);
         }
-        (old, new) => found.push(Difference::Source { old: old.clone(), new: new.clone() }),
+        // The Dockerfile says most.
+        let dockerfile = now.located.as_ref().and_then(|located| located.dockerfile_blob()).map(|(path, _)| path);
+        files.sort_by_key(|note| Some(&note.path) != dockerfile);
+        if !files.is_empty() {
+            found.push(Difference::Files(files));
+        }
     }
     let (was_fields, now_fields) = (was.fields(), now.fields());
     let names = was_fields.keys().chain(now_fields.keys()).collect::<std::collections::BTreeSet<_>>();
@@ -311,100 +262,4 @@ fn dependency_differences(now: &Keyed, was: &Keyed) -> Vec<Difference> {
         .filter(|(_, old, new)| old != new)
         .map(|(name, old, new)| Difference::Dependency { name: name.to_owned(), old, new })
         .collect()
-}
-
-/// Every file in reach of an image that differs between two trees, those without effect included: what
-/// `--explain` shows, for an image that is built and for one that is not. Sorted by path.
-#[must_use]
-pub fn file_notes(head: (&Tree, &Keyed), base: (&Tree, &Keyed), changes: &[TreeChange]) -> Vec<FileNote> {
-    let same_rules = head.1.located.as_ref().map(|located| &located.context)
-        == base.1.located.as_ref().map(|located| &located.context)
-        && head.1.config.ignore == base.1.config.ignore;
-    let mut notes: Vec<FileNote> = if same_rules {
-        candidates(head.1, base.1, changes).filter_map(|change| note(change, head.1, base.1)).collect()
-    } else {
-        // Another context or other rules: files may come and go without having changed.
-        let all = |(tree, keyed): (&Tree, &Keyed)| -> BTreeMap<RepoPath, (Mode, Oid)> {
-            let context = keyed.located.as_ref().and_then(|located| located.context_dir().cloned());
-            let inside = context.iter().flat_map(|context| tree.under(context));
-            let named = keyed.located.iter().flat_map(|located| located.named_paths());
-            let named = named.filter_map(|path| tree.get(path.as_bytes()));
-            inside.chain(named).map(|entry| (RepoPath::new(entry.path), (entry.mode, entry.oid))).collect()
-        };
-        let (old, new) = (all(base), all(head));
-        let paths: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
-        let change = |path: &&RepoPath| TreeChange {
-            path: (*path).clone(),
-            old: old.get(*path).copied(),
-            new: new.get(*path).copied(),
-        };
-        paths.iter().filter_map(|path| note(&change(path), head.1, base.1)).collect()
-    };
-    notes.sort_by(|a, b| a.path.cmp(&b.path));
-    notes.dedup();
-    notes
-}
-
-fn candidates<'c>(head: &Keyed, base: &Keyed, changes: &'c [TreeChange]) -> impl Iterator<Item = &'c TreeChange> {
-    let context = head.located.as_ref().and_then(|located| located.context_dir());
-    let inside =
-        context.map_or(0..0, |context| stretch(changes, context, |change, bound| change.path.as_bytes() < bound));
-    let named: Vec<usize> = [head, base]
-        .iter()
-        .flat_map(|keyed| keyed.located.iter())
-        .flat_map(|located| located.named_paths())
-        .filter_map(|path| changes.binary_search_by(|change| change.path.cmp(path)).ok())
-        .filter(|at| !inside.contains(at))
-        .collect();
-    inside.chain(named).filter_map(|at| changes.get(at))
-}
-
-/// What one path means to an image; none when it means nothing on either side.
-fn note(change: &TreeChange, head: &Keyed, base: &Keyed) -> Option<FileNote> {
-    let path = change.path.as_bytes();
-    let (now, was) = (reach(path, head), reach(path, base));
-    let counts = |reach: &Reach, side: Option<(Mode, Oid)>| side.filter(|_| *reach == Reach::Counts);
-    let (old, new) = (counts(&was, change.old), counts(&now, change.new));
-    let status = match (old, new) {
-        (None, Some(_)) => FileStatus::Added,
-        (Some(_), None) => FileStatus::Deleted,
-        (Some(old), Some(new)) if old != new => FileStatus::Modified,
-        (Some(_), Some(_)) => return None,
-        (None, None) if change.old == change.new => return None,
-        (None, None) => FileStatus::LeftOut,
-    };
-    let why = match (status, now, was) {
-        (FileStatus::LeftOut, Reach::LeftOut(why), _) | (FileStatus::LeftOut, _, Reach::LeftOut(why)) => Some(why),
-        (FileStatus::LeftOut, ..) => return None,
-        (FileStatus::Deleted, Reach::LeftOut(why), _) if change.new.is_some() => Some(format!("now {why}")),
-        (FileStatus::Modified, ..) if old.map(|side| side.1) == new.map(|side| side.1) => {
-            Some("only the mode changed".to_owned())
-        }
-        _ => None,
-    };
-    Some(FileNote {
-        status,
-        path: change.path.clone(),
-        old: change.old.map(|(_, oid)| oid),
-        new: change.new.map(|(_, oid)| oid),
-        why,
-    })
-}
-
-#[derive(PartialEq, Eq)]
-enum Reach {
-    Counts,
-    LeftOut(String),
-    Elsewhere,
-}
-
-fn reach(path: &[u8], keyed: &Keyed) -> Reach {
-    let Some(located) = &keyed.located else { return Reach::Elsewhere };
-    if located.named_paths().iter().any(|named| named.as_bytes() == path) {
-        return Reach::Counts;
-    }
-    if !located.context_dir().is_some_and(|context| context.holds(path)) {
-        return Reach::Elsewhere;
-    }
-    why_left_out(path, &keyed.ignore).map_or(Reach::Counts, Reach::LeftOut)
 }

@@ -1,4 +1,4 @@
-//! `ignore`: globs of paths that do not count.
+//! `ignore` and `watch`: globs of paths that do not count, and of paths that count besides.
 //!
 //! Patterns match whole paths relative to the repository's root, as the crate `glob` defines them: `*` and `?` stay
 //! within one part of a path, `**` is any number of parts, `[abc]` one character; names that begin with a dot are
@@ -7,6 +7,8 @@
 
 use glob::{MatchOptions, Pattern};
 
+use super::path::RepoPath;
+use super::tree::{Entry, Tree};
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, Result};
 
@@ -22,6 +24,8 @@ struct Glob {
     text: String,
     /// What every match begins with: most paths are told apart by it.
     prefix: String,
+    /// Length of the whole pattern.
+    whole: usize,
     parts: Vec<Part>,
 }
 
@@ -52,9 +56,21 @@ impl Globs {
                     .cause(error)
                     .hint("`*` stays within one part of a path, `**` stands alone between slashes")
             })?;
-            Ok(Glob { text: text.clone(), prefix, parts })
+            Ok(Glob { text: text.clone(), prefix, whole: whole.len(), parts })
         });
         compiled.collect::<Result<_>>().map(Self)
+    }
+
+    /// Gives every file of a tree that matches, for each pattern in turn, without looking where none can be.
+    pub(super) fn each<'t>(&self, tree: &'t Tree, take: &mut dyn FnMut(Entry<'t>)) {
+        for glob in &self.0 {
+            let dir = glob.prefix.rfind('/').map_or(RepoPath::ROOT, |slash| RepoPath::from(&glob.prefix[..slash]));
+            if glob.prefix.len() == glob.whole {
+                tree.get(glob.prefix.as_bytes()).into_iter().for_each(&mut *take);
+            } else {
+                tree.under(&dir).filter(|entry| glob.matches(entry.path, &mut None)).for_each(&mut *take);
+            }
+        }
     }
 
     /// The first pattern that matches, as it was written.
@@ -64,13 +80,18 @@ impl Globs {
             return None;
         }
         let mut text = None;
-        self.0.iter().find_map(|glob| {
-            if !path.starts_with(glob.prefix.as_bytes()) {
-                return None;
-            }
-            let text = text.get_or_insert_with(|| String::from_utf8_lossy(path));
-            matches(&glob.parts, &text.split('/').collect::<Vec<_>>()).then_some(glob.text.as_str())
-        })
+        self.0.iter().find(|glob| glob.matches(path, &mut text)).map(|glob| glob.text.as_str())
+    }
+}
+
+impl Glob {
+    /// `text` is the path once it was decoded.
+    fn matches<'p>(&self, path: &'p [u8], text: &mut Option<std::borrow::Cow<'p, str>>) -> bool {
+        if !path.starts_with(self.prefix.as_bytes()) {
+            return false;
+        }
+        let text = text.get_or_insert_with(|| String::from_utf8_lossy(path));
+        matches(&self.parts, &text.split('/').collect::<Vec<_>>())
     }
 }
 

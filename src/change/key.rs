@@ -3,9 +3,10 @@
 //! The form that is hashed is versioned and length-prefixed, so that no two different inputs give the same bytes.
 //! It is put together from parts that are kept as [`Components`], so that two keys can be told apart by reason.
 //!
-//! What counts of a local source: mode, path and object id of every file in the build context (paths as the build
-//! sees them: relative to the context), and the Dockerfile with every link that leads to it, inside the context or
-//! not. Left out are files named `README.md`, `ignore`d paths, and `.hephy/`. The Dockerfile counts always.
+//! What counts of a local source: mode, path and object id of every file that reaches the build ([`Reach`]; paths as
+//! the build sees them: relative to the context), and the Dockerfile with every link that leads to it, inside the
+//! context or not. Left out are files named `README.md`, `ignore`d paths, and `.hephy/`. The Dockerfile counts always,
+//! and so does what is `watch`ed, for sources elsewhere too.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -15,16 +16,20 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::content::{self, Content};
 use super::form::{Form, hex};
 use super::ignore::Globs;
 use super::located::Located;
+use super::oid::Oid;
 use super::path::{RepoPath, stretch};
+use super::reach::{CopySource, Reach};
 use super::tree::{Tree, TreeChange, is_own_output};
 use crate::config::{BackendName, ImageConfig, Source};
 use crate::error::Result;
+use crate::ignorefile::Dialect;
 
 /// Changes whenever the hashed form does; every image is then built once.
-const VERSION: &[u8] = b"hephy input key 1";
+const VERSION: &[u8] = b"hephy input key 2";
 
 /// 64 hexadecimal digits: equal keys, the same build.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -72,6 +77,8 @@ pub struct ImageInputs<'a> {
     pub backend: BackendName,
     /// Places of a local source; none in remote mode.
     pub located: Option<&'a Located>,
+    /// What of a local source reaches the build.
+    pub reach: &'a Arc<Reach>,
     /// The commit that a remote source's ref means, where it is known. To compare two commits of this repository,
     /// give both sides the same one while repository and ref are the same: what moves upstream is no change here.
     pub upstream_commit: Option<&'a str>,
@@ -124,8 +131,14 @@ pub struct Keyed {
     pub dependencies: Vec<Dependency>,
     /// Where a local source's files are.
     pub located: Option<Located>,
+    /// What of them reaches the build.
+    pub reach: Arc<Reach>,
+    /// Hash over the files that are `watch`ed, if any are.
+    pub watched: Option<String>,
     /// What does not count.
     pub(crate) ignore: Rc<Globs>,
+    /// What counts besides.
+    pub(crate) watch: Rc<Globs>,
 }
 
 impl Keyed {
@@ -136,12 +149,13 @@ impl Keyed {
     }
 }
 
-/// Makes the keys of all images of one tree. Images that share build context and `ignore` share the work; so do
-/// two trees, where nothing below the context changed.
+/// Makes the keys of all images of one tree. Images that read the same by the same rules share the work; so do two
+/// trees, where nothing of that changed.
 #[derive(Debug)]
 pub struct Keys<'t> {
     tree: &'t Tree,
     files: RefCell<HashMap<Files, [u8; 32]>>,
+    watched: RefCell<HashMap<Vec<String>, [u8; 32]>>,
     globs: RefCell<HashMap<Vec<String>, Rc<Globs>>>,
     other: Option<(&'t Keys<'t>, &'t [TreeChange])>,
 }
@@ -149,14 +163,16 @@ pub struct Keys<'t> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Files {
     context: RepoPath,
+    source: CopySource,
     ignore: Vec<String>,
+    ignoring: Vec<(Dialect, Oid)>,
 }
 
 impl<'t> Keys<'t> {
     /// For the images of `tree`.
     #[must_use]
     pub fn new(tree: &'t Tree) -> Self {
-        Self { tree, files: RefCell::default(), globs: RefCell::default(), other: None }
+        Self { tree, files: RefCell::default(), watched: RefCell::default(), globs: RefCell::default(), other: None }
     }
 
     /// For the images of `base`, from which `changes` (sorted by path) lead to the tree of `head`.
@@ -174,9 +190,11 @@ impl<'t> Keys<'t> {
     /// The key of one image. Its dependencies come first: call this in the order of the graph.
     ///
     /// # Errors
-    /// When an `ignore` pattern is no glob.
+    /// When a pattern of `ignore` or `watch` is no glob.
     pub fn key_of(&self, inputs: &ImageInputs<'_>, dependencies: &[Dependency]) -> Result<Keyed> {
         let ignore = self.globs(&inputs.config.ignore)?;
+        let watch = self.globs(&inputs.config.watch)?;
+        let watched = (!inputs.config.watch.is_empty()).then(|| hex(&self.watched_digest(&inputs.config.watch, &watch)));
         let source = match (&inputs.config.source, inputs.upstream_commit) {
             (Source::Local { .. }, _) => SourceInput::Local { files: self.files_of(inputs, &ignore) },
             (Source::Remote { .. }, Some(commit)) => SourceInput::Commit { commit: commit.to_owned() },
@@ -188,10 +206,19 @@ impl<'t> Keys<'t> {
         let mut dependencies = dependencies.to_vec();
         dependencies.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
         dependencies.dedup();
-        let key = combine(&source, &fields, inputs.backend, &dependencies);
-        let located = inputs.located.cloned();
-        let config = Arc::clone(inputs.config);
-        Ok(Keyed { key, source, config, backend: inputs.backend, dependencies, located, ignore })
+        let key = combine(&source, watched.as_deref(), &fields, inputs.backend, &dependencies);
+        Ok(Keyed {
+            key,
+            source,
+            config: Arc::clone(inputs.config),
+            backend: inputs.backend,
+            dependencies,
+            located: inputs.located.cloned(),
+            reach: Arc::clone(inputs.reach),
+            watched,
+            ignore,
+            watch,
+        })
     }
 
     fn globs(&self, patterns: &[String]) -> Result<Rc<Globs>> {
@@ -207,10 +234,10 @@ impl<'t> Keys<'t> {
         let mut form = Form::new(b"files");
         if let Some(located) = inputs.located {
             match located.context_dir() {
-                Some(context) => form.bytes(&self.context_digest(context, &inputs.config.ignore, ignore)),
+                Some(context) => self.add_sources(&mut form, context, inputs, ignore),
                 None => form.bytes(b"no context"),
             }
-            for path in located.named_paths() {
+            for path in located.named_paths().into_iter().chain(&inputs.reach.links) {
                 // Relative to the source root: a directory that moves is the same build.
                 form.bytes(located.root.relative(path.as_bytes()).unwrap_or(path.as_bytes()));
                 if let Some(entry) = self.tree.get(path.as_bytes()) {
@@ -221,17 +248,27 @@ impl<'t> Keys<'t> {
         hex(&form.finish())
     }
 
-    fn context_digest(&self, context: &RepoPath, patterns: &[String], ignore: &Globs) -> [u8; 32] {
-        let files = Files { context: context.clone(), ignore: patterns.to_vec() };
+    fn add_sources(&self, form: &mut Form, context: &RepoPath, inputs: &ImageInputs<'_>, ignore: &Globs) {
+        let whole = [CopySource { path: context.clone(), filtered: true, direct: false }];
+        let sources = inputs.reach.sources.as_deref().unwrap_or(&whole);
+        let ignoring = &inputs.reach.ignoring;
+        let content = Content { tree: self.tree, context, ignore, ignoring };
+        form.count(sources.len());
+        for source in sources {
+            let ignoring = ignoring.iter().filter(|_| source.filtered).map(|one| (one.dialect, one.oid));
+            let files = Files {
+                context: context.clone(),
+                source: source.clone(),
+                ignore: inputs.config.ignore.clone(),
+                ignoring: ignoring.collect(),
+            };
+            form.bytes(&self.source_digest(files, &content));
+        }
+    }
+
+    fn source_digest(&self, files: Files, content: &Content<'_>) -> [u8; 32] {
         let known = self.files.borrow().get(&files).copied().or_else(|| self.unchanged_digest(&files));
-        let digest = known.unwrap_or_else(|| {
-            let mut form = Form::new(b"context");
-            for entry in self.tree.under(context).filter(|entry| why_left_out(entry.path, ignore).is_none()) {
-                form.bytes(context.relative(entry.path).unwrap_or(entry.path));
-                form.content(&entry);
-            }
-            form.finish()
-        });
+        let digest = known.unwrap_or_else(|| content.digest(&files.source));
         self.files.borrow_mut().insert(files, digest);
         digest
     }
@@ -239,21 +276,34 @@ impl<'t> Keys<'t> {
     fn unchanged_digest(&self, files: &Files) -> Option<[u8; 32]> {
         let (other, changes) = self.other?;
         let digest = other.files.borrow().get(files).copied()?;
-        stretch(changes, &files.context, |change, bound| change.path.as_bytes() < bound).is_empty().then_some(digest)
+        let path = &files.source.path;
+        let itself = changes.binary_search_by(|change| change.path.cmp(path)).is_ok();
+        let below = stretch(changes, path, |change, bound| change.path.as_bytes() < bound);
+        (!itself && below.is_empty()).then_some(digest)
+    }
+
+    fn watched_digest(&self, patterns: &[String], watch: &Globs) -> [u8; 32] {
+        let known = self.watched.borrow().get(patterns).copied();
+        let digest = known.unwrap_or_else(|| content::watched(self.tree, watch));
+        self.watched.borrow_mut().insert(patterns.to_vec(), digest);
+        digest
     }
 }
 
-/// Why a file of a build context does not count; none when it does.
-pub(crate) fn why_left_out(path: &[u8], ignore: &Globs) -> Option<String> {
-    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    if name == b"README.md" || is_own_output(path) {
-        return Some("never counts".to_owned());
-    }
-    ignore.matching(path).map(|pattern| format!("excluded by ignore ({})", crate::diagnostic::escape_cut(pattern, 80)))
+/// Whether a file never counts, or is `ignore`d.
+pub(super) fn is_left_out(path: &[u8], ignore: &Globs) -> bool {
+    never_counts(path) || ignore.matching(path).is_some()
+}
+
+/// Whether a file counts for no image.
+pub(super) fn never_counts(path: &[u8]) -> bool {
+    path.ends_with(b"README.md") && matches!(path.len().checked_sub(10).map(|at| path[at]), None | Some(b'/'))
+        || is_own_output(path)
 }
 
 fn combine(
     source: &SourceInput,
+    watched: Option<&str>,
     fields: &BTreeMap<&'static str, Value>,
     backend: BackendName,
     dependencies: &[Dependency],
@@ -274,6 +324,7 @@ fn combine(
             form.bytes(reference.as_bytes());
         }
     }
+    form.bytes(watched.unwrap_or_default().as_bytes());
     form.count(fields.len());
     for (name, value) in fields {
         form.bytes(name.as_bytes());

@@ -2,9 +2,10 @@
 
 use super::oid::Oid;
 use super::path::RepoPath;
+use super::reach::IgnorePlaces;
 use super::resolve::Resolved;
 use super::tree::Tree;
-use crate::config::{ContextFrom, ImageConfig, Source};
+use crate::config::{BackendName, ContextFrom, ImageConfig, Source};
 
 /// The places of a local image's files, links followed. Nothing here fails: a base commit may have been broken,
 /// and still has a key. [`Located::problems`] says what makes a build impossible.
@@ -16,6 +17,8 @@ pub struct Located {
     pub context: Resolved,
     /// The Dockerfile; none for builders that read none.
     pub dockerfile: Option<Resolved>,
+    /// Where its ignore files lie.
+    pub ignore_places: IgnorePlaces,
 }
 
 impl Located {
@@ -25,7 +28,7 @@ impl Located {
         tree: &Tree,
         dir: &RepoPath,
         config: &ImageConfig,
-        reads_dockerfile: bool,
+        backend: BackendName,
         read_link: &mut dyn FnMut(Oid) -> Option<Vec<u8>>,
     ) -> Option<Self> {
         let Source::Local { from } = &config.source else { return None };
@@ -34,8 +37,10 @@ impl Located {
             ContextFrom::Repository => RepoPath::ROOT,
         };
         let context = tree.resolve(&root, config.context_path.as_bytes(), read_link);
-        let dockerfile = reads_dockerfile.then(|| tree.resolve(&root, config.dockerfile_path.as_bytes(), read_link));
-        Some(Self { root, context, dockerfile })
+        let dockerfile = backend.reads_dockerfile().then(|| tree.resolve(&root, config.dockerfile_path.as_bytes(), read_link));
+        let mut located = Self { root, context, dockerfile, ignore_places: IgnorePlaces::default() };
+        located.ignore_places = IgnorePlaces::find(tree, &located, backend, read_link);
+        Some(located)
     }
 
     /// The build context, where there is one.

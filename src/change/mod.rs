@@ -4,32 +4,33 @@
 //!
 //! 1. [`Tree::image_dirs`] of both sides; their configurations are read and parsed elsewhere.
 //! 2. [`Located::find`] says where build context and Dockerfile of a local image are.
-//! 3. [`Keys::key_of`] for each image, dependencies first; [`Keys::of_base`] shares the work between the sides.
-//! 4. [`compare`] tells new, changed, unchanged and removed images; [`file_notes`] explains the files of one.
+//! 3. [`Reach::find`] says what of it the ignore files and the Dockerfile let reach the build.
+//! 4. [`Keys::key_of`] for each image, dependencies first; [`Keys::of_base`] shares the work between the sides.
+//! 5. [`compare`] tells new, changed, unchanged and removed images; [`file_notes`] explains the files of one.
 //!
 //! A rename counts at both ends because both paths change; a change back is none because only the two ends are
 //! compared; a file below nested image directories counts for each whose build context holds it.
-//!
-//! Open places: `.dockerignore` belongs beside `ignore` in [`Keys`], `watch` and the sources of `COPY` beside the
-//! Dockerfile in [`Located`].
 
 mod compare;
+mod content;
 mod form;
 mod ignore;
 mod key;
 mod located;
 mod oid;
+mod note;
 mod path;
+mod reach;
 mod resolve;
 mod tree;
 
-pub use compare::{
-    Difference, FileNote, FileStatus, ImageChange, ImageId, Side, SideImage, State, compare, file_notes, touched,
-};
+pub use compare::{Difference, ImageChange, ImageId, Side, SideImage, State, compare, touched};
 pub use ignore::Globs;
 pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput};
 pub use located::Located;
+pub use note::{FileNote, FileStatus, RuleKind, file_notes};
 pub use oid::{Mode, Oid};
 pub use path::{RepoPath, show_bytes};
+pub use reach::{CopySource, IgnorePlaces, Ignoring, Reach, UNSEEN};
 pub use resolve::Resolved;
 pub use tree::{Entry, Record, Tree, TreeChange};

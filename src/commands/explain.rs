@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use super::planning::{Planning, Sides};
 use super::session::Session;
-use super::survey::Image;
-use crate::change::{Difference, FileNote, ImageChange, ImageId, Keyed, State, Tree, TreeChange, file_notes};
+use crate::change::{
+    Difference, FileNote, FileStatus, ImageChange, ImageId, Keyed, RuleKind, State, Tree, TreeChange, file_notes,
+};
+use crate::commands::survey::{Image, Survey};
 use crate::diagnostic::{escape, escape_cut, nearest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::assemble::Candidate;
@@ -62,7 +64,7 @@ struct DependencyNote {
 pub(super) fn run(session: &Session, planning: &Planning, dir: &str) -> Result<()> {
     let dir = dir.trim_start_matches("./").trim_end_matches('/');
     let dir = if dir.is_empty() { "." } else { dir };
-    let names = |change: &ImageChange| image_of(planning, change).is_some_and(|image| image.name.as_str() == dir);
+    let names = |change: &ImageChange| find(&planning.sides.survey, &change.id).is_some_and(|image| image.name.as_str() == dir);
     let shown = |change: &&ImageChange| dir_of(change) == dir || names(change);
     let changes: Vec<&ImageChange> = planning.changes.iter().filter(shown).collect();
     let explained: Vec<Explanation> = changes.iter().map(|change| explain(planning, change)).collect();
@@ -80,11 +82,6 @@ fn dir_of(change: &ImageChange) -> String {
     if change.id.dir.is_root() { ".".to_owned() } else { change.id.dir.to_string() }
 }
 
-/// The image now, if there is one.
-fn image_of<'p>(planning: &'p Planning, change: &ImageChange) -> Option<&'p Image> {
-    planning.sides.survey.images.iter().map(Rc::as_ref).find(|image| image.id() == change.id)
-}
-
 fn unknown(planning: &Planning, dir: &str) -> Error {
     let error = Error::new(ErrorKind::NotFound, format!("{} is not an image directory", escape(dir)));
     let dirs: Vec<String> = planning.changes.iter().map(dir_of).collect();
@@ -96,7 +93,7 @@ fn unknown(planning: &Planning, dir: &str) -> Error {
 
 fn explain(planning: &Planning, change: &ImageChange) -> Explanation {
     let sides = &planning.sides;
-    let image = image_of(planning, change);
+    let image = find(&planning.sides.survey, &change.id);
     let is_it = |candidate: &Candidate| image.is_some_and(|image| candidate.name == image.name);
     let candidate = planning.candidates.iter().position(is_it);
     let decided = candidate.and_then(|index| planning.candidates.get(index));
@@ -148,7 +145,7 @@ fn explain(planning: &Planning, change: &ImageChange) -> Explanation {
             None => other.keyed.map(|keyed| keyed.key.to_string()),
         },
         key_now: now.map(|keyed| keyed.key.to_string()),
-        files: other.files(sides, now),
+        files: other.files(sides, &change.id, now),
         fields,
         dependencies,
         dependents: candidate.map(|index| dependents(&planning.candidates, index)).unwrap_or_default(),
@@ -159,6 +156,7 @@ fn explain(planning: &Planning, change: &ImageChange) -> Explanation {
 struct Other<'a> {
     commit: Option<String>,
     files: Option<(&'a Tree, &'a [TreeChange])>,
+    survey: Option<&'a Survey>,
     keyed: Option<&'a Keyed>,
 }
 
@@ -169,28 +167,67 @@ impl<'a> Other<'a> {
         let base = || Self {
             commit: sides.base_commit.id().map(|id| id.to_string()),
             files: sides.base.as_ref().map(|tree| (tree, sides.changes.as_slice())),
+            survey: sides.was.as_ref(),
             keyed: sides.base_keys.get(id).map(Rc::as_ref),
         };
         let Some(note) = sides.published.get(id) else { return base() };
         match note.past.and_then(|at| sides.pasts.get(at)) {
             Some(past) => match &past.files {
                 None => base(),
-                Some((tree, changes)) => Self {
+                Some(seen) => Self {
                     commit: Some(past.commit.clone()),
-                    files: Some((tree, changes)),
+                    files: Some((&seen.tree, &seen.changes)),
+                    survey: Some(&seen.survey),
                     keyed: past.keys.get(id).map(Rc::as_ref),
                 },
             },
-            None => Self { commit: note.revision.clone(), files: None, keyed: None },
+            None => Self { commit: note.revision.clone(), files: None, survey: None, keyed: None },
         }
     }
 
-    fn files(&self, sides: &Sides, now: Option<&Keyed>) -> Vec<FileNote> {
-        match (now, self.keyed, self.files) {
-            (Some(now), Some(was), Some((tree, changes))) => file_notes((&sides.head, now), (tree, was), changes),
-            _ => Vec::new(),
+    fn files(&self, sides: &Sides, id: &ImageId, now: Option<&Keyed>) -> Vec<FileNote> {
+        let (Some(now), Some(was), Some((tree, changes))) = (now, self.keyed, self.files) else { return Vec::new() };
+        let mut notes = file_notes((&sides.head, now), (tree, was), changes);
+        let image = find(&sides.survey, id);
+        for note in &mut notes {
+            if let Some(image) = image {
+                place_rule(note, image, &sides.survey);
+            }
+            let is_dockerfile = now.located.as_ref().and_then(|located| located.dockerfile_blob());
+            if note.status == FileStatus::Modified && is_dockerfile.is_some_and(|(path, _)| *path == note.path) {
+                let old = self.survey.and_then(|survey| find(survey, id));
+                note.why = note.why.take().or_else(|| first_difference(image?, old?));
+            }
         }
+        notes
     }
+}
+
+fn find<'s>(survey: &'s Survey, id: &ImageId) -> Option<&'s Image> {
+    survey.images.iter().find(|image| image.path == id.dir && image.target == id.target).map(Rc::as_ref)
+}
+
+fn first_difference(image: &Image, old: &Image) -> Option<String> {
+    let ((_, new), (_, old)) = (image.dockerfile.as_ref()?, old.dockerfile.as_ref()?);
+    Some(new.first_difference(old).unwrap_or_else(|| "no instruction differs, but the file counts as it is".to_owned()))
+}
+
+/// Adds where a rule of the configuration stands: those of `hephy.yaml` come before the image's own.
+fn place_rule(note: &mut FileNote, image: &Image, survey: &Survey) {
+    let (Some(list), Some(rule), Some(config)) = (note.list, &note.rule, image.config()) else { return };
+    let (name, patterns, inherited, verb) = match list {
+        RuleKind::Ignore => ("ignore", &config.ignore, survey.root.ignore.len(), "excluded by ignore"),
+        RuleKind::Watch => ("watch", &config.watch, 0, "watched"),
+    };
+    let Some(at) = patterns.iter().position(|pattern| pattern == rule) else { return };
+    let (file, span) = match at.checked_sub(inherited) {
+        Some(own) => (image.file.as_str(), image.parsed.spans.of(&format!("{name}[{own}]"))),
+        None => (crate::config::ROOT_FILE, survey.root_spans.of(&format!("{name}[{at}]"))),
+    };
+    let now = if note.why.as_ref().is_some_and(|why| why.starts_with("now ")) { "now " } else { "" };
+    note.why = Some(format!("{now}{verb}, {file}:{} ({})", span.line, escape_cut(rule, 80)));
+    note.file = Some(file.to_owned());
+    note.line = Some(span.line);
 }
 
 fn dependents(candidates: &[Candidate], index: usize) -> Vec<String> {

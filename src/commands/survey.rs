@@ -4,7 +4,9 @@
 //! only what differs.
 
 mod crew;
+mod ignoring;
 mod images;
+mod reaches;
 mod targets;
 mod twins;
 mod versions;
@@ -14,9 +16,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::change::{
-    Dependency, ImageId, ImageInputs, InputKey, Keyed, Keys, Located, RepoPath, Side, SideImage, Tree,
+    Dependency, Ignoring, ImageId, ImageInputs, InputKey, Keyed, Keys, Located, Reach, RepoPath, Side, SideImage, Tree,
 };
-use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig};
+use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig, Spans};
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::Dockerfile;
 use crate::error::{Error, Result};
@@ -27,6 +29,7 @@ use crate::plan::tags::Version;
 
 pub use twins::{Known, Other};
 
+use ignoring::IgnoreFiles;
 use images::Reading;
 
 /// What is the same for every image of a survey.
@@ -77,6 +80,8 @@ pub struct Image {
     pub direct: bool,
     /// Where its files are, for a local source.
     pub located: Option<Located>,
+    /// The ignore files that hold for it.
+    pub ignoring: Vec<Ignoring>,
     /// Its Dockerfile and that one's path, where it is in this repository.
     pub dockerfile: Option<(String, Arc<Dockerfile>)>,
     /// The version that the file of `version_from` says.
@@ -114,10 +119,14 @@ pub struct Survey {
     pub root: RootConfig,
     /// Findings in `hephy.yaml`.
     pub root_findings: Vec<Diagnostic>,
+    /// Places of its fields.
+    pub root_spans: Spans,
     /// By directory, those of one in the order of its `targets`.
     pub images: Vec<Rc<Image>>,
     /// What each image refers to, in the same order.
     pub uses: Vec<Rc<Uses>>,
+    /// What of its build context reaches each image, in the same order.
+    pub reaches: Vec<Arc<Reach>>,
     /// What each image is built on, in the same order, each index once.
     pub edges: Vec<Vec<usize>>,
     /// The order in which images are built, or a finding for a cycle.
@@ -132,10 +141,10 @@ pub struct Survey {
 /// # Errors
 /// When git fails. What is wrong in the files is in the findings.
 pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: Option<&Other<'_>>) -> Result<Survey> {
-    let (root, root_findings) = root_config(tree, objects, rules)?;
+    let (root, root_findings, root_spans) = root_config(tree, objects, rules)?;
     let dirs = tree.image_dirs();
     let known_dirs = twins::find(other, &root, &dirs);
-    let mut reading = Reading { tree, objects, rules, root: &root };
+    let mut reading = Reading { tree, objects, rules, root: &root, ignore_files: IgnoreFiles::default() };
     let fresh = dirs.into_iter().enumerate().filter(|(index, _)| known_dirs[*index].is_none());
     let mut fresh = reading.images(fresh)?.into_iter();
     let other_images = other.map(|other| other.survey.images.as_slice()).unwrap_or_default();
@@ -164,6 +173,8 @@ pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: 
     let mut found = crew::map(&unknown, |node| names.uses_of(node)).into_iter();
     let uses: Vec<Rc<Uses>> =
         (0..nodes.len()).filter_map(|index| known(index).cloned().or_else(|| found.next().map(Rc::new))).collect();
+    let same = |index: usize| known(index).and(twins[index]);
+    let reaches = reaches::Found { tree, rules, images: &images, uses: &uses }.reaches(objects, other, &same);
     let edges: Vec<Vec<usize>> = uses
         .iter()
         .map(|uses| {
@@ -174,19 +185,25 @@ pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: 
         })
         .collect();
     let order = graph::order(&edges).map_err(|cycle| Box::new(graph::cycle_finding(&nodes, &uses, &cycle)));
-    Ok(Survey { root, root_findings, images, uses, edges, order, twins })
+    Ok(Survey { root, root_findings, root_spans, images, uses, reaches, edges, order, twins })
 }
 
-fn root_config(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>) -> Result<(RootConfig, Vec<Diagnostic>)> {
+fn root_config(
+    tree: &Tree,
+    objects: &mut Objects<'_>,
+    rules: &Rules<'_>,
+) -> Result<(RootConfig, Vec<Diagnostic>, Spans)> {
     let path = RepoPath::new(config::ROOT_FILE);
     let mut findings = Vec::new();
     let mut root = RootConfig::default();
+    let mut spans = Spans::default();
     if tree.get(path.as_bytes()).is_some() {
         let content = objects.read_paths(tree, &[path], config::MAX_BYTES as u64)?.pop();
         match content {
             Some(Content::Bytes(bytes)) => {
                 let parsed = config::parse_root(config::ROOT_FILE, &bytes);
                 findings = parsed.findings;
+                spans = parsed.spans;
                 root = parsed.value.unwrap_or_default();
             }
             content => findings.push(images::unreadable(config::ROOT_FILE, content.as_ref())),
@@ -194,7 +211,7 @@ fn root_config(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>) -> Res
     }
     root.backend = rules.backend.or(root.backend);
     root.transports = rules.transports.clone();
-    Ok((root, findings))
+    Ok((root, findings, spans))
 }
 
 fn node<'a>(image: &'a Image, rules: &Rules<'_>) -> Node<'a> {
@@ -224,7 +241,7 @@ impl Survey {
     /// they are made from differs.
     ///
     /// # Errors
-    /// When an `ignore` pattern is no glob.
+    /// When a pattern of `ignore` or `watch` is no glob.
     pub fn keys(
         &self,
         keys: &Keys<'_>,
@@ -255,6 +272,7 @@ impl Survey {
                 config,
                 backend: image.backend(rules),
                 located: image.located.as_ref(),
+                reach: &self.reaches[*index],
                 upstream_commit: commit,
             };
             found[*index] = Some(Rc::new(keys.key_of(&inputs, &dependencies)?));

@@ -3,12 +3,14 @@
 //! Parsing is `parse-dockerfile`'s; this room turns its tree into values that outlive the text, with lines and
 //! byte ranges. Pure, and it never decides which images are ours: `plan` does.
 
+mod difference;
 mod expand;
 mod frontend;
 mod meaning;
 mod pattern;
 mod pin;
 mod prepare;
+mod reads;
 mod reference;
 mod scope;
 
@@ -21,6 +23,7 @@ use crate::diagnostic::{Diagnostic, Span};
 pub use expand::{Expanded, Refusal};
 pub use meaning::{Meaning, Use};
 pub use pin::{Pin, pin};
+pub use reads::{ContextRead, ReadKind};
 pub use reference::{ImageUse, UseKind};
 pub use scope::{Arguments, References};
 
@@ -71,6 +74,10 @@ pub struct Stage {
     pub uses: Vec<ImageUse>,
     /// The same behind `ONBUILD`: they count in the stages that are built from this one.
     pub triggers: Vec<ImageUse>,
+    /// What it reads of the build context.
+    pub reads: Vec<ContextRead>,
+    /// The same behind `ONBUILD`.
+    pub trigger_reads: Vec<ContextRead>,
 }
 
 impl Stage {
@@ -192,6 +199,8 @@ impl Dockerfile {
                     args: Vec::new(),
                     uses: Vec::new(),
                     triggers: Vec::new(),
+                    reads: Vec::new(),
+                    trigger_reads: Vec::new(),
                 });
             }
             match (instruction, dockerfile.stages.last_mut()) {
@@ -199,8 +208,12 @@ impl Dockerfile {
                 (Instruction::Arg(arg), Some(stage)) => stage.args.extend(args(&arg.arguments, lines, escape)),
                 (Instruction::Onbuild(onbuild), Some(stage)) => {
                     stage.triggers.extend(ImageUse::of_instruction(&onbuild.instruction, lines));
+                    stage.trigger_reads.extend(reads::of_instruction(&onbuild.instruction, lines));
                 }
-                (other, Some(stage)) => stage.uses.extend(ImageUse::of_instruction(other, lines)),
+                (other, Some(stage)) => {
+                    stage.uses.extend(ImageUse::of_instruction(other, lines));
+                    stage.reads.extend(reads::of_instruction(other, lines));
+                }
                 _ => {}
             }
             dockerfile.instructions.push(place(

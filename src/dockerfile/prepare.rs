@@ -152,7 +152,7 @@ impl Logical {
 }
 
 /// `[digits]<<[-]NAME`, where the name may be quoted.
-fn here_document(word: &str) -> Option<(String, bool)> {
+pub(super) fn here_document(word: &str) -> Option<(String, bool)> {
     let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
     let (rest, tabs) = rest.strip_prefix('-').map_or((rest, false), |rest| (rest, true));
     if rest.is_empty() || rest.contains('<') {

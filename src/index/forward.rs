@@ -15,8 +15,7 @@ use oci_client::manifest::OciImageIndex;
 
 use super::annotations::{CREATED, REVISION, TAGS, VERSION};
 use crate::config::Layout;
-use crate::oci::{Digest, Platform, Tag};
-use crate::plan::PlannedImage;
+use crate::oci::{Digest, ImageName, Platform, Tag};
 use crate::plan::tags::Version;
 
 /// What a tag points at.

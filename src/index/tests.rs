@@ -327,7 +327,7 @@ fn a_git_tag_beside_the_branch_takes_nothing_from_it() {
 fn what_a_tag_follows() {
     let mut plan = plan(&[image("x", &["linux/amd64"], &[], 0)]);
     let planned = &plan.images[0];
-    let of = |layout, tag: &str| Follows::of(layout, planned, &Tag::parse(tag).unwrap());
+    let of = |layout, tag: &str| Follows::of(layout, &planned.name, planned.tags.first(), &Tag::parse(tag).unwrap());
     assert_eq!(of(Layout::Single, "x-head"), Follows::Commits);
     assert_eq!(of(Layout::PerImage, "head"), Follows::Commits);
     assert_eq!(of(Layout::Single, "x-1"), Follows::Build, "the first tag of the plan");

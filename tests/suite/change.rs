@@ -72,7 +72,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
     for (dir, content) in dirs.into_iter().zip(contents) {
         let Content::Bytes(bytes) = content else { panic!("{dir} has no configuration") };
         let image = config(&String::from_utf8_lossy(&bytes)).map_or(SideImage::Invalid, |config| {
-            let located = Located::find(tree, &dir, &config, true, &mut |oid| objects.read_link(oid));
+            let located = Located::find(tree, &dir, &config, BackendName::Kaniko, &mut |oid| objects.read_link(oid));
             let dependencies: Vec<Dependency> = config
                 .depends_on
                 .iter()
@@ -85,6 +85,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
                 config: &Arc::new(config),
                 backend: BackendName::Kaniko,
                 located: located.as_ref(),
+                reach: &Arc::default(),
                 upstream_commit: None,
             };
             SideImage::Keyed(Rc::new(keys.key_of(&inputs, &dependencies).unwrap()))

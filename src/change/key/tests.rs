@@ -40,9 +40,9 @@ fn key_with(
     dependencies: &[Dependency],
 ) -> InputKey {
     let tree = tree(files);
-    let located = Located::find(&tree, &RepoPath::from("a"), config, true, &mut |_| None);
-    let config = &Arc::new(config.clone());
-    let inputs = ImageInputs { config, backend: BackendName::Kaniko, located: located.as_ref(), upstream_commit };
+    let located = Located::find(&tree, &RepoPath::from("a"), config, BackendName::Kaniko, &mut |_| None);
+    let (config, reach) = (&Arc::new(config.clone()), &Arc::default());
+    let inputs = ImageInputs { config, backend: BackendName::Kaniko, located: located.as_ref(), reach, upstream_commit };
     Keys::new(&tree).key_of(&inputs, dependencies).unwrap().key
 }
 
@@ -53,13 +53,15 @@ const FILES: [(&str, &str); 3] = [("a/Dockerfile", "1"), ("a/x", "1"), ("b/y", "
 #[test]
 fn the_form_is_stable() {
     let tree = tree(&FILES);
-    let context = Keys::new(&tree).context_digest(&RepoPath::from("a"), &[], &Globs::default());
+    let (dir, ignore) = (RepoPath::from("a"), Globs::default());
+    let content = Content { tree: &tree, context: &dir, ignore: &ignore, ignoring: &[] };
+    let context = content.digest(&CopySource { path: dir.clone(), filtered: true, direct: false });
     let source = SourceInput::Local { files: hex(&context) };
     let json = serde_json::json!({"z": [1, "x", null, true], "a": {}});
     let dependency = Dependency { name: "x".into(), key: InputKey("0".repeat(64)) };
     let fields = BTreeMap::from([("field", json)]);
-    let key = combine(&source, &fields, BackendName::Kaniko, &[dependency]);
-    assert_eq!(key.as_str(), "db6720de917efa6d4f529e407cfe0511992bad26253ba9227e516baf04fb7c77");
+    let key = combine(&source, Some("1"), &fields, BackendName::Kaniko, &[dependency]);
+    assert_eq!(key.as_str(), "50486e25b68c84f658f3fcec25b0ad42c7edb0a50b10d3c4879262e32c09ebcf");
 }
 
 #[test]
@@ -107,13 +109,12 @@ fn tags_limits_and_triggers_leave_the_key_alone() {
     let remote = Source::Remote { repository: "https://example.org/x".into(), reference: "main".into() };
     for source in [Source::Local { from: ContextFrom::Directory }, remote] {
         let plain = ImageConfig { source, ..config() };
-        let same: [fn(&mut ImageConfig); 8] = [
+        let same: [fn(&mut ImageConfig); 7] = [
             |it| it.additional_tags = vec!["x".into()],
             |it| it.tag_template = Some("{image}".into()),
             |it| it.timeout = Some(std::time::Duration::from_secs(1)),
             |it| it.retries = Some(7),
             |it| it.depends_on = vec!["y".into(), "x".into()],
-            |it| it.watch = vec!["docs/**".into()],
             |it| it.ignore = vec!["docs/**".into()],
             |it| it.build_backend = Some(BackendName::Kaniko),
         ];
@@ -156,7 +157,7 @@ fn the_fields_of_the_key_are_stable() {
     );
     let manual = ImageConfig { manual_images: Some(BTreeMap::new()), ..config() };
     assert_eq!(names(&manual), "annotations manual_images platforms");
-    assert_eq!(key(&FILES, &config()).as_str(), "12669b7f8d6126a1b466466b776dbaa52f3ca3b311c864462be24a39612a7369");
+    assert_eq!(key(&FILES, &config()).as_str(), "94cda5545e52d8afc1b867beede5cfea6ee27c447f2d0c14889232f5104aee8c");
 }
 
 #[test]
@@ -197,14 +198,16 @@ fn ten_thousand_images_of_the_whole_repository_share_one_walk() {
     let pairs: Vec<(&str, &str)> = files.iter().map(|file| (file.as_str(), "1")).collect();
     let tree = tree(&pairs);
     let keys = Keys::new(&tree);
+    let reach = Arc::default();
     let config = ImageConfig { source: Source::Local { from: ContextFrom::Repository }, ..config() };
     for file in &files {
         let config = ImageConfig { dockerfile_path: file.clone(), ..config.clone() };
-        let located = Located::find(&tree, &RepoPath::from("x"), &config, true, &mut |_| None);
+        let located = Located::find(&tree, &RepoPath::from("x"), &config, BackendName::Kaniko, &mut |_| None);
         let inputs = ImageInputs {
             config: &Arc::new(config),
             backend: BackendName::Kaniko,
             located: located.as_ref(),
+            reach: &reach,
             upstream_commit: None,
         };
         keys.key_of(&inputs, &[]).unwrap();
@@ -218,4 +221,24 @@ fn only_keys_are_keys() {
     for wrong in ["", &"A".repeat(64), &"a".repeat(63), &"g".repeat(64)] {
         assert!(InputKey::parse(wrong).is_none());
     }
+}
+
+/// `watch` adds files of the whole repository, for sources elsewhere too, and wins over what does not count.
+#[test]
+fn watched_files_count_wherever_they_are() {
+    let remote = Source::Remote { repository: "https://example.org/x".into(), reference: "main".into() };
+    let with = |watch: &str, content: &str| {
+        let files = [("a/Dockerfile", "1"), ("a/README.md", content), ("shared/x/y.md", content), ("z", content)];
+        [Source::Local { from: ContextFrom::Directory }, remote.clone()].map(|source| {
+            let watch = vec![watch.to_owned()];
+            key(&files, &ImageConfig { source, watch, ignore: vec!["shared/**".into()], ..config() })
+        })
+    };
+    for watch in ["shared/**", "shared/x/y.md", "**/*.md", "z", "a/README.md"] {
+        let (one, other) = (with(watch, "1"), with(watch, "2"));
+        assert!(one[0] != other[0] && one[1] != other[1], "{watch}");
+    }
+    assert_eq!(with("nothing/**", "1"), with("nothing/**", "2"));
+    assert_ne!(with("nothing/**", "1")[1], with("z", "1")[1]);
+    assert_ne!(with("z", "1")[1], with("z", "!1")[1], "its mode counts");
 }

@@ -59,6 +59,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// What the run wants tags of its own builds to point at, for an image of this version.
+    fn ours<'a>(&'a self, version: Option<&'a str>) -> Ours<'a> {
+        let source = &self.plan.source;
+        Ours { commit: &source.commit, time: &source.commit_time, version, of_git_tag: source.tag.is_some() }
+    }
+
     fn repository(&self, image: &ImageName) -> Result<Repository> {
         let text = self.plan.repository_of(self.options.registry, image);
         Repository::parse(&text).map_err(|error| Error::config(format!("{image} cannot be published")).cause(error))

@@ -176,12 +176,8 @@ impl Target<'_> {
     }
 
     fn relation(&self, tag: &Tag, current: &Current) -> Relation {
-        let ours = Ours {
-            commit: self.revision,
-            time: self.created,
-            version: self.version.as_deref(),
-            of_git_tag: self.run.plan.source.tag.is_some(),
-        };
+        let ours = self.run.ours(self.version.as_deref());
+        let ours = Ours { commit: self.revision, time: self.created, ..ours };
         index::standing(current, &ours, self.follows(tag), self.run.options.is_ancestor)
     }
 

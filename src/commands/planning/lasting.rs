@@ -35,8 +35,7 @@ fn some_versions(survey: &Survey, facts: &TagFacts) -> Vec<Option<Version>> {
     known.map(|(version, image)| version.or_else(|| Version::parse("1.2.3").filter(|_| by_tag(image)))).collect()
 }
 
-/// Tags that cannot be written, build arguments that cannot have a value, directories that cannot name an image, and
-/// what is read and does nothing yet.
+/// Tags that cannot be written, build arguments that cannot have a value, and directories that cannot name an image.
 pub(super) fn findings(survey: &Survey, layout: Layout) -> Vec<Diagnostic> {
     let facts = TagFacts {
         date: "20000101".to_owned(),
@@ -55,10 +54,6 @@ pub(super) fn findings(survey: &Survey, layout: Layout) -> Vec<Diagnostic> {
         if let Some(why) = &image.illegal {
             let message = format!("this directory cannot name an image: {why}");
             found.push(Diagnostic::error(&image.file, Span::START, message).warning().note("rename the directory"));
-        }
-        if !config.watch.is_empty() {
-            let message = "`watch` is not supported yet: changes of these paths trigger nothing";
-            found.push(Diagnostic::error(&image.file, image.parsed.spans.of("watch"), message).warning());
         }
         let dependencies: Vec<&ImageName> = edges.iter().map(|to| &survey.images[*to].name).collect();
         if let Err(problems) = expand(&config.build_args, (&facts, version.as_ref()), &variables, &dependencies) {

@@ -22,7 +22,7 @@ use crate::cli::SelectArgs;
 use crate::commands::published::Found;
 use crate::commands::session::Session;
 use crate::commands::stale::Standing;
-use crate::commands::survey::{Image, Known, Other, Survey, UpstreamCommits, survey};
+use crate::commands::survey::{Known, Other, Survey, UpstreamCommits, survey};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::git::{Base, Request};
@@ -64,6 +64,8 @@ pub struct Planning {
 pub struct Sides {
     /// The images now.
     pub survey: Survey,
+    /// The images at the base.
+    pub was: Option<Survey>,
     /// The files now.
     pub head: Tree,
     /// The files at the base.
@@ -134,7 +136,6 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let changes = compare(&now.side(&loaded.head, &compared), base_side.as_ref(), &loaded.changes);
 
     let mut warnings = ground.context.warnings.clone();
-    warnings.extend(unwatched(&now));
     warnings.extend(gone_targets(&now, &changes));
     let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
     let question = Question::of(session, &ground, select, &selection, &destination)?;
@@ -248,6 +249,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
                 None => was.as_ref().map(|was| by_id(was, &before)).unwrap_or_default(),
             },
             survey: now,
+            was,
             base_commit: loaded.base_commit,
             changes: loaded.changes,
             base: loaded.base,
@@ -325,15 +327,6 @@ fn refuse_broken(survey: &Survey) -> Result<()> {
             Err(Error::config("images are built on each other in a circle").diagnostics(vec![(**finding).clone()]))
         }
     }
-}
-
-/// `watch` is read and does nothing yet; whoever relies on it must hear so.
-fn unwatched(survey: &Survey) -> Option<String> {
-    let watching = |image: &&Rc<Image>| image.config().is_some_and(|config| !config.watch.is_empty());
-    let names: Vec<&str> = survey.images.iter().filter(watching).map(|image| image.name.as_str()).collect();
-    let (first, rest) = names.split_first()?;
-    let others = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-    Some(format!("`watch` of {first}{others} is not supported yet: changes of those paths trigger nothing"))
 }
 
 fn by_id(survey: &Survey, keyed: &[Option<Rc<Keyed>>]) -> BTreeMap<ImageId, Rc<Keyed>> {

@@ -22,11 +22,21 @@ pub struct Past {
     /// Its commit.
     pub commit: String,
     /// Its files; none for the base of the range, which is kept elsewhere.
-    pub files: Option<(Tree, Vec<TreeChange>)>,
+    pub files: Option<Seen>,
     /// Keys with the upstream commits of today.
     pub keys: BTreeMap<ImageId, Rc<Keyed>>,
     /// What became of each image since then, sorted.
     pub states: Vec<ImageChange>,
+}
+
+/// What an earlier commit holds.
+pub struct Seen {
+    /// Its files.
+    pub tree: Tree,
+    /// What leads from there to here, sorted by path.
+    pub changes: Vec<TreeChange>,
+    /// Its images.
+    pub survey: Survey,
 }
 
 impl Past {
@@ -114,6 +124,6 @@ impl Now<'_> {
         let compared = was.keys(&earlier, self.rules, &UpstreamCommits::new(), &Known::Other(self.compared))?;
         let states = compare(&self.survey.side(self.tree, self.compared), Some(&was.side(&tree, &compared)), &changes);
         let keys = self.keys_of(&was, (&tree, &changes), &compared)?;
-        Ok(Some(Past { commit: commit.to_owned(), files: Some((tree, changes)), keys, states }))
+        Ok(Some(Past { commit: commit.to_owned(), files: Some(Seen { tree, changes, survey: was }), keys, states }))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ignoring::IgnoreFiles;
 use super::{Image, Rules, crew, targets, versions};
 use crate::change::{Located, Oid, RepoPath, Resolved, Tree};
 use crate::config::{self, BackendName, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
@@ -21,6 +22,7 @@ pub(super) struct Reading<'a, 'r> {
     pub(super) rules: &'a Rules<'a>,
     /// The defaults of `hephy.yaml`.
     pub(super) root: &'a RootConfig,
+    pub(super) ignore_files: IgnoreFiles,
 }
 
 /// A directory on the way to an image.
@@ -49,6 +51,7 @@ type ParsedDockerfile = std::result::Result<Dockerfile, Box<Diagnostic>>;
 enum Purpose {
     Configuration(usize),
     Dockerfile(usize),
+    IgnoreFile(Oid),
 }
 
 /// The contents of a draft's files.
@@ -89,22 +92,35 @@ impl Reading<'_, '_> {
                 _ => unusual.push((images.len() - 1, path.to_string(), oid)),
             }
         }
-        let root = self.root;
-        let versions = versions::files(self.tree, &mut images, &mut |oid| self.objects.read_link(oid));
-        let files = versions.iter().map(|file| file.oid);
-        let oids: Vec<Oid> = unusual.iter().map(|(_, _, oid)| *oid).chain(files).collect();
-        self.objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |at, content| {
-            if let Some((index, path, _)) = unusual.get(at) {
-                accept(&mut images[*index], path, parse_dockerfile(path, &content), root);
-            } else if let Some(file) = versions.get(at - unusual.len()) {
-                versions::accept(&mut images[file.index], &file.path, &content);
-            }
-        })?;
+        self.unusual(&mut images, &unusual)?;
         Ok(images.into_iter().map(targets::split).collect())
     }
 
-    /// Reads the configurations, and in the same go the Dockerfiles that most images have beside them. They are
-    /// understood while git reads the next ones.
+    /// Reads Dockerfiles and ignore files that lie elsewhere, and the files that say a version.
+    fn unusual(&mut self, images: &mut [Image], dockerfiles: &[(usize, String, Oid)]) -> Result<()> {
+        let (root, ignore_files) = (self.root, &mut self.ignore_files);
+        let mut oids: Vec<Oid> = dockerfiles.iter().map(|(_, _, oid)| *oid).collect();
+        let objects = &mut *self.objects;
+        let versions = versions::files(self.tree, images, &mut |oid| objects.read_link(oid));
+        oids.extend(versions.iter().map(|file| file.oid));
+        for image in images.iter() {
+            oids.extend(ignore_files.missing(image));
+        }
+        self.objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |at, content| {
+            if let Some((index, path, _)) = dockerfiles.get(at) {
+                accept(&mut images[*index], path, parse_dockerfile(path, &content), root);
+            } else if let Some(file) = versions.get(at - dockerfiles.len()) {
+                versions::accept(&mut images[file.index], &file.path, &content);
+            } else {
+                ignore_files.take(oids[at], content);
+            }
+        })?;
+        images.iter_mut().for_each(|image| ignore_files.accept(image));
+        Ok(())
+    }
+
+    /// Reads the configurations, and in the same go the Dockerfiles and ignore files that most images have beside them.
+    /// They are understood while git reads the next ones.
     fn drafts(&mut self, dirs: impl Iterator<Item = (usize, RepoPath)>) -> Result<Vec<Draft>> {
         let mut drafts = Vec::new();
         let (mut oids, mut purposes) = (Vec::new(), Vec::new());
@@ -124,12 +140,17 @@ impl Reading<'_, '_> {
                     oids.push(entry.oid);
                     purposes.push(Purpose::Dockerfile(drafts.len()));
                 }
+                for oid in self.ignore_files.usual(self.tree, &draft.dir) {
+                    oids.push(oid);
+                    purposes.push(Purpose::IgnoreFile(oid));
+                }
             } else {
                 draft.understood.parsed = refused(vec![unreadable(&draft.file, None)]);
             }
             drafts.push(draft);
         }
         let (tree, rules, root, objects) = (self.tree, self.rules, self.root, &mut *self.objects);
+        let ignore_files = &mut self.ignore_files;
         let understood = crew::work_through(
             |contents: Contents| (contents.at, understand(&contents, tree, rules, root)),
             |feed| {
@@ -141,6 +162,7 @@ impl Reading<'_, '_> {
                         let contents = Contents { at, dir, file, configuration: content, dockerfile: None };
                         waiting.replace(contents).into_iter().for_each(|contents| feed.push(contents));
                     }
+                    Purpose::IgnoreFile(oid) => ignore_files.take(oid, content),
                     // One that comes out of turn, after a fetch, is read again with the unusual ones.
                     Purpose::Dockerfile(at) => {
                         if let Some(contents) = waiting.as_mut().filter(|contents| contents.at == at) {
@@ -184,6 +206,7 @@ impl Reading<'_, '_> {
             parsed,
             direct,
             located: None,
+            ignoring: Vec::new(),
             dockerfile: None,
             version: None,
             own_version: true,
@@ -211,7 +234,7 @@ fn locate(
     if config.manual_images.is_some() {
         return None;
     }
-    Located::find(tree, dir, config, rules.backend_of(config).reads_dockerfile(), read_link)
+    Located::find(tree, dir, config, rules.backend_of(config), read_link)
 }
 
 fn understand(contents: &Contents, tree: &Tree, rules: &Rules<'_>, root: &RootConfig) -> Understood {

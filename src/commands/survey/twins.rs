@@ -1,13 +1,14 @@
 //! What two trees have in common: an image that no change reaches is read, understood and hashed once.
 //!
 //! An image of one tree is the twin of one of the other when both have the same rules and defaults, everything that
-//! it is read from lies in its directory (no link, no context elsewhere), and nothing in that directory differs.
+//! it is read from lies in its directory (no link, no context or source elsewhere), and nothing differs in that
+//! directory or among what it watches.
 
 use std::ops::Range;
 use std::rc::Rc;
 
 use super::{Image, Survey};
-use crate::change::{Keyed, RepoPath, Resolved, TreeChange, touched};
+use crate::change::{Globs, Keyed, RepoPath, Resolved, TreeChange, touched};
 use crate::config::RootConfig;
 
 /// A tree that was surveyed before, by the same rules.
@@ -47,11 +48,24 @@ pub(super) fn find(other: Option<&Other<'_>>, root: &RootConfig, dirs: &[RepoPat
     let twin = |dir: &RepoPath| {
         let start = images.partition_point(|image| image.path < *dir);
         let count = images[start..].iter().take_while(|image| image.path == *dir).count();
+        let range = start..start + count;
+        let strays = |at: usize| other.survey.reaches.get(at).is_none_or(|reach| reach.strays);
         // They are read from the same files.
-        let whole = images[start..].first().filter(|_| count > 0).is_some_and(|image| is_self_contained(image));
-        (whole && !touched(other.changes, dir)).then_some(start..start + count)
+        let first = images.get(start).filter(|_| count > 0 && !range.clone().any(strays))?;
+        let is_twin = is_self_contained(first) && !touched(other.changes, dir) && !watches(first, other.changes);
+        is_twin.then_some(range)
     };
     dirs.iter().map(twin).collect()
+}
+
+/// Whether something that an image watches differs.
+fn watches(image: &Image, changes: &[TreeChange]) -> bool {
+    let watch = image.config().map_or(&[][..], |config| &config.watch);
+    if watch.is_empty() {
+        return false;
+    }
+    let changed = |globs: Globs| changes.iter().any(|change| globs.matching(change.path.as_bytes()).is_some());
+    Globs::new(watch).map_or(true, changed)
 }
 
 /// Whether everything that an image is read from lies in its directory.
@@ -66,7 +80,9 @@ fn is_self_contained(image: &Image) -> bool {
     image.direct
         && image.own_version
         && image.illegal.is_none()
-        && image.located.as_ref().is_none_or(|it| inside(&it.context) && it.dockerfile.as_ref().is_none_or(inside))
+        && image.located.as_ref().is_none_or(|it| {
+            inside(&it.context) && it.dockerfile.as_ref().is_none_or(inside) && !it.ignore_places.linked
+        })
 }
 
 /// Whether references mean the same images by the same indexes.

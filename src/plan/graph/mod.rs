@@ -9,7 +9,7 @@ mod names;
 mod order;
 mod uses;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Spans;
 use crate::diagnostic::{Diagnostic, Span};
@@ -109,6 +109,8 @@ pub struct Uses {
     pub bases: Vec<ExternalBase>,
     /// References that cannot be resolved.
     pub problems: Vec<Diagnostic>,
+    /// Stages of the Dockerfile that are built, for any wanted platform.
+    pub stages: BTreeSet<usize>,
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ impl Names<'_> {
         };
         let underlying = dockerfile.underlying(node.target, &plain);
         for used in dockerfile.uses(node.target, &plain) {
+            uses.stages.insert(used.stage);
             let image = used.image;
             let said = marked.as_ref().and_then(|marked| marked.of(&used));
             match self.classify(node, dockerfile, &used, plain.of(&used), said) {

@@ -89,6 +89,10 @@ fn a_difference_is_told_as_exactly_as_it_is_known() {
         old: None,
         new: None,
         why: None,
+        rule: None,
+        file: None,
+        line: None,
+        list: None,
     };
     let of_files = State::Changed(vec![Difference::Files(vec![file])]);
     let found = verdict(&differs(), &Evidence { state: Some(&of_files), ..Evidence::default() }, &State::Unchanged);

@@ -1,0 +1,313 @@
+//! The expressions that builders make of patterns, in the syntax of Go's `regexp`, run without backtracking.
+//!
+//! A builder writes an expression out of a pattern character by character and knows nothing of classes meanwhile: a `*`
+//! between brackets becomes a class within a class. To mean the same by such a pattern, the same text is written here
+//! (`pattern`) and read as Go reads it. Only what can come of a pattern is understood.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// Why an expression cannot be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Go refuses it as well.
+    Invalid,
+    /// Go takes it, and nobody writes it into an ignore file.
+    Unknown,
+}
+
+/// One step of a program. The numbers are places in it.
+#[derive(Clone, Debug)]
+enum Step {
+    /// One character out of a set.
+    Set(Set),
+    /// Goes on at the next step and at that one.
+    Fork(usize),
+    /// Goes on at that one.
+    Jump(usize),
+    /// Goes on at the start of the text only.
+    Begin,
+}
+
+#[derive(Clone, Debug)]
+struct Set {
+    negated: bool,
+    ranges: Vec<(char, char)>,
+}
+
+impl Set {
+    fn one(character: char) -> Self {
+        Self { negated: false, ranges: vec![(character, character)] }
+    }
+
+    fn holds(&self, character: char) -> bool {
+        self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&character)) != self.negated
+    }
+}
+
+/// A compiled expression that matches whole texts.
+#[derive(Clone, Debug)]
+pub(super) struct Expression(Vec<Step>);
+
+/// What running an expression needs, kept between runs.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    now: Vec<usize>,
+    next: Vec<usize>,
+    /// For each step the round in which it was reached last.
+    seen: Vec<usize>,
+    todo: Vec<usize>,
+}
+
+impl Expression {
+    /// Reads an expression without its `^` and `$`.
+    pub(super) fn parse(text: &str) -> Result<Self, Trouble> {
+        let mut parser = Parser { rest: text.chars().peekable(), steps: Vec::new() };
+        while parser.rest.peek().is_some() {
+            parser.piece()?;
+        }
+        Ok(Self(parser.steps))
+    }
+
+    /// Number of steps: running it costs at most that much for each character.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the whole text matches.
+    pub(super) fn matches(&self, text: &[char], scratch: &mut Scratch) -> bool {
+        scratch.seen.clear();
+        scratch.seen.resize(self.0.len() + 1, 0);
+        scratch.now.clear();
+        self.reach(0, 0, scratch);
+        std::mem::swap(&mut scratch.now, &mut scratch.next);
+        for (at, character) in text.iter().enumerate() {
+            if scratch.now.is_empty() {
+                return false;
+            }
+            scratch.next.clear();
+            let now = std::mem::take(&mut scratch.now);
+            for step in &now {
+                if let Some(Step::Set(set)) = self.0.get(*step)
+                    && set.holds(*character)
+                {
+                    self.reach(*step + 1, at + 1, scratch);
+                }
+            }
+            scratch.now = now;
+            std::mem::swap(&mut scratch.now, &mut scratch.next);
+        }
+        scratch.now.contains(&self.0.len())
+    }
+
+    /// Adds to `next` every step that waits for a character, or the end, and can be reached from `step`.
+    fn reach(&self, step: usize, at: usize, scratch: &mut Scratch) {
+        if at == 0 {
+            scratch.next.clear();
+        }
+        scratch.todo.push(step);
+        while let Some(step) = scratch.todo.pop() {
+            if std::mem::replace(&mut scratch.seen[step], at + 1) == at + 1 {
+                continue;
+            }
+            match self.0.get(step) {
+                Some(Step::Fork(other)) => scratch.todo.extend([step + 1, *other]),
+                Some(Step::Jump(other)) => scratch.todo.push(*other),
+                Some(Step::Begin) if at == 0 => scratch.todo.push(step + 1),
+                Some(Step::Begin) => {}
+                Some(Step::Set(_)) | None => scratch.next.push(step),
+            }
+        }
+    }
+}
+
+struct Parser<'a> {
+    rest: Peekable<Chars<'a>>,
+    steps: Vec<Step>,
+}
+
+impl Parser<'_> {
+    /// One piece with what repeats it.
+    fn piece(&mut self) -> Result<(), Trouble> {
+        let start = self.steps.len();
+        match self.rest.next() {
+            Some('(') => {
+                while self.rest.next_if_eq(&')').is_none() {
+                    self.rest.peek().ok_or(Trouble::Invalid)?;
+                    self.piece()?;
+                }
+            }
+            Some('[') => {
+                let set = self.class()?;
+                self.steps.push(Step::Set(set));
+            }
+            Some('^') => self.steps.push(Step::Begin),
+            Some('.') => self.steps.push(Step::Set(Set { negated: true, ranges: vec![('\n', '\n')] })),
+            Some('\\') => {
+                let set = self.escaped()?;
+                self.steps.push(Step::Set(set));
+            }
+            Some('*' | '+' | '?') => return Err(Trouble::Invalid),
+            Some(other) => self.steps.push(Step::Set(Set::one(other))),
+            None => return Ok(()),
+        }
+        let end = self.steps.len();
+        match self.rest.peek() {
+            Some('*') => {
+                self.steps.insert(start, Step::Fork(end + 2));
+                self.steps.push(Step::Jump(start));
+                // What lies in the piece moved by one.
+                self.shift(start + 1, end + 1);
+            }
+            Some('?') => {
+                self.steps.insert(start, Step::Fork(end + 1));
+                self.shift(start + 1, end + 1);
+            }
+            _ => return Ok(()),
+        }
+        self.rest.next();
+        // `**` and its like: Go refuses them.
+        match self.rest.peek() {
+            Some('*' | '+' | '?') => Err(Trouble::Invalid),
+            _ => Ok(()),
+        }
+    }
+
+    fn shift(&mut self, from: usize, to: usize) {
+        for step in self.steps.iter_mut().take(to).skip(from) {
+            if let Step::Fork(other) | Step::Jump(other) = step {
+                *other += 1;
+            }
+        }
+    }
+
+    /// A class behind its `[`.
+    fn class(&mut self) -> Result<Set, Trouble> {
+        let mut set = Set { negated: self.rest.next_if_eq(&'^').is_some(), ranges: Vec::new() };
+        let mut first = true;
+        loop {
+            let character = self.rest.next().ok_or(Trouble::Invalid)?;
+            if character == ']' && !first {
+                return Ok(set);
+            }
+            first = false;
+            if character == '[' && self.rest.peek() == Some(&':') {
+                // The name of a class, if `:]` follows anywhere.
+                let rest: String = self.rest.clone().skip(1).collect();
+                if rest.contains(":]") {
+                    return Err(Trouble::Unknown);
+                }
+            }
+            let low = self.class_character(character, &mut set)?;
+            let mut behind = self.rest.clone();
+            let is_range = behind.next() == Some('-') && behind.next().is_some_and(|next| next != ']');
+            match low {
+                None => {}
+                Some(low) if !is_range => set.ranges.push((low, low)),
+                Some(low) => {
+                    self.rest.next();
+                    let character = self.rest.next().ok_or(Trouble::Invalid)?;
+                    let mut other = Set { negated: false, ranges: Vec::new() };
+                    // A class such as `\d` ends no range.
+                    let high = self.class_character(character, &mut other)?.ok_or(Trouble::Invalid)?;
+                    if high < low {
+                        return Err(Trouble::Invalid);
+                    }
+                    set.ranges.push((low, high));
+                }
+            }
+        }
+    }
+
+    /// A character of a class; none for `\d` and its like, which is put into `set`.
+    fn class_character(&mut self, character: char, set: &mut Set) -> Result<Option<char>, Trouble> {
+        if character != '\\' {
+            return Ok(Some(character));
+        }
+        let escaped = self.escaped()?;
+        match (escaped.negated, escaped.ranges.as_slice()) {
+            (false, [(low, high)]) if low == high => Ok(Some(*low)),
+            (false, ranges) => {
+                set.ranges.extend(ranges);
+                Ok(None)
+            }
+            (true, _) => Err(Trouble::Unknown),
+        }
+    }
+
+    /// What stands behind a `\`.
+    fn escaped(&mut self) -> Result<Set, Trouble> {
+        let word = [('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
+        let space = [('\t', '\n'), ('\u{c}', '\r'), (' ', ' ')];
+        let set = |negated: bool, ranges: &[(char, char)]| Ok(Set { negated, ranges: ranges.to_vec() });
+        match self.rest.next().ok_or(Trouble::Invalid)? {
+            'd' => set(false, &word[..1]),
+            'D' => set(true, &word[..1]),
+            'w' => set(false, &word),
+            'W' => set(true, &word),
+            's' => set(false, &space),
+            'S' => set(true, &space),
+            'a' => Ok(Set::one('\u{7}')),
+            'f' => Ok(Set::one('\u{c}')),
+            'n' => Ok(Set::one('\n')),
+            'r' => Ok(Set::one('\r')),
+            't' => Ok(Set::one('\t')),
+            'v' => Ok(Set::one('\u{b}')),
+            'A' | 'b' | 'B' | 'C' | 'Q' | 'z' | 'p' | 'P' | 'x' | '0'..='7' => Err(Trouble::Unknown),
+            other if other.is_ascii() && !other.is_ascii_alphanumeric() => Ok(Set::one(other)),
+            _ => Err(Trouble::Invalid),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(expression: &str, text: &str) -> bool {
+        let characters: Vec<char> = text.chars().collect();
+        Expression::parse(expression).unwrap().matches(&characters, &mut Scratch::default())
+    }
+
+    #[test]
+    fn expressions_mean_what_they_mean_in_go() {
+        for (expression, text, expected) in [
+            ("", "", true),
+            ("a", "", false),
+            ("[^/]*", "", true),
+            ("a[^/]*b", "axxb", true),
+            ("a[^/]*b", "a/b", false),
+            ("(.*/)?b", "b", true),
+            ("(.*/)?b", "x/y/b", true),
+            ("(.*/)?b", "xb", false),
+            ("(.*/)?b", "x\n/b", false),
+            ("a(/.*)?", "a/b/c", true),
+            ("a(/.*)?", "ab", false),
+            ("[a-c]x", "bx", true),
+            ("[^a-c]x", "bx", false),
+            ("[]a]", "]", true),
+            ("[a[^/]*]", "^^]", true),
+            ("[a-]", "-", true),
+            ("\\*\\d", "*7", true),
+            ("[\\d\\]]", "]", true),
+            ("a^b", "a^b", false),
+            ("^a", "a", true),
+        ] {
+            assert_eq!(matches(expression, text), expected, "{expression} on {text}");
+        }
+    }
+
+    #[test]
+    fn what_go_refuses_is_invalid() {
+        for (text, trouble) in [
+            ("[a", Trouble::Invalid),
+            ("[z-a]", Trouble::Invalid),
+            ("\\e", Trouble::Invalid),
+            ("\\é", Trouble::Invalid),
+            ("[[:alpha:]]", Trouble::Unknown),
+            ("\\pL", Trouble::Unknown),
+        ] {
+            assert_eq!(Expression::parse(text).unwrap_err(), trouble, "{text}");
+        }
+    }
+}
