@@ -2,15 +2,23 @@
 //!
 //! Which hosts speak plain HTTP is written into a `registries.conf` of the step, so that every other registry
 //! keeps its TLS; `--tls-verify=false` stands only on the push, which talks to one registry.
+//!
+//! Buildah's layer cache does not tell architectures apart (measured with 1.28: what was built from `scratch` for amd64
+//! is taken for arm64, configuration and all), neither in a registry nor in its own storage. So each architecture has a
+//! repository of its own, and a build with a cache has a storage of its own, gone with the step.
 
 use std::ffi::OsString;
 
-use super::{Backend, Invocation, Said, Step, Tool, no_report, parse_report};
+use super::{Backend, Invocation, Said, Step, StepCache, Tool, Version, no_report, parse_report, secret};
 use crate::config::BackendName;
 use crate::error::Result;
 use crate::oci::Digest;
 
 const DIGEST_FILE: &str = "digest";
+/// First version with `--cache-from`, `--cache-to` and `--cache-ttl` (containers/buildah, changelog of 1.27).
+const CACHES: Version = Version(1, 27, 0);
+/// First version with `--secret` from a variable (containers/buildah, changelog of 1.24).
+const SECRETS: Version = Version(1, 24, 0);
 
 pub(super) struct Buildah;
 
@@ -20,12 +28,20 @@ impl Backend for Buildah {
     }
 
     fn invocations(&self, tool: &Tool, step: &Step) -> Result<Vec<Invocation>> {
+        if tool.version.is_some_and(|version| version < SECRETS) {
+            let version = tool.version.map(|version| version.to_string()).unwrap_or_default();
+            secret::refuse(self.name(), &version, step)?;
+        }
         Ok(vec![build(tool, step), push(tool, step)])
     }
 
     fn digest(&self, _: &Step, read: &dyn Fn(&str) -> Option<Vec<u8>>, _: &str) -> Result<Digest> {
         let report = read(DIGEST_FILE).ok_or_else(|| no_report(self.name()))?;
         parse_report(self.name(), &String::from_utf8_lossy(&report))
+    }
+
+    fn uses_cache(&self, line: &str) -> bool {
+        ["--> Using cache", "--> Pushing cache", "--> Cache pulled"].iter().any(|text| line.contains(text))
     }
 
     /// `STEP 3/5: RUN make`, with `[1/2] ` in front when there are several stages; after `COMMIT` none is executed.
@@ -47,6 +63,7 @@ impl Backend for Buildah {
 
 fn build(tool: &Tool, step: &Step) -> Invocation {
     let mut invocation = Invocation::new(tool);
+    storage(&mut invocation, tool, step);
     invocation.arg("build").option("--file", &step.dockerfile);
     invocation.option("--platform", step.platform.to_string()).option("--tag", step.destination());
     if let Some(path) = &step.ignore_file {
@@ -56,6 +73,8 @@ fn build(tool: &Tool, step: &Step) -> Invocation {
     // What the registry has, never a namesake that an earlier build left in the local storage.
     invocation.arg("--pull=always");
     invocation.docker_options(step);
+    invocation.secrets(step, |_, path| path.to_owned());
+    cache(&mut invocation, tool, step);
     for (name, value) in &step.annotations {
         invocation.option("--annotation", format!("{name}={value}"));
     }
@@ -66,8 +85,35 @@ fn build(tool: &Tool, step: &Step) -> Invocation {
     invocation
 }
 
+/// The cache, where this version has one. An unknown option would end every build, so a version that nobody knows is
+/// not asked.
+fn used<'a>(tool: &Tool, step: &'a Step) -> Option<&'a StepCache> {
+    step.cache.as_ref().filter(|_| tool.version.is_some_and(|version| version >= CACHES))
+}
+
+/// A storage of the step's own beside a cache: options of `buildah` itself.
+fn storage(invocation: &mut Invocation, tool: &Tool, step: &Step) {
+    if used(tool, step).is_some() {
+        invocation.option("--root", step.work.join("storage")).option("--runroot", step.work.join("storage-run"));
+    }
+}
+
+/// Options for the cache.
+fn cache(invocation: &mut Invocation, tool: &Tool, step: &Step) {
+    let Some(cache) = used(tool, step) else { return };
+    let repository = format!("{}/cache-{}", cache.repository, step.platform.arch());
+    invocation.arg("--layers").option("--cache-from", &repository);
+    if cache.write {
+        invocation.option("--cache-to", &repository);
+    }
+    if let Some(ttl) = cache.ttl_option() {
+        invocation.option("--cache-ttl", ttl);
+    }
+}
+
 fn push(tool: &Tool, step: &Step) -> Invocation {
     let mut invocation = Invocation::new(tool);
+    storage(&mut invocation, tool, step);
     invocation.arg("push").option("--digestfile", step.work.join(DIGEST_FILE));
     if step.insecure() {
         invocation.arg("--tls-verify=false");

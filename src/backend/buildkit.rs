@@ -35,6 +35,12 @@ impl Backend for Buildkit {
         parse_report(self.name(), digest.unwrap_or_default())
     }
 
+    fn uses_cache(&self, line: &str) -> bool {
+        ["importing cache manifest", "exporting cache", "inferred cache manifest"]
+            .iter()
+            .any(|text| line.contains(text))
+    }
+
     /// At the end of a failed build stands `Dockerfile:12`, the last line that has this form.
     fn said(&self, line: &str) -> Option<Said> {
         super::instruction::file_and_line(line)
@@ -69,6 +75,8 @@ fn buildctl(tool: &Tool, step: &Step) -> Invocation {
     for (name, value) in &step.labels {
         opt(&format!("label:{name}"), value);
     }
+    invocation.secrets(step, |_, path| path.to_owned());
+    cache(&mut invocation, step, ["--import-cache", "--export-cache"]);
     invocation.option("--output", output(step)).option("--metadata-file", step.work.join(METADATA_FILE));
     invocation
 }
@@ -78,11 +86,25 @@ fn buildx(tool: &Tool, step: &Step) -> Invocation {
     invocation.arg("buildx").arg("build").arg("--progress=plain").option("--file", &step.dockerfile);
     invocation.option("--platform", step.platform.to_string());
     invocation.docker_options(step);
+    invocation.secrets(step, |_, path| path.to_owned());
+    cache(&mut invocation, step, ["--cache-from", "--cache-to"]);
     invocation.option("--output", output(step)).option("--metadata-file", step.work.join(METADATA_FILE));
     // In the environment rather than as `--provenance=false`, which buildx before 0.10 does not know.
     invocation.env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
     invocation.arg("--").arg(&step.context);
     invocation
+}
+
+/// Options for the cache. One that cannot be read is a warning of BuildKit's; one that cannot be written would fail the
+/// build, but for `ignore-error`.
+fn cache(invocation: &mut Invocation, step: &Step, [read, write]: [&str; 2]) {
+    let Some(cache) = &step.cache else { return };
+    let insecure = if step.is_insecure(cache.host()) { ",registry.insecure=true" } else { "" };
+    let place = format!("type=registry,{}{insecure}", csv(&format!("ref={}:{}", cache.repository, cache.tag)));
+    if cache.write {
+        invocation.option(write, format!("{place},mode=max,oci-mediatypes=true,ignore-error=true"));
+    }
+    invocation.option(read, place);
 }
 
 /// The exporter's attributes, comma-separated.

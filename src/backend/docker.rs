@@ -14,6 +14,7 @@ impl Backend for Docker {
 
     fn invocations(&self, tool: &Tool, step: &Step) -> Result<Vec<Invocation>> {
         refuse_annotations(self.name(), step)?;
+        super::secret::refuse(self.name(), "", step)?;
         Ok(vec![build(tool, step), push(tool, step)])
     }
 

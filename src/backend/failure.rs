@@ -13,6 +13,8 @@ pub struct Failure {
     pub kind: ErrorKind,
     /// The cause may go away by itself: network, temporary resource, rate limit.
     pub temporary: bool,
+    /// An instruction's own command failed, or the machine: nothing that the builder read is to blame.
+    pub not_the_builders: bool,
 }
 
 /// A builder's words for "the instruction's own command failed".
@@ -102,16 +104,17 @@ pub fn classify(code: Option<i32>, tail: &[String]) -> Failure {
     let lines: Vec<String> = tail.iter().map(|line| line.to_ascii_lowercase()).collect();
     let last = |count: usize| &lines[lines.len().saturating_sub(count)..];
     let says = |lines: &[String], table: &[&str]| lines.iter().any(|line| table.iter().any(|text| line.contains(text)));
-    let permanent = |kind| Failure { kind, temporary: false };
+    let permanent = |kind| Failure { kind, temporary: false, not_the_builders: kind == ErrorKind::ResourceError };
 
     if code.is_none() || code == Some(137) || says(last(COMMAND_LINES), KILLED) || says(last(COMMAND_LINES), FULL) {
         return permanent(ErrorKind::ResourceError);
     }
     if says(last(COMMAND_LINES), COMMAND_FAILED) {
-        return Failure { kind: ErrorKind::BuildError, temporary: says(last(COMMAND_LINES), COMMAND_NETWORK) };
+        let temporary = says(last(COMMAND_LINES), COMMAND_NETWORK);
+        return Failure { kind: ErrorKind::BuildError, temporary, not_the_builders: true };
     }
     if says(last(BUILDER_LINES), TEMPORARY) {
-        return Failure { kind: ErrorKind::RegistryError, temporary: true };
+        return Failure { temporary: true, ..permanent(ErrorKind::RegistryError) };
     }
     if says(last(BUILDER_LINES), AUTH) {
         return permanent(ErrorKind::AuthError);

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 
 use super::quote::csv;
-use super::{Backend, Flavour, Invocation, Said, Step, Tool, Version, no_report, parse_report};
+use super::{Backend, Flavour, Invocation, Said, Step, Tool, Value, Version, no_report, parse_report};
 use crate::config::BackendName;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
@@ -17,6 +17,9 @@ const SINCE: &[(Flag, Version)] = &[
     (Flag::PreCleanup, Version(1, 25, 4)),
     (Flag::Annotation, Version(1, 25, 4)),
     (Flag::ImageFormat, Version(1, 28, 1)),
+    (Flag::NoPushCache, Version(1, 9, 0)),
+    // 1.26.3 has it as well, turned off.
+    (Flag::Secret, Version(1, 27, 0)),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,8 @@ enum Flag {
     PreCleanup,
     Annotation,
     ImageFormat,
+    NoPushCache,
+    Secret,
 }
 
 /// Where a container of the executor's image finds what it needs.
@@ -63,6 +68,10 @@ impl Backend for Kaniko {
         Said::instruction(&text)
     }
 
+    fn uses_cache(&self, line: &str) -> bool {
+        line.contains("Using caching version of cmd") || line.contains("Found cached layer")
+    }
+
     /// An unknown flag would end every build, so a version that nobody knows is not asked.
     fn annotates(&self, tool: &Tool) -> bool {
         tool.version.is_some() && has(tool, Flag::Annotation) && has(tool, Flag::ImageFormat)
@@ -93,6 +102,9 @@ fn refuse_what_the_version_lacks(tool: &Tool, step: &Step) -> Result<()> {
         return Err(Error::config(format!("Kaniko {version} cannot write annotations into a manifest"))
             .hint("use Kaniko 1.28.1 or later, buildkit or buildah"));
     }
+    if !has(tool, Flag::Secret) {
+        super::secret::refuse(BackendName::Kaniko, &version, step)?;
+    }
     // The fork takes a list here; a stage's name has no comma, so this is never what was meant.
     if step.target.as_ref().is_some_and(|target| target.contains([',', '"'])) {
         return Err(Error::config("a Dockerfile stage has neither a comma nor a quote in its name")
@@ -122,6 +134,7 @@ fn direct(tool: &Tool, step: &Step) -> Invocation {
     }
     invocation.arg("--cleanup");
     common(&mut invocation, tool, step);
+    invocation.secrets(step, |_, path| path.to_owned());
     invocation.docker_config(step);
     // Kaniko looks its user up, and an image without /etc/passwd answers only through these.
     invocation.env_default.insert("USER".into(), "root".into());
@@ -145,10 +158,11 @@ fn in_container(tool: &Tool, image: &str, step: &Step) -> Invocation {
     invocation.arg("run").arg("--rm").option("--name", &name);
     invocation.stop = Some(vec!["kill".into(), "--".into(), name.into()]);
     // A registry on the loopback interface is the machine's, not the container's.
-    if crate::backend::is_loopback(step.host()) {
+    let hosts = || std::iter::once(step.host()).chain(step.cache.as_ref().map(super::StepCache::host));
+    if hosts().any(crate::backend::is_loopback) {
         invocation.arg("--network=host");
     }
-    if is_ecr(step.host()) {
+    if hosts().any(is_ecr) {
         for name in AWS {
             invocation.option("--env", name);
         }
@@ -165,13 +179,43 @@ fn in_container(tool: &Tool, image: &str, step: &Step) -> Invocation {
     if let Some(config) = &step.docker_config {
         mount(config, "/kaniko/.docker", true);
     }
+    for (at, secret) in step.secrets.iter().enumerate() {
+        match &secret.value {
+            // The name alone, as with those of AWS.
+            Value::Env(name) => {
+                invocation.option("--env", name);
+            }
+            Value::File(path) => {
+                let source = csv(&format!("source={}", path.display()));
+                invocation.option("--mount", format!("type=bind,{source},target={},readonly", secret_in_container(at)));
+            }
+        }
+    }
     invocation.arg("--").arg(image);
     invocation.option("--context", format!("dir://{workspace}"));
     let mut dockerfile = OsString::from(format!("{dockerfiles}/"));
     dockerfile.push(step.dockerfile.file_name().unwrap_or_default());
     invocation.option("--dockerfile", dockerfile).option("--digest-file", format!("{work}/{DIGEST_FILE}"));
     common(&mut invocation, tool, step);
+    invocation.secrets(step, |at, _| secret_in_container(at).into());
     invocation
+}
+
+fn secret_in_container(at: usize) -> String {
+    format!("{}-secrets/{at}", IN_CONTAINER.2)
+}
+
+/// Options for the cache: each layer of a `RUN` under the hash of all that led to it. A cache that cannot be read or
+/// written is a warning of Kaniko's.
+fn cache(invocation: &mut Invocation, tool: &Tool, step: &Step) {
+    let Some(cache) = step.cache.as_ref().filter(|cache| cache.write || has(tool, Flag::NoPushCache)) else { return };
+    invocation.arg("--cache=true").option("--cache-repo", &cache.repository);
+    if let Some(ttl) = cache.ttl_option() {
+        invocation.option("--cache-ttl", ttl);
+    }
+    if !cache.write {
+        invocation.arg("--no-push-cache");
+    }
 }
 
 /// What is the same with and without a container of its own.
@@ -182,6 +226,7 @@ fn common(invocation: &mut Invocation, tool: &Tool, step: &Step) {
     for host in &step.insecure_hosts {
         invocation.option("--insecure-registry", host);
     }
+    cache(invocation, tool, step);
     invocation.docker_options(step);
     for (name, value) in &step.annotations {
         invocation.option("--annotation", format!("{name}={value}"));

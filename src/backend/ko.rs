@@ -24,6 +24,7 @@ impl Backend for Ko {
     }
 
     fn invocations(&self, tool: &Tool, step: &Step) -> Result<Vec<Invocation>> {
+        super::secret::refuse(self.name(), "", step)?;
         let config = step.ko.as_ref().ok_or_else(|| {
             Error::config("backend ko needs `ko_config.import_path`")
                 .hint("name the main package, such as `import_path: ./cmd/app`")

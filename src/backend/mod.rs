@@ -9,6 +9,7 @@
 
 mod buildah;
 mod buildkit;
+mod cache;
 mod docker;
 mod failure;
 mod instruction;
@@ -17,20 +18,23 @@ mod ko;
 mod manual;
 mod offer;
 mod quote;
+mod secret;
 mod version;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::{BackendName, KoConfig};
+use crate::config::{BackendName, KoConfig, SpinConfig};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform, Tag};
 
+pub use cache::StepCache;
 pub use failure::{Failure, classify};
 pub use instruction::{Instruction, Said, instructions, locate};
 pub use manual::manual_reference;
 pub use offer::{declared_arches, declared_backends};
+pub use secret::{StepSecret, Value};
 pub use version::Version;
 
 /// One image × platform to build, everything resolved.
@@ -60,6 +64,12 @@ pub struct Step {
     pub annotations: BTreeMap<String, String>,
     /// For backend `ko`.
     pub ko: Option<KoConfig>,
+    /// For backend `spin`.
+    pub spin: Option<SpinConfig>,
+    /// Where layers are kept between runs.
+    pub cache: Option<StepCache>,
+    /// Secrets of the build.
+    pub secrets: Vec<StepSecret>,
     /// Directory for this step alone (digest files, metadata); exists, is empty, and is deleted afterwards.
     pub work: PathBuf,
     /// Directories that must outlive a builder which clears the file system it runs in: checkout, output directory.
@@ -84,7 +94,11 @@ impl Step {
     /// Whether the registry that is pushed to speaks plain HTTP.
     #[must_use]
     pub fn insecure(&self) -> bool {
-        self.insecure_hosts.iter().any(|host| host == self.host())
+        self.is_insecure(self.host())
+    }
+
+    fn is_insecure(&self, host: &str) -> bool {
+        self.insecure_hosts.iter().any(|known| known == host)
     }
 }
 
@@ -214,6 +228,13 @@ pub trait Backend: Sync {
         true
     }
 
+    /// Whether a line of the builder's output says that it uses the layer cache, or tries to: a failure that follows may
+    /// be the cache's.
+    fn uses_cache(&self, line: &str) -> bool {
+        let _ = line;
+        false
+    }
+
     /// What a line of the builder's output says of the instruction that is being executed.
     fn said(&self, line: &str) -> Option<Said> {
         let _ = line;
@@ -292,6 +313,9 @@ pub(crate) mod tests {
             labels: BTreeMap::from([("-l".into(), "--x=y, \"z\"".into())]),
             annotations: BTreeMap::from([("a.b".into(), "c,\"d\"".into())]),
             ko: None,
+            spin: None,
+            cache: None,
+            secrets: Vec::new(),
             work: "/out/work/1".into(),
             protected: vec!["/src".into(), "/out".into()],
             docker_config: Some("/out/docker".into()),

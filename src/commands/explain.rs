@@ -64,7 +64,8 @@ struct DependencyNote {
 pub(super) fn run(session: &Session, planning: &Planning, dir: &str) -> Result<()> {
     let dir = dir.trim_start_matches("./").trim_end_matches('/');
     let dir = if dir.is_empty() { "." } else { dir };
-    let names = |change: &ImageChange| find(&planning.sides.survey, &change.id).is_some_and(|image| image.name.as_str() == dir);
+    let names =
+        |change: &ImageChange| find(&planning.sides.survey, &change.id).is_some_and(|image| image.name.as_str() == dir);
     let shown = |change: &&ImageChange| dir_of(change) == dir || names(change);
     let changes: Vec<&ImageChange> = planning.changes.iter().filter(shown).collect();
     let explained: Vec<Explanation> = changes.iter().map(|change| explain(planning, change)).collect();

@@ -45,6 +45,8 @@ pub struct Rules<'a> {
     pub backend: Option<BackendName>,
     /// The builder of images for which nobody named one.
     pub default_backend: BackendName,
+    /// Whether images that say nothing have a layer cache; `hephy.yaml` has its say where this is none.
+    pub cache: Option<bool>,
     /// How other repositories may be reached.
     pub transports: &'a config::Transports,
     /// Name of an image in the repository's root.
@@ -210,6 +212,7 @@ fn root_config(
         }
     }
     root.backend = rules.backend.or(root.backend);
+    root.cache.enabled = rules.cache.or(root.cache.enabled);
     root.transports = rules.transports.clone();
     Ok((root, findings, spans))
 }

@@ -116,6 +116,16 @@ const REGISTRY: Text =
     Text::new("registry", Some(r"^(none|[A-Za-z0-9\[][A-Za-z0-9:._\[\]-]*(/[a-z0-9._/-]+)?)$"), rule!(rules::registry))
         .refusing(r"//|/$")
         .only_text();
+const CACHE_REPOSITORY: Text = Text::new(
+    "repository",
+    Some(r"^[A-Za-z0-9\[][A-Za-z0-9:._\[\]-]*(/[a-z0-9._/-]+)$"),
+    rule!(rules::cache_repository),
+)
+.refusing(r"//|/$")
+.only_text();
+const SECRET_ID: Text = Text::new("id", Some(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"), rule!(rules::secret_id));
+const SECRET_FILE: Text = Text::new("path", Some(r#"^[^-,"'\\=][^,"'\\=]*$"#), rule!(rules::secret_file))
+    .refusing(r"(^|/)(\.\.?|\.[gG][iI][tT])(/|$)|//|/$|[\u0000-\u001f\u007f-\u009f]");
 const ARG: Text = Text::new("`KEY=VALUE`", Some(EXPANDED_ARG), rule!(rules::build_arg))
     .refusing(r"^BUILDKIT_SYNTAX=|[\n\r\u0000\u0085\u2028\u2029]")
     .only_text();
@@ -162,8 +172,18 @@ const fn later(name: &'static str, kind: Kind, default: &'static str, meaning: &
 
 const CACHE: Kind = Kind::Either(&[Kind::Flag, Kind::Fields(CACHE_FIELDS)]);
 const CACHE_FIELDS: &[Field] = &[
-    field("repo", Kind::Text(&REFERENCE), "", "Repository of the cache."),
-    field("ttl", Kind::Text(&DURATION), "", "How long a cached layer is used."),
+    field(
+        "repo",
+        Kind::Text(&CACHE_REPOSITORY),
+        "the image's own repository",
+        "Repository of the cache, `host[:port]/path`.",
+    ),
+    field(
+        "ttl",
+        Kind::Text(&DURATION),
+        "the builder's own",
+        "How long a cached layer is used, by Kaniko (two weeks unless said) and Buildah; BuildKit knows no such limit.",
+    ),
 ];
 
 /// The fields of `ko_config`.
@@ -200,9 +220,19 @@ const TARGET: &[Field] = &[
 ];
 
 const SECRET: &[Field] = &[
-    field("id", Kind::Text(&LINE), "", "The name in `RUN --mount=type=secret,id=…`."),
-    field("env", Kind::Text(&NAME), "", "The variable that holds it."),
-    field("file", Kind::Text(&LINE), "", "The file that holds it."),
+    field("id", Kind::Text(&SECRET_ID), "", "The name in `RUN --mount=type=secret,id=…`."),
+    field(
+        "env",
+        Kind::Text(&NAME),
+        "",
+        "The variable of the build job that holds it; `secrets_env` of `hephy.yaml` lists it.",
+    ),
+    field(
+        "file",
+        Kind::Text(&SECRET_FILE),
+        "",
+        "The file that holds it, absolute or relative to the repository's root; `secrets_files` of `hephy.yaml` lists it.",
+    ),
 ];
 
 /// `build-config.yaml`.
@@ -269,7 +299,7 @@ pub(super) const IMAGE: &[Field] = &[
         "The builder.",
     ),
     field("ko_config", Kind::Fields(KO), "", "For the builder `ko`."),
-    later("spin_config", Kind::Fields(SPIN), "", "For the builder `spin`."),
+    field("spin_config", Kind::Fields(SPIN), "", "For the builder `spin`."),
     field("manual_build", Kind::Flag, "`false`", "Build nothing: use the images of `manual_images`."),
     field(
         "manual_images",
@@ -307,12 +337,19 @@ pub(super) const IMAGE: &[Field] = &[
         "`{}`",
         "Annotations of manifest and index.",
     ),
-    later("cache", CACHE, "`false`", "Layer cache in the registry."),
-    later(
+    field(
+        "cache",
+        CACHE,
+        "`HEPHY_CACHE`, `hephy.yaml`'s, else `false`",
+        "Layer cache in the registry, with Kaniko, BuildKit and Buildah. Publishing runs write it, check runs only read it; \
+         one that is missing or broken fails no build.",
+    ),
+    field(
         "secrets",
         Kind::List(&Kind::Fields(SECRET)),
         "`[]`",
-        "Build secrets, from a variable or a file; never in layers, arguments, logs or records.",
+        "Build secrets, from a variable or a file that `hephy.yaml` lists; never in layers, arguments, logs or records. \
+         With BuildKit, Buildah and Kaniko.",
     ),
     field("keep_git", Kind::Flag, "`false`", "Remote mode: the archive keeps `.git`."),
     field("submodules", Kind::Flag, "`false`", "Remote mode: the archive holds submodules."),
@@ -338,7 +375,25 @@ pub(super) const ROOT: &[Field] = &[
     ),
     field("platforms", Kind::List(&Kind::Text(&PLATFORM)), "`[linux/amd64]`", "Default of the images' `platforms`."),
     field("backend", Kind::Choice(BACKENDS), "", "Default of the images' `build_backend`."),
-    later("cache", CACHE, "`false`", "Default of the images' `cache`."),
+    field(
+        "cache",
+        CACHE,
+        "`false`",
+        "Default of the images' `cache`. `HEPHY_CACHE` (`true` or `false`) comes first; `repo` and `ttl` hold for every \
+         image that names none.",
+    ),
+    field(
+        "secrets_env",
+        Kind::List(&Kind::Text(&NAME)),
+        "`[]`",
+        "Variables of build jobs that `secrets` of images may name.",
+    ),
+    field(
+        "secrets_files",
+        Kind::List(&Kind::Text(&SECRET_FILE)),
+        "`[]`",
+        "Files that `secrets` of images may name, written the same way.",
+    ),
     field("ignore", Kind::List(&Kind::Text(&GLOB)), "`[]`", "Globs of paths that trigger no image."),
     field(
         "dependents",
@@ -357,7 +412,7 @@ pub(super) const ROOT: &[Field] = &[
         Kind::Choice(PREFLIGHTS),
         "`stop`",
         "What prepare does when a builder cannot build a Dockerfile as written: `stop` with the line and the reason, or \
-         `reroute` it to a builder that can (not supported yet).",
+         `reroute` it to the first one of `HEPHY_BACKENDS`, or else of those on this machine, that can.",
     ),
     field(
         "syntax_frontends",

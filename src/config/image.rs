@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::file::{self, File};
 use super::node::{Entry, NodeKind};
 use super::{
-    BackendName, BuildArg, ContextFrom, ImageConfig, KoConfig, Parsed, RootConfig, Source, VersionFrom, fields, rules,
-    targets,
+    BackendName, BuildArg, ContextFrom, ImageConfig, KoConfig, Parsed, RootConfig, Source, VersionFrom, cache, fields,
+    rules, secrets, spin, targets,
 };
 use crate::oci::Platform;
 
@@ -31,6 +31,7 @@ fn read(mut file: File<'_>, defaults: &RootConfig) -> Parsed<ImageConfig> {
         version_rules(&mut file);
     }
     let build_args = build_args(&mut file);
+    let secrets = secrets::secrets(&mut file, &defaults.secrets);
     let config = ImageConfig {
         source: source(&file, defaults),
         dockerfile_path: file.text("dockerfile_path", rules::file).unwrap_or_else(|| "Dockerfile".to_owned()),
@@ -42,6 +43,7 @@ fn read(mut file: File<'_>, defaults: &RootConfig) -> Parsed<ImageConfig> {
         additional_tags: each_once(&mut file, "additional_tags", rules::additional_tag),
         build_backend: backend,
         ko_config: ko_config(&file),
+        spin_config: spin::spin_config(&file),
         manual_images: manual_images.filter(|_| file.flag("manual_build") == Some(true)),
         depends_on: each_once(&mut file, "depends_on", rules::directory),
         watch: each_once(&mut file, "watch", rules::glob),
@@ -50,6 +52,8 @@ fn read(mut file: File<'_>, defaults: &RootConfig) -> Parsed<ImageConfig> {
         version_from: version_from(&file),
         labels: labels(&file, "labels"),
         annotations: labels(&file, "annotations"),
+        cache: cache::of_image(&file, &defaults.cache),
+        secrets,
         keep_git: file.flag("keep_git").unwrap_or_default(),
         submodules: file.flag("submodules").unwrap_or_default(),
         timeout: file.text("timeout", rules::duration),

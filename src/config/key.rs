@@ -41,6 +41,15 @@ impl ImageConfig {
         if let Some(ko) = &self.ko_config {
             fields.insert("ko_config", json!(ko));
         }
+        if let Some(spin) = &self.spin_config {
+            fields.insert("spin_config", json!(spin));
+        }
+        if !self.secrets.is_empty() {
+            // Neither the value nor its place: a token that is renewed, or renamed, builds nothing.
+            let mut ids: Vec<&str> = self.secrets.iter().map(|secret| secret.id.as_str()).collect();
+            ids.sort_unstable();
+            fields.insert("secrets", json!(ids));
+        }
         fields
     }
 }

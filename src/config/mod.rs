@@ -4,6 +4,7 @@
 //! files (does the Dockerfile exist, is a tag too long once its prefix is added, does `depends_on` name an image)
 //! is decided by `plan`, which finds the place of a field through [`Spans`].
 
+mod cache;
 mod check;
 mod document;
 mod fields;
@@ -16,7 +17,9 @@ mod reference;
 mod root;
 mod rules;
 mod schema;
+mod secrets;
 mod shape;
+mod spin;
 mod syntax;
 mod targets;
 pub mod template;
@@ -31,12 +34,15 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::oci::{ImageName, Platform};
 
+pub use cache::{Cache, CacheDefaults};
 pub use check::{CheckReport, CheckedFile};
 pub(crate) use findings::mask_credentials;
 pub use image::parse_image;
 pub use reference::reference_markdown;
 pub use root::parse_root;
 pub use schema::{image_schema, root_schema};
+pub use secrets::{AllowedSecrets, Secret, SecretSource};
+pub use spin::SpinConfig;
 pub use targets::Target;
 pub use transports::Transports;
 pub use version::VersionFrom;
@@ -102,6 +108,8 @@ pub struct ImageConfig {
     pub build_backend: Option<BackendName>,
     /// For backend `ko`.
     pub ko_config: Option<KoConfig>,
+    /// For backend `spin`.
+    pub spin_config: Option<SpinConfig>,
     /// Images built elsewhere, by arch (`amd64`, `armv7`); present exactly when `manual_build` is true.
     pub manual_images: Option<BTreeMap<String, String>>,
     /// Explicit dependencies: image directories.
@@ -118,6 +126,10 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
     /// Annotations of manifest and index.
     pub annotations: BTreeMap<String, String>,
+    /// Layer cache in the registry; none where it is off.
+    pub cache: Option<Cache>,
+    /// Build secrets: names, never values.
+    pub secrets: Vec<Secret>,
     /// The archive of a remote source keeps `.git`.
     pub keep_git: bool,
     /// The archive of a remote source holds its submodules.
@@ -283,6 +295,11 @@ pub struct RootConfig {
     /// `backend`: default of the images' own. `--backend` and `HEPHY_BACKEND` come between the two: whoever knows
     /// them puts them here before the images are parsed.
     pub backend: Option<BackendName>,
+    /// `cache`: default of the images' own. `HEPHY_CACHE` comes between the two, as with `backend`.
+    pub cache: CacheDefaults,
+    /// `secrets_env` and `secrets_files`: what `secrets` of images may name.
+    #[serde(flatten)]
+    pub secrets: AllowedSecrets,
     /// `ignore`: paths that trigger no image.
     pub ignore: Vec<String>,
     /// `dependents`: how far a change travels.

@@ -1,7 +1,9 @@
 //! `hephy.yaml` → [`RootConfig`].
 
 use super::file::{self, File};
-use super::{BackendName, Dependents, Layout, Parsed, Preflight, RootConfig, Transports, fields, rules};
+use super::{
+    BackendName, Dependents, Layout, Parsed, Preflight, RootConfig, Transports, cache, fields, rules, secrets,
+};
 
 /// Parses the `hephy.yaml` at the repository's root.
 #[must_use]
@@ -32,15 +34,13 @@ fn read(mut file: File<'_>) -> Parsed<RootConfig> {
         file.error(place, "`wasi/wasm` is a platform of the builder `spin` alone", "set it where it is used");
     }
     let preflight = choice(&file, "preflight", [("stop", Preflight::Stop), ("reroute", Preflight::Reroute)]);
-    if preflight == Some(Preflight::Reroute) {
-        let place = file.shape.spans.of("preflight");
-        file.error(place, "`preflight: reroute` is not supported yet", "name the builder in `build_backend`");
-    }
     let config = RootConfig {
         registry,
         layout,
         platforms,
         backend,
+        cache: cache::defaults(&file),
+        secrets: secrets::allowed(&file),
         ignore: file.list("ignore", rules::glob),
         dependents: choice(
             &file,

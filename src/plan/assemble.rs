@@ -112,7 +112,7 @@ pub fn assemble(
     let waves = waves(&edges, &order(&edges).unwrap_or_default());
     let mut images: Vec<PlannedImage> = (0..candidates.len())
         .filter(planned)
-        .map(|index| planned_image(candidates, index, waves[index], resolved))
+        .map(|index| planned_image(&facts, candidates, index, waves[index], resolved))
         .collect();
     images.sort_by(|a, b| (a.wave, &a.name).cmp(&(b.wave, &b.name)));
     let mut unchanged: Vec<UnchangedImage> = candidates
@@ -161,7 +161,13 @@ fn plan_id(source: &PlanSource, images: &[PlannedImage]) -> String {
     format!("bld_{}", digest.hex().get(..24).unwrap_or_default())
 }
 
-fn planned_image(candidates: &[Candidate], index: usize, wave: u32, resolved: &Resolved) -> PlannedImage {
+fn planned_image(
+    facts: &Facts,
+    candidates: &[Candidate],
+    index: usize,
+    wave: u32,
+    resolved: &Resolved,
+) -> PlannedImage {
     let candidate = &candidates[index];
     let config = &candidate.config;
     PlannedImage {
@@ -186,6 +192,9 @@ fn planned_image(candidates: &[Candidate], index: usize, wave: u32, resolved: &R
         dependencies: planned_dependencies(candidates, candidate, resolved),
         wave,
         ko: (candidate.backend == BackendName::Ko).then(|| config.ko_config.clone().unwrap_or_else(KoConfig::here)),
+        spin: (candidate.backend == BackendName::Spin).then(|| config.spin_config.clone().unwrap_or_default()),
+        cache: super::cache::planned(facts, candidate),
+        secrets: config.secrets.clone(),
         manual_images: config.manual_images.clone(),
         timeout_seconds: config.timeout.map(|timeout| timeout.as_secs()),
         retries: config.retries,

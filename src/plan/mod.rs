@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod assemble;
+pub mod cache;
 pub mod decide;
 pub mod draw;
 pub mod graph;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{BackendName, KoConfig, Layout};
+use crate::config::{BackendName, KoConfig, Layout, Secret, SpinConfig};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, ImageName, Platform, Tag};
 
@@ -149,6 +150,15 @@ pub struct PlannedImage {
     pub wave: u32,
     /// For backend `ko`.
     pub ko: Option<KoConfig>,
+    /// For backend `spin`.
+    #[serde(default)]
+    pub spin: Option<SpinConfig>,
+    /// Where the builder keeps layers between runs; none where it keeps none. Check runs read it only.
+    #[serde(default)]
+    pub cache: Option<PlannedCache>,
+    /// Secrets of the build: their names and places, never their values.
+    #[serde(default)]
+    pub secrets: Vec<Secret>,
     /// Images built elsewhere, by arch.
     pub manual_images: Option<BTreeMap<String, String>>,
     /// Limit of one build in seconds.
@@ -222,6 +232,18 @@ pub enum PlannedSource {
         /// The archive holds submodules.
         submodules: bool,
     },
+}
+
+/// The layer cache of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedCache {
+    /// `host[:port]/repository`.
+    pub repository: String,
+    /// Tag of the cache by arch, for builders that keep one in one piece; others name each layer by its key.
+    pub tags: BTreeMap<String, Tag>,
+    /// How long a cached layer is used, in seconds.
+    pub ttl_seconds: Option<u64>,
 }
 
 /// A build argument. Dependency variables are known only once the dependency is built, so a value is a list of

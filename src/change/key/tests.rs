@@ -15,6 +15,7 @@ fn config() -> ImageConfig {
         additional_tags: vec![],
         build_backend: None,
         ko_config: None,
+        spin_config: None,
         manual_images: None,
         depends_on: vec![],
         watch: vec![],
@@ -22,6 +23,8 @@ fn config() -> ImageConfig {
         tag_template: None,
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
+        cache: None,
+        secrets: Vec::new(),
         keep_git: false,
         submodules: false,
         timeout: None,
@@ -42,7 +45,8 @@ fn key_with(
     let tree = tree(files);
     let located = Located::find(&tree, &RepoPath::from("a"), config, BackendName::Kaniko, &mut |_| None);
     let (config, reach) = (&Arc::new(config.clone()), &Arc::default());
-    let inputs = ImageInputs { config, backend: BackendName::Kaniko, located: located.as_ref(), reach, upstream_commit };
+    let inputs =
+        ImageInputs { config, backend: BackendName::Kaniko, located: located.as_ref(), reach, upstream_commit };
     Keys::new(&tree).key_of(&inputs, dependencies).unwrap().key
 }
 

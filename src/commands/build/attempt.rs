@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::context::{self, Files};
-use super::{Event, Job, LONGEST_WAIT, confirm};
+use super::{Event, Job, LONGEST_WAIT, confirm, secrets};
 use crate::backend::{
-    Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
+    Backend, Invocation, Said, Step, StepCache, Tool, backend, classify, instructions, locate, manual_reference,
 };
 use crate::diagnostic::{escape, escape_cut_middle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index;
 use crate::oci::Digest;
-use crate::plan::PlannedImage;
+use crate::plan::{Mode, PlannedImage};
 use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
 use crate::source;
@@ -61,7 +61,16 @@ impl Job<'_> {
             step.annotations.insert(index::INPUT_KEY.to_owned(), image.input_key.clone());
             step.annotations.insert(index::IMAGE.to_owned(), image.name.to_string());
         }
-        let digest = self.run_builder(builder, &tool, &step, &files, image, result)?;
+        let digest = match self.run_builder(builder, &tool, &step, &files, image, result) {
+            // A cache that is broken fails no build.
+            Err(failed) if failed.may_be_the_caches && step.cache.take().is_some() => {
+                let text = format!("failed with its layer cache, and is built once more without: {}", failed.error);
+                (self.observer)(Event::Note { image: &image.name, text: &text });
+                result.error = None;
+                self.run_builder(builder, &tool, &step, &files, image, result)?
+            }
+            built => built?,
+        };
         // The tag first: one request that confirms both. Another run may have moved it in between.
         let by_tag = self.view.manifest(&step.repository, step.tag.as_str()).ok();
         let reference = match by_tag {
@@ -113,6 +122,13 @@ impl Job<'_> {
         if crate::backend::is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
             insecure_hosts.push(host.to_owned());
         }
+        let cache = self.cache(image);
+        if let Some(host) = cache.as_ref().map(StepCache::host)
+            && crate::backend::is_loopback(host)
+            && !insecure_hosts.iter().any(|known| known == host)
+        {
+            insecure_hosts.push(host.to_owned());
+        }
         let mut ko = image.ko.clone();
         if let Some(dir) = ko.as_mut().and_then(|ko| ko.working_dir.as_mut()) {
             *dir = source::confine(&files.context, dir)?.display().to_string();
@@ -131,12 +147,26 @@ impl Job<'_> {
             labels: image.labels.clone(),
             annotations: image.annotations.clone(),
             ko,
+            spin: image.spin.clone(),
+            cache,
+            secrets: secrets::of_step(self.options, image)?,
             work: report,
             protected: vec![self.options.checkout.clone(), self.options.out.clone()],
             docker_config: self.options.docker_config.clone(),
             repository,
         };
         Ok((step, files))
+    }
+
+    /// Where the layers of this build are kept. Check runs only read.
+    fn cache(&self, image: &PlannedImage) -> Option<StepCache> {
+        let cache = image.cache.as_ref()?;
+        Some(StepCache {
+            repository: cache.repository.clone(),
+            tag: cache.tags.get(&self.options.platform.arch())?.clone(),
+            ttl: cache.ttl_seconds.map(Duration::from_secs),
+            write: self.plan.mode == Mode::Publish,
+        })
     }
 
     /// Runs the commands of a step; the digest is what the builder says.
@@ -150,14 +180,15 @@ impl Job<'_> {
         result: &mut BuildResult,
     ) -> Result<Digest, Failed> {
         let stem = BuildResult::stem(&image.name, &self.options.platform);
-        let mut said = None;
+        let (mut said, mut cached) = (None, false);
         let (observer, name) = (self.observer, &image.name);
         let watch = Box::new(|line: &str| {
             said = builder.said(line).or(said.take());
+            cached |= builder.uses_cache(line);
             observer(Event::Line { image: name, text: line });
         });
         let file = open_log(&self.options.out, &stem, result.attempts)?;
-        let mut log = Log::new(Box::new(std::io::BufWriter::new(file)), watch, &self.options.secrets);
+        let mut log = Log::new(Box::new(std::io::BufWriter::new(file)), watch, &self.hidden);
         if result.attempts > 1 {
             log.note(&format!("hephy: attempt {}", result.attempts));
         }
@@ -179,7 +210,8 @@ impl Job<'_> {
         }
         let (tail, stdout) = (log.tail(), log.stdout());
         drop(log);
-        if let Err(failed) = ended {
+        if let Err(mut failed) = ended {
+            failed.may_be_the_caches &= cached && !pushing;
             if matches!(failed.error.kind(), ErrorKind::TimeoutError | ErrorKind::Cancelled | ErrorKind::ResourceError)
                 && builder.soiled_by_kill(tool)
             {
@@ -241,7 +273,8 @@ impl Job<'_> {
             ErrorKind::RegistryError => "the registry or the network failed; the last lines of the log say which",
             _ => "the last lines of the log say why",
         };
-        Err(Failed { error: Error::new(failure.kind, message).hint(hint), temporary: failure.temporary })
+        let error = Error::new(failure.kind, message).hint(hint);
+        Err(Failed { error, temporary: failure.temporary, may_be_the_caches: !failure.not_the_builders })
     }
 
     /// Adds what a person needs to a builder's failure: the instruction, and the last lines of the log.
@@ -283,7 +316,7 @@ impl Job<'_> {
         {
             error = error.cause(anyhow::anyhow!(escape_cut_middle(last.trim(), 400)));
         }
-        Failed { error, temporary: failed.temporary }
+        Failed { error, ..failed }
     }
 }
 
@@ -291,12 +324,14 @@ impl Job<'_> {
 pub(super) struct Failed {
     error: Error,
     temporary: bool,
+    /// It may be gone when the layer cache is left alone.
+    may_be_the_caches: bool,
 }
 
 impl From<Error> for Failed {
     /// What fails outside a builder stays: registry requests have been repeated by the client already.
     fn from(error: Error) -> Self {
-        Self { temporary: false, error }
+        Self { temporary: false, may_be_the_caches: false, error }
     }
 }
 

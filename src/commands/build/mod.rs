@@ -11,6 +11,7 @@ mod context;
 mod dependencies;
 mod host;
 mod results;
+mod secrets;
 mod tools;
 pub(in crate::commands) mod validate;
 mod view;
@@ -146,8 +147,11 @@ pub fn run(
     if !options.cross {
         host::check(&options.platform, &options.environment, &images)?;
     }
+    let mut hidden = options.secrets.clone();
+    hidden.extend(secrets::values(options, &images)?);
     let mut job = Job {
         options,
+        hidden,
         plan: &plan,
         registry: repository,
         view: registry,
@@ -198,6 +202,8 @@ fn find_tools(options: &Options, images: &[&PlannedImage]) -> Result<BTreeMap<Ba
 /// A running build job.
 struct Job<'a> {
     options: &'a Options,
+    /// Values that no log and no line may show.
+    hidden: Vec<String>,
     plan: &'a Plan,
     /// Where images are pushed to.
     registry: &'a str,

@@ -33,6 +33,7 @@ pub fn find_tool(name: BackendName, environment: &BTreeMap<String, String>) -> R
         BackendName::Buildkit => looked.buildkit(),
         BackendName::Buildah => looked.program("buildah").map(|mut tool| {
             tool.registries_conf = looked.registries_conf();
+            tool.version = version_of(&tool.program);
             tool
         }),
         BackendName::Ko => looked.program("ko").map(|tool| Tool { version: version_of(&tool.program), ..tool }),

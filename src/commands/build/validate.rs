@@ -20,6 +20,8 @@ pub(in crate::commands) fn plan(plan: &Plan) -> Result<()> {
         }
         source(image)?;
         arguments(image)?;
+        cache(image)?;
+        secrets(image)?;
         for platform in &image.platforms {
             if !image.arch_tags.contains_key(&platform.arch()) {
                 return Err(invalid(&image.name, format!("it has no tag for {platform}")));
@@ -115,6 +117,43 @@ fn arguments(image: &PlannedImage) -> Result<()> {
     let no_arguments = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains(['\0', '\n']));
     if no_arguments(&image.target) || image.ko.as_ref().is_some_and(|ko| ko.import_path.contains(['\0', '\n'])) {
         return Err(invalid(&image.name, "its target or import path has a control character"));
+    }
+    Ok(())
+}
+
+/// What stands in options of builders, and where they push layers to.
+fn cache(image: &PlannedImage) -> Result<()> {
+    let Some(cache) = &image.cache else { return Ok(()) };
+    if crate::oci::Repository::parse(&cache.repository).is_err() {
+        return Err(invalid(
+            &image.name,
+            format!("its cache `{}` is no repository", escape_cut(&cache.repository, 100)),
+        ));
+    }
+    match cache.tags.values().find(|tag| !tag.as_str().starts_with(crate::plan::cache::PREFIX)) {
+        Some(tag) => Err(invalid(&image.name, format!("the tag {tag} of its cache could be an image's"))),
+        None => Ok(()),
+    }
+}
+
+/// Ids, variables and paths of secrets stand in comma-separated options.
+fn secrets(image: &PlannedImage) -> Result<()> {
+    let odd = |text: &str| {
+        text.is_empty()
+            || text.starts_with('-')
+            || text.contains(|c: char| c.is_control() || matches!(c, ',' | '"' | '\'' | '\\' | '='))
+    };
+    for secret in &image.secrets {
+        let place = match &secret.source {
+            crate::config::SecretSource::Env(name) => is_variable(name),
+            crate::config::SecretSource::File(path) => {
+                !odd(path) && path.strip_prefix('/').unwrap_or(path).split('/').all(|part| !matches!(part, "" | ".."))
+            }
+        };
+        let named = !odd(&secret.id) && !secret.id.contains('/') && !secret.id.starts_with('.');
+        if !named || !place {
+            return Err(invalid(&image.name, format!("its secret `{}` is not allowed", escape_cut(&secret.id, 100))));
+        }
     }
     Ok(())
 }

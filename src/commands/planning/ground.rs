@@ -32,6 +32,8 @@ pub(super) struct Ground {
     pub(super) platform_registry: Option<String>,
     /// The builder of images for which nobody named one.
     pub(super) default_backend: BackendName,
+    /// `HEPHY_CACHE`.
+    pub(super) cache: Option<bool>,
     /// How other repositories may be reached.
     pub(super) transports: Transports,
 }
@@ -42,10 +44,6 @@ impl Ground {
             Overrides { base: select.base.clone(), merge_base: select.merge_base.clone(), head: select.head.clone() };
         if select.backend == Some(BackendName::Spin) {
             return Err(Error::usage("the builder `spin` is not supported yet").hint("--backend names another one"));
-        }
-        if session.env.get("HEPHY_CACHE").is_some_and(|value| !matches!(value.trim(), "" | "false")) {
-            return Err(Error::usage("HEPHY_CACHE is set, and the layer cache is not supported yet")
-                .hint("take the variable, or the input `cache` of the CI template, away"));
         }
         let context = session.context(&overrides)?;
         let repository = Repository::open(&session.dir)?.fetch_url(context.fetch_url.clone());
@@ -58,6 +56,7 @@ impl Ground {
             explicit_registry: explicit_registry(session, select),
             platform_registry: platform_registry(session, &context),
             default_backend: default_backend(session, &context),
+            cache: cache_default(session)?,
             transports: Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str)),
             name,
             address,
@@ -85,6 +84,7 @@ impl Ground {
             layout: select.layout,
             backend: select.backend,
             default_backend: self.default_backend,
+            cache: self.cache,
             transports: &self.transports,
             repository_name: &self.name,
         }
@@ -125,6 +125,19 @@ impl Ground {
             tag: self.context.tag.clone(),
             base: loaded.base_commit.id().map(|id| id.to_string()),
             event: self.context.event.word().to_owned(),
+        }
+    }
+}
+
+/// Whether images that say nothing have a layer cache, by `HEPHY_CACHE`.
+fn cache_default(session: &Session) -> Result<Option<bool>> {
+    match session.env.get("HEPHY_CACHE").map_or("", |value| value.trim()) {
+        "" => Ok(None),
+        "true" => Ok(Some(true)),
+        "false" => Ok(Some(false)),
+        other => {
+            let shown = crate::diagnostic::escape_cut(other, 80);
+            Err(Error::usage(format!("HEPHY_CACHE cannot be `{shown}`")).hint("one of true, false"))
         }
     }
 }

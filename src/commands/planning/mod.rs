@@ -188,8 +188,8 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let versions = candidates::versions(&now, &facts);
     let for_tags = question.as_ref().is_some_and(|question| question.for_tags && question.reuse);
     let tagged = |index: usize| !decided[index].is_empty() || (for_tags && against.is_equal(index));
-    let tags =
-        candidates::all_tags(&now, tagged, &facts, &versions).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
+    let tags = candidates::all_tags(&now, tagged, &facts, &versions)
+        .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     let reused = match &question {
         Some(question) => {
             let another = of_another_run(&facts, question.for_tags);

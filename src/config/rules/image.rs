@@ -85,6 +85,16 @@ pub(in super::super) fn image_reference(text: &str) -> Checked<String> {
     Ok(text.to_owned())
 }
 
+/// The repository of a cache: `host[:port]/path`, without tag and digest, which are the builders' own.
+pub(in super::super) fn cache_repository(text: &str) -> Checked<String> {
+    const RULE: &str = "a repository is host[:port]/path without scheme, tag and digest";
+    match registry(text) {
+        Ok(found) if found != "none" && found.contains('/') => Ok(found),
+        Ok(_) => Err(Refusal::new("is no repository").note(RULE)),
+        Err(refusal) => Err(Refusal { note: Some(RULE), ..refusal }),
+    }
+}
+
 /// `host[:port][/path]`, or `none`.
 pub(in super::super) fn registry(text: &str) -> Checked<String> {
     const RULE: &str = "a registry is host[:port]/path without scheme and tag, or none";

@@ -12,7 +12,7 @@ mod version;
 
 pub(super) use duration::duration;
 pub(super) use git_ref::git_ref;
-pub(super) use image::{arch, image_reference, platform, registry};
+pub(super) use image::{arch, cache_repository, image_reference, platform, registry};
 pub(super) use path::{directory, file, glob, import_path};
 pub(super) use repository::repository;
 pub(super) use version::version_pattern;
@@ -186,6 +186,29 @@ pub(super) fn label_value(text: &str) -> Checked<String> {
         true => Err(Refusal::new("has a control character")),
         false => Ok(text.to_owned()),
     }
+}
+
+/// The id of a secret: it stands in comma-separated options of builders, and builders make file names of it.
+pub(super) fn secret_id(text: &str) -> Checked<String> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if starts && text.len() <= 128 && text.bytes().all(word) {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::new("is not the id of a secret")
+        .note("an id has letters, digits and ._- and begins with a letter, a digit or _"))
+}
+
+/// The path of a secret's file: absolute, or relative to the repository's root. It stands in comma-separated options.
+pub(super) fn secret_file(text: &str) -> Checked<String> {
+    let odd = |c: char| c.is_control() || matches!(c, ',' | '"' | '\'' | '\\' | '=');
+    let relative = text.strip_prefix('/').unwrap_or(text);
+    let parts = relative.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"));
+    if !text.starts_with('-') && parts && !text.contains(odd) {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::new("is not the path of a secret")
+        .note("a path is absolute or relative to the repository's root, without `..`, quotes, commas and = in it"))
 }
 
 /// Variables that `additional_tags` may use (specification §5).

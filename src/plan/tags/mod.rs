@@ -88,8 +88,17 @@ const NO_VERSION: &str =
 /// Length of `{short_sha}`: what both platforms show.
 const SHORT_SHA: usize = 8;
 
+/// Refuses a tag that the layer cache of an image could have.
+fn not_a_cache_tag(tag: Tag) -> Result<Tag, String> {
+    if super::cache::is_cache_tag(tag.as_str()) {
+        return Err(format!("`{tag}` looks like the tag of a layer cache; those are hephy's own"));
+    }
+    Ok(tag)
+}
+
 /// Refuses a tag whose last word is an architecture's, as in the tags of build jobs.
 fn not_an_arch_tag(tag: Tag) -> Result<Tag, String> {
+    let tag = not_a_cache_tag(tag)?;
     if tag.as_str().rsplit('-').next().is_some_and(Platform::is_arch) {
         return Err(format!("`{tag}` looks like the tag of one architecture; those are hephy's own"));
     }
@@ -179,7 +188,7 @@ impl TagFacts {
             Err(message) => problems.push(TagProblem { field: "tag_template".into(), message }),
         }
         for arch_word in input.platforms.iter().map(Platform::arch) {
-            match self.expand_to_tag(input, &arch.replace("{arch}", &arch_word)) {
+            match self.expand_to_tag(input, &arch.replace("{arch}", &arch_word)).and_then(not_a_cache_tag) {
                 Ok(tag) => {
                     tags.by_arch.insert(arch_word, tag);
                 }

@@ -16,12 +16,12 @@ use super::{APP, BASE, Fixture, argument, chain_results, failure_results, job, o
 
 /// What a job leaves: the results it prints, and the first failure among them.
 #[derive(serde::Deserialize)]
-struct Left {
-    results: Vec<BuildResult>,
+pub(super) struct Left {
+    pub(super) results: Vec<BuildResult>,
 }
 
 impl Left {
-    fn failure(&self) -> Option<(&str, &str)> {
+    pub(super) fn failure(&self) -> Option<(&str, &str)> {
         let failed = self.results.iter().find(|result| result.status == Status::Failed)?;
         failed.error.as_ref().map(|error| (error.code.code(), error.message.as_str()))
     }
@@ -81,7 +81,7 @@ pub(crate) fn install(from: &Path, to: &Path) -> PathBuf {
 }
 
 /// Runs `hephy build` for a fixture inside the container.
-fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
+pub(super) fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
     fixture.write_plan();
     let builds = fixture.options.checkout.parent().unwrap();
     let root = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 mod bad_input;
 mod buildah;
 mod buildx;
+mod cache;
 mod check_run;
 mod job;
 pub(crate) mod kaniko;
@@ -286,6 +287,9 @@ fn planned(name: &str, backend: BackendName) -> PlannedImage {
         dependencies: Vec::new(),
         wave: 0,
         ko: None,
+        spin: None,
+        cache: None,
+        secrets: Vec::new(),
         manual_images: None,
         timeout_seconds: Some(120),
         retries: None,
