@@ -130,10 +130,8 @@ fn differs(revision: Option<&str>, evidence: &Evidence<'_>) -> Option<Verdict> {
     }
     revision?;
     let nearest = evidence.built_on.iter().map(|(_, distance)| *distance).min()?;
-    let reason = |(name, _): &(&str, Distance)| Reason {
-        kind: ReasonKind::Dependency,
-        text: format!("built on {name}"),
-    };
+    let reason =
+        |(name, _): &(&str, Distance)| Reason { kind: ReasonKind::Dependency, text: format!("built on {name}") };
     let distance = if nearest == Distance::Itself { Distance::Direct } else { Distance::Further };
     Some(Verdict { reasons: evidence.built_on.iter().map(reason).collect(), distance })
 }

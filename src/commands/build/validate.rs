@@ -94,7 +94,10 @@ fn arguments(image: &PlannedImage) -> Result<()> {
         if texts.clone().any(|text| text.contains(['\n', '\r', '\0']))
             || texts.map(String::len).sum::<usize>() > MAX_ARGUMENT
         {
-            return Err(invalid(&image.name, format!("the value of its build argument {name} is not one line of 64 KiB")));
+            return Err(invalid(
+                &image.name,
+                format!("the value of its build argument {name} is not one line of 64 KiB"),
+            ));
         }
     }
     let mappings = image.labels.iter().chain(&image.annotations);
@@ -103,7 +106,10 @@ fn arguments(image: &PlannedImage) -> Result<()> {
             || key.contains(|c: char| c == '=' || c.is_control() || c.is_whitespace())
             || value.contains('\0')
         {
-            return Err(invalid(&image.name, format!("its label or annotation `{}` is not allowed", escape_cut(key, 100))));
+            return Err(invalid(
+                &image.name,
+                format!("its label or annotation `{}` is not allowed", escape_cut(key, 100)),
+            ));
         }
     }
     let no_arguments = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains(['\0', '\n']));

@@ -25,12 +25,12 @@ use crate::git::{Base, Request};
 use crate::plan::assemble::{Candidate, Facts};
 use crate::plan::decide::Selection;
 
-use against::{Against, Note, Sources, of_another_run};
-pub(super) use candidates::check_offers;
+use against::{Against, Compared, Note, of_another_run};
 use candidates::Upstreams;
+pub(super) use candidates::check_offers;
 use ground::Ground;
 use lines::{quote, quoted};
-use past::{Now, Past};
+use past::Past;
 use published::Question;
 
 /// Everything that is known before the registry is asked.
@@ -126,37 +126,21 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let mut against = Against::default();
     let mut upstreams = None;
     if let Some(question) = &question {
-        let found = upstreams.insert(Upstreams::of(&now));
-        let keyed = now.keys(&keys, &rules, &found.commits, &Known::Same(&compared))?;
-        let here = Now {
-            survey: &now,
+        let sides = Compared {
+            now: &now,
+            was: was.as_ref().zip(loaded.base.as_ref()),
             tree: &loaded.head,
+            changes: &loaded.changes,
             keys: &keys,
             rules: &rules,
             compared: &compared,
-            keyed: &keyed,
-            upstreams: found,
-        };
-        let range = match (&was, &loaded.base, loaded.base_commit.id()) {
-            (Some(was), Some(tree), Some(id)) => Some(Past {
-                commit: id.to_string(),
-                files: None,
-                keys: here.keys_of(was, (tree, &loaded.changes), &before)?,
-                states: changes.clone(),
-            }),
-            _ => None,
-        };
-        let sources = Sources {
-            ground: &ground,
-            question,
-            selection: &selection,
-            now: &here,
-            range,
-            changes: &changes,
+            before: &before,
+            images: &changes,
             base: &loaded.base_commit,
             head: loaded.commit.as_ref().map(|commit| commit.id),
         };
-        against = sources.judge(&mut loaded.objects)?;
+        let found = upstreams.insert(Upstreams::of(&now));
+        against = sides.with_published(&ground, question, &selection, found, &mut loaded.objects)?;
         warnings.append(&mut against.warnings);
     }
     let decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit, &against.verdicts);
@@ -166,8 +150,8 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let facts = ground.tag_facts(&loaded, destination.layout);
     let for_tags = question.as_ref().is_some_and(|question| question.for_tags && question.reuse);
     let tagged = |index: usize| !decided[index].is_empty() || (for_tags && against.is_equal(index));
-    let tags = candidates::all_tags(&now, tagged, &facts)
-        .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
+    let tags =
+        candidates::all_tags(&now, tagged, &facts).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     let reused = match &question {
         Some(question) => {
             let another = of_another_run(&facts, question.for_tags);

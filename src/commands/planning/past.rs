@@ -110,8 +110,7 @@ impl Now<'_> {
         let was = survey(&tree, objects, self.rules, Some(&other))?;
         let earlier = Keys::of_base(&tree, self.keys, &changes);
         let compared = was.keys(&earlier, self.rules, &UpstreamCommits::new(), &Known::Other(self.compared))?;
-        let states =
-            compare(&self.survey.side(self.tree, self.compared), Some(&was.side(&tree, &compared)), &changes);
+        let states = compare(&self.survey.side(self.tree, self.compared), Some(&was.side(&tree, &compared)), &changes);
         let keys = self.keys_of(&was, (&tree, &changes), &compared)?;
         Ok(Some(Past { commit: commit.to_owned(), files: Some((tree, changes)), keys, states }))
     }

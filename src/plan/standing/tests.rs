@@ -125,7 +125,10 @@ fn what_was_never_published_is_built() {
     for (standing, text) in [
         (Standing::Nothing, "it was never published"),
         (arm64, "linux/arm64 was never published"),
-        (Standing::Foreign("what is published was not made by hephy".into()), "what is published was not made by hephy"),
+        (
+            Standing::Foreign("what is published was not made by hephy".into()),
+            "what is published was not made by hephy",
+        ),
     ] {
         assert_eq!(texts(&verdict(&standing, &none, &State::Unchanged)), text);
     }

@@ -126,7 +126,8 @@ fn a_change_travels_as_far_as_dependents_says() {
     pipeline(&project, BEFORE);
     let before = project.repo.head();
     project.change("base/file");
-    for (dependents, built) in [("all", &["base", "mid", "top"][..]), ("direct", &["base", "mid"]), ("none", &["base"])] {
+    for (dependents, built) in [("all", &["base", "mid", "top"][..]), ("direct", &["base", "mid"]), ("none", &["base"])]
+    {
         let plan = ["plan", "--format", "json", "--dependents", dependents];
         let outcome = stage(&project, &before, plan).run().ok();
         assert_eq!(outcome.built(), built, "{dependents}");
@@ -138,7 +139,9 @@ fn a_change_travels_as_far_as_dependents_says() {
     stage(&project, &before, ["manifest", "--image", "base"]).run().ok();
     let before = project.repo.head();
     project.change("other/file");
-    for (dependents, built) in [("all", &["mid", "other", "top"][..]), ("direct", &["mid", "other"]), ("none", &["other"])] {
+    for (dependents, built) in
+        [("all", &["mid", "other", "top"][..]), ("direct", &["mid", "other"]), ("none", &["other"])]
+    {
         let plan = ["plan", "--format", "json", "--dependents", dependents];
         let outcome = stage(&project, &before, plan).run().ok();
         assert_eq!(outcome.built(), built, "{dependents}");
@@ -166,7 +169,10 @@ fn a_remote_image_whose_upstream_ref_moved_is_changed() {
         let outcome = plan(&project, before);
         assert_eq!(outcome.built(), ["app", "on-app"]);
         let reason = outcome.reason("app");
-        assert!(reason.starts_with("main of file:") && reason.ends_with(&format!(" is at {} now", &moved[..7])), "{reason}");
+        assert!(
+            reason.starts_with("main of file:") && reason.ends_with(&format!(" is at {} now", &moved[..7])),
+            "{reason}"
+        );
         assert_eq!(outcome.reason("on-app"), "built on app");
     }
 
@@ -190,7 +196,8 @@ fn a_commit_that_is_named_or_a_check_run_is_compared_with_a_commit() {
     let first = project.repo.head();
     project.change("a/file");
     let (proxy, registry) = behind(&project, |_| Action::Forward);
-    let outcome = stage(&project, BEFORE, ["plan", "--format", "json", "--base", &first]).env("HEPHY_REGISTRY", &registry);
+    let outcome =
+        stage(&project, BEFORE, ["plan", "--format", "json", "--base", &first]).env("HEPHY_REGISTRY", &registry);
     let outcome = outcome.run().ok();
     assert_eq!(outcome.built(), ["a"]);
     let head = project.repo.head();

@@ -126,10 +126,13 @@ fn what_an_index_says_is_anybodys_text() {
     }
     // A commit that is none, or that nobody has: the key decides, and the reason says what is known.
     for revision in ["--upload-pack=touch /tmp/x", "HEAD", &"d".repeat(40), &"d".repeat(64), "main\n", &long] {
-        plant(&project, &json!({
-            "dev.hephy.image": "a", "dev.hephy.input-key": "0".repeat(64), "org.opencontainers.image.revision": revision,
-            "dev.hephy.tags": "[[[", "dev.hephy.bases": "{\"a\": 1}", "org.opencontainers.image.created": "never",
-        }));
+        plant(
+            &project,
+            &json!({
+                "dev.hephy.image": "a", "dev.hephy.input-key": "0".repeat(64), "org.opencontainers.image.revision": revision,
+                "dev.hephy.tags": "[[[", "dev.hephy.bases": "{\"a\": 1}", "org.opencontainers.image.created": "never",
+            }),
+        );
         let plan = plan(&project, BEFORE);
         assert_eq!(plan.built(), ["a"]);
         assert!(plan.reason("a").starts_with("its input key differs from the "), "{}", plan.reason("a"));

@@ -30,7 +30,8 @@ fn the_published_commit_tells_what_the_range_does_not() {
     let outcome = stage(&shallow, BEFORE, ["plan", "--format", "json"]).env("CI_REGISTRY_IMAGE", project.registry());
     let outcome = outcome.run().ok();
     assert_eq!(outcome.built(), ["a", "b"]);
-    let text = format!("its input key differs from the one published from {}", &json["published_from"].as_str().unwrap()[..7]);
+    let text =
+        format!("its input key differs from the one published from {}", &json["published_from"].as_str().unwrap()[..7]);
     assert_eq!(outcome.reason("a"), text);
 }
 
