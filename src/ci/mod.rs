@@ -4,6 +4,9 @@
 //! a full commit id or all zeros, branch names obey git's rules, and whatever else stands there is refused before
 //! git sees it. Nothing here holds a credential but [`Secret`], which cannot be printed.
 //!
+//! Where a run publishes, what is published comes before the last column, which then tells reasons and decides alone when
+//! the registry cannot be read (`commands::planning`).
+//!
 //! | platform | event | mode | compared with |
 //! |---|---|---|---|
 //! | GitLab | push | publish on the default branch | `CI_COMMIT_BEFORE_SHA` |

@@ -2,13 +2,15 @@
 //! tell why, and lets [`crate::plan::standing`] judge.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
+use super::candidates::Upstreams;
 use super::ground::Ground;
 use super::judge::state_of;
 use super::past::{MAX_COMMITS, Now, Past};
 use super::published::{Answers, Question};
-use crate::change::{Difference, ImageChange, ImageId, Oid, State};
-use crate::commands::survey::Survey;
+use crate::change::{Difference, ImageChange, ImageId, Keyed, Keys, Oid, State, Tree, TreeChange};
+use crate::commands::survey::{Known, Rules, Survey};
 use crate::config::Source;
 use crate::diagnostic::escape_cut;
 use crate::error::Result;
@@ -49,26 +51,78 @@ pub struct Note {
     pub equal: bool,
 }
 
-/// What there is to compare with.
-pub(super) struct Sources<'a> {
-    pub(super) ground: &'a Ground,
-    pub(super) question: &'a Question,
-    pub(super) selection: &'a Selection,
-    pub(super) now: &'a Now<'a>,
-    /// The base of the range, as an earlier state.
-    pub(super) range: Option<Past>,
+/// Both sides of the range, compared.
+pub(super) struct Compared<'a> {
+    pub(super) now: &'a Survey,
+    /// The images and the files at the base.
+    pub(super) was: Option<(&'a Survey, &'a Tree)>,
+    pub(super) tree: &'a Tree,
+    pub(super) changes: &'a [TreeChange],
+    pub(super) keys: &'a Keys<'a>,
+    pub(super) rules: &'a Rules<'a>,
+    /// Keys now and at the base, without the commits of upstream repositories.
+    pub(super) compared: &'a [Option<Rc<Keyed>>],
+    pub(super) before: &'a [Option<Rc<Keyed>>],
     /// What became of the images since the base.
-    pub(super) changes: &'a [ImageChange],
+    pub(super) images: &'a [ImageChange],
     pub(super) base: &'a Base,
     pub(super) head: Option<Oid>,
 }
 
-impl Sources<'_> {
-    /// Asks and judges.
+impl Compared<'_> {
+    /// Compares with what is published instead.
     ///
     /// # Errors
     /// When a signal came, or git fails.
-    pub(super) fn judge(mut self, objects: &mut Objects<'_>) -> Result<Against> {
+    pub(super) fn with_published(
+        &self,
+        ground: &Ground,
+        question: &Question,
+        selection: &Selection,
+        upstreams: &Upstreams,
+        objects: &mut Objects<'_>,
+    ) -> Result<Against> {
+        let keyed = self.now.keys(self.keys, self.rules, &upstreams.commits, &Known::Same(self.compared))?;
+        let now = Now {
+            survey: self.now,
+            tree: self.tree,
+            keys: self.keys,
+            rules: self.rules,
+            compared: self.compared,
+            keyed: &keyed,
+            upstreams,
+        };
+        let range = match (self.was, self.base.id()) {
+            (Some((was, tree)), Some(id)) => Some(Past {
+                commit: id.to_string(),
+                files: None,
+                keys: now.keys_of(was, (tree, self.changes), self.before)?,
+                states: self.images.to_vec(),
+            }),
+            _ => None,
+        };
+        let (changes, base, head) = (self.images, self.base, self.head);
+        Sources { ground, question, selection, now: &now, range, changes, base, head }.judge(objects)
+    }
+}
+
+/// What there is to compare with.
+struct Sources<'a> {
+    ground: &'a Ground,
+    question: &'a Question,
+    selection: &'a Selection,
+    now: &'a Now<'a>,
+    /// The base of the range, as an earlier state.
+    range: Option<Past>,
+    /// What became of the images since the base.
+    changes: &'a [ImageChange],
+    base: &'a Base,
+    head: Option<Oid>,
+}
+
+impl Sources<'_> {
+    /// Asks and judges.
+    fn judge(mut self, objects: &mut Objects<'_>) -> Result<Against> {
         let survey = self.now.survey;
         let wanted = self.wanted();
         let mut answers = self.question.ask(survey, &wanted)?;

@@ -29,13 +29,13 @@ use crate::git::{Base, Request};
 use crate::plan::assemble::{Candidate, Facts};
 use crate::plan::decide::Selection;
 
-use against::{Against, Note, Sources, of_another_run};
+use against::{Against, Compared, Note, of_another_run};
 use candidates::Upstreams;
 pub(super) use candidates::{bases, check_offers};
 use ground::Ground;
 pub(super) use judge::matching;
 use lines::{quote, quoted};
-use past::{Now, Past};
+use past::Past;
 use published::Question;
 
 /// Everything that is known before the registry is asked.
@@ -142,37 +142,21 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let mut against = Against::default();
     let mut upstreams = None;
     if let Some(question) = &question {
-        let found = upstreams.insert(Upstreams::of(&now));
-        let keyed = now.keys(&keys, &rules, &found.commits, &Known::Same(&compared))?;
-        let here = Now {
-            survey: &now,
+        let sides = Compared {
+            now: &now,
+            was: was.as_ref().zip(loaded.base.as_ref()),
             tree: &loaded.head,
+            changes: &loaded.changes,
             keys: &keys,
             rules: &rules,
             compared: &compared,
-            keyed: &keyed,
-            upstreams: found,
-        };
-        let range = match (&was, &loaded.base, loaded.base_commit.id()) {
-            (Some(was), Some(tree), Some(id)) => Some(Past {
-                commit: id.to_string(),
-                files: None,
-                keys: here.keys_of(was, (tree, &loaded.changes), &before)?,
-                states: changes.clone(),
-            }),
-            _ => None,
-        };
-        let sources = Sources {
-            ground: &ground,
-            question,
-            selection: &selection,
-            now: &here,
-            range,
-            changes: &changes,
+            before: &before,
+            images: &changes,
             base: &loaded.base_commit,
             head: loaded.commit.as_ref().map(|commit| commit.id),
         };
-        against = sources.judge(&mut loaded.objects)?;
+        let found = upstreams.insert(Upstreams::of(&now));
+        against = sides.with_published(&ground, question, &selection, found, &mut loaded.objects)?;
         warnings.append(&mut against.warnings);
     }
     let mut decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit, &against.verdicts);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::ground::{Destination, Ground};
-use crate::ci::Platform;
+use crate::ci::{Event, Platform};
 use crate::cli::SelectArgs;
 use crate::commands::published::{CONCURRENT, block_on, client, heads};
 use crate::commands::session::Session;
@@ -52,7 +52,8 @@ impl Question {
         let Some(registry) = destination.registry.clone().filter(|_| ground.context.mode == Mode::Publish) else {
             return Ok(None);
         };
-        let of_pipeline = ground.context.platform != Platform::Local;
+        // A schedule is there to build what is published already.
+        let of_pipeline = ground.context.platform != Platform::Local && ground.context.event != Event::Schedule;
         let (asks, explicit) = match selection {
             Selection::Changed => (of_pipeline && select.base.is_none() && select.merge_base.is_none(), false),
             Selection::All | Selection::Named(_) => (reuse, true),
