@@ -180,6 +180,9 @@ pub struct BuildArgs {
     /// Build this image only (repeatable); in a check run also those that it is built on.
     #[arg(long = "image", env = "HEPHY_IMAGES", value_delimiter = ',', value_name = "NAME")]
     pub images: Vec<String>,
+    /// How many images to build at the same time, where the builder bears it.
+    #[arg(long, env = "HEPHY_JOBS", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    pub jobs: u8,
 }
 
 /// `hephy manifest`.
@@ -205,6 +208,9 @@ pub struct RunArgs {
     /// Build for these platforms instead of the host's (repeatable); `all` for every wanted one.
     #[arg(long = "platform", value_name = "PLATFORM", help_heading = "Builders")]
     pub platforms: Vec<String>,
+    /// How many images to build at the same time, where the builder bears it.
+    #[arg(long, env = "HEPHY_JOBS", value_name = "N", default_value_t = 1, help_heading = "Builders", value_parser = clap::value_parser!(u8).range(1..))]
+    pub jobs: u8,
     /// Leave the registry that hephy started running.
     #[arg(long, help_heading = "Registry")]
     pub keep_registry: bool,

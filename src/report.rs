@@ -3,13 +3,14 @@
 //! Nothing moves unless it is a terminal, everything is readable without colour, and each failure is said once.
 //! Text from outside is escaped by those who put it into a message.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::ci::output;
@@ -38,7 +39,9 @@ pub struct Report {
     color: bool,
     groups: Groups,
     secrets: Arc<[String]>,
-    bar: Arc<Mutex<Option<ProgressBar>>>,
+    bars: Arc<Mutex<BTreeMap<String, ProgressBar>>>,
+    /// Where bars stand below each other.
+    board: MultiProgress,
     /// Whether stdout has its one document.
     documented: Arc<AtomicBool>,
     /// Whether the platform was told of a failure.
@@ -65,9 +68,10 @@ impl Report {
             ColorChoice::Never => false,
             ColorChoice::Auto => !no_color && std::io::stderr().is_terminal() && std::io::stdout().is_terminal(),
         };
-        let (bar, documented, annotated, secrets) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        let (bars, documented, annotated, secrets) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        let board = MultiProgress::new();
         let Global { format, verbose, quiet, .. } = *global;
-        Self { format, verbose, quiet, color, groups, secrets, bar, documented, annotated }
+        Self { format, verbose, quiet, color, groups, secrets, bars, board, documented, annotated }
     }
 
     /// Values that no output may show.
@@ -83,10 +87,7 @@ impl Report {
         if self.groups == Groups::Github && !annotations.is_empty() {
             self.annotated.store(true, Ordering::Relaxed);
             let text = output::masked(annotations, &self.secrets);
-            match self.bar().as_ref() {
-                Some(bar) => bar.suspend(|| talk(&text)),
-                None => talk(&text),
-            }
+            self.board.suspend(|| talk(&text));
         }
     }
 
@@ -168,8 +169,9 @@ impl Report {
             let style = ProgressStyle::with_template(&format!("{{spinner}} {{prefix}}  {{elapsed}}  {message}"));
             let bar = ProgressBar::new_spinner().with_prefix(title.to_owned());
             let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            let bar = self.board.add(bar);
             bar.enable_steady_tick(Duration::from_millis(100));
-            *self.bar() = Some(bar);
+            self.bars().insert(name.to_owned(), bar);
         } else if self.groups == Groups::None {
             self.say(title);
         } else if !self.quiet {
@@ -177,19 +179,36 @@ impl Report {
         }
     }
 
-    /// A line of what long work says: shown in CI and to those who asked for more, moving past on a terminal.
-    pub fn line(&self, line: &str) {
+    /// A line of what long work says: shown in CI and to those who asked for more, moving past on a terminal. `whose`
+    /// stands in front where several works speak at the same time.
+    pub fn line(&self, name: &str, whose: &str, line: &str) {
         if self.verbose || (self.groups != Groups::None && !self.quiet) {
-            self.talk(line);
-        } else if let Some(bar) = self.bar().as_ref() {
+            self.talk(&format!("{whose}{line}"));
+        } else if let Some(bar) = self.bars().get(name) {
             bar.set_message(self.harmless(line));
+        }
+    }
+
+    /// Whether a CI system folds groups of lines.
+    #[must_use]
+    pub fn has_groups(&self) -> bool {
+        self.groups != Groups::None
+    }
+
+    /// A group of lines that are there already; they are not shown where nothing folds them.
+    pub fn fold(&self, name: &str, title: &str, lines: impl FnOnce(&dyn Fn(&str))) {
+        if self.has_groups() && !self.quiet {
+            self.group(name, title, now());
+            lines(&|line| self.talk(line));
+            self.end_group(name, now());
         }
     }
 
     /// Long work ends.
     pub fn end(&self, name: &str) {
-        if let Some(bar) = self.bar().take() {
+        if let Some(bar) = self.bars().remove(name) {
             bar.finish_and_clear();
+            self.board.remove(&bar);
         }
         if !self.quiet {
             self.end_group(name, now());
@@ -201,17 +220,14 @@ impl Report {
         self.talk(text);
     }
 
-    fn bar(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
-        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    fn bars(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ProgressBar>> {
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a line above whatever moves. stderr may be closed; there is nobody left to tell.
     fn talk(&self, line: &str) {
         let line = self.harmless(line);
-        match self.bar().as_ref() {
-            Some(bar) => bar.suspend(|| talk(&line)),
-            None => talk(&line),
-        }
+        self.board.suspend(|| talk(&line));
     }
 
     /// The last look at text before it is shown, whoever wrote it.

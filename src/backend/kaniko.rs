@@ -81,6 +81,11 @@ impl Backend for Kaniko {
         !matches!(tool.flavour, Flavour::DockerRun { .. }) && !has(tool, Flag::PreCleanup)
     }
 
+    /// In a container of its own it does; otherwise it clears the file system that everybody else works in.
+    fn shares_machine(&self, tool: &Tool) -> bool {
+        matches!(tool.flavour, Flavour::DockerRun { .. })
+    }
+
     fn install_hint(&self) -> &'static str {
         "run this job in a Kaniko debug image, point HEPHY_KANIKO at an executor, or install docker: \
          its engine then runs the Kaniko image"

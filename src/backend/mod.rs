@@ -247,6 +247,13 @@ pub trait Backend: Sync {
         false
     }
 
+    /// Whether several builds by this builder, and by others, may run on one machine at the same time. Builders with a
+    /// daemon see to it themselves, Buildah locks its storage, ko only compiles.
+    fn shares_machine(&self, tool: &Tool) -> bool {
+        let _ = tool;
+        true
+    }
+
     /// How to get this builder, for people who lack it.
     fn install_hint(&self) -> &'static str;
 }

@@ -114,7 +114,13 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
         bring_dependencies(session, &plan, &plan.images.iter().collect::<Vec<_>>(), real, inside)?;
     }
     let registry = address.as_deref().or(plan.registry.as_deref());
-    let result = stages(session, &root, &plan, &Stages { platforms: &platforms, registry, check }, interrupt);
+    let result = stages(
+        session,
+        &root,
+        &plan,
+        &Stages { platforms: &platforms, registry, check, jobs: args.jobs.into() },
+        interrupt,
+    );
     // Otherwise dropping it here stops it.
     if let Some(registry) = own.filter(|_| args.keep_registry) {
         let address = registry.address();
@@ -147,13 +153,15 @@ struct Stages<'a> {
     registry: Option<&'a str>,
     /// Whether nothing is published.
     check: bool,
+    /// How many images are built at the same time.
+    jobs: usize,
 }
 
 fn stages(
     session: &Session,
     root: &std::path::Path,
     plan: &Plan,
-    Stages { platforms, registry, check }: &Stages<'_>,
+    Stages { platforms, registry, check, jobs }: &Stages<'_>,
     interrupt: &Interrupt,
 ) -> Result<()> {
     let wanted = platforms.wanted(plan);
@@ -167,6 +175,7 @@ fn stages(
             images: Vec::new(),
             registry: *registry,
             cross: true,
+            jobs: *jobs,
         };
         let outcome = build(session, &job, interrupt)?;
         results.extend(outcome.results);

@@ -23,7 +23,7 @@ const MAX_REPORT: u64 = 16 << 20;
 
 impl Job<'_> {
     /// Builds an image, as often as it takes and may take.
-    pub(super) fn attempts(&mut self, image: &PlannedImage, result: &mut BuildResult) -> Result<()> {
+    pub(super) fn attempts(&self, image: &PlannedImage, result: &mut BuildResult) -> Result<()> {
         let retries = image.retries.unwrap_or(self.options.retries);
         let mut wait = self.options.retry_wait;
         loop {
@@ -43,7 +43,7 @@ impl Job<'_> {
         }
     }
 
-    fn attempt(&mut self, image: &PlannedImage, result: &mut BuildResult) -> Result<(), Failed> {
+    fn attempt(&self, image: &PlannedImage, result: &mut BuildResult) -> Result<(), Failed> {
         let started = |backend| Event::Started { image: &image.name, backend, attempt: result.attempts };
         if let Some(images) = &image.manual_images {
             (self.observer)(started("manual"));
@@ -171,7 +171,7 @@ impl Job<'_> {
 
     /// Runs the commands of a step; the digest is what the builder says.
     fn run_builder(
-        &mut self,
+        &self,
         builder: &dyn Backend,
         tool: &Tool,
         step: &Step,
@@ -215,7 +215,7 @@ impl Job<'_> {
             if matches!(failed.error.kind(), ErrorKind::TimeoutError | ErrorKind::Cancelled | ErrorKind::ResourceError)
                 && builder.soiled_by_kill(tool)
             {
-                self.soiled = Some(image.name.clone());
+                self.state().soiled = Some(image.name.clone());
             }
             // No instruction is to blame for what comes after the build.
             let said = said.as_ref().filter(|_| !pushing);
@@ -356,11 +356,17 @@ struct WorkDir(PathBuf);
 impl WorkDir {
     fn new(out: &Path) -> Result<Self> {
         let parent = out.join("work");
-        context::make_dir(&parent)?;
-        let failed = |error| Error::io(format!("{} could not be made", parent.display()), error);
-        let dir =
-            tempfile::Builder::new().prefix(crate::commands::out_dir::BUILD).tempdir_in(&parent).map_err(failed)?;
-        Ok(Self(dir.keep()))
+        let mut left = 100;
+        loop {
+            context::make_dir(&parent)?;
+            left -= 1;
+            match tempfile::Builder::new().prefix(crate::commands::out_dir::BUILD).tempdir_in(&parent) {
+                Ok(dir) => return Ok(Self(dir.keep())),
+                // Another build has ended in between and taken its empty parent away.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && left > 0 => {}
+                Err(error) => return Err(Error::io(format!("{} could not be made", parent.display()), error)),
+            }
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Job<'a> {
     pub registry: Option<&'a str>,
     /// The caller knows that this machine need not run what it builds.
     pub cross: bool,
+    /// How many images are built at the same time.
+    pub jobs: usize,
 }
 
 /// Runs the command.
@@ -77,7 +79,7 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
         bring_dependencies(session, &plan, &wanted, real, address)?;
     }
     let registry = address.as_deref().or(plan.registry.as_deref());
-    let job = Job { root: &root, out, platform, images, registry, cross: false };
+    let job = Job { root: &root, out, platform, images, registry, cross: false, jobs: args.jobs.into() };
     let (platform, out) = (job.platform.clone(), job.out.clone());
     let outcome = build(session, &job, interrupt)?;
     crate::commands::outputs::built(session, &plan, &platform, &outcome.results, &out)?;
@@ -118,6 +120,7 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
         platform: job.platform.clone(),
         images: job.images.clone(),
         registry: job.registry.map(str::to_owned),
+        jobs: job.jobs,
         insecure_hosts: insecure_hosts(&settings),
         cross: job.cross,
         docker_config: config.as_ref().map(|dir| dir.path().to_owned()),
@@ -132,7 +135,10 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
     let report = &session.report;
     let platform = &job.platform;
     let out = escape(&session.out.display().to_string());
-    super::run(&options, &view, interrupt, &|event| show(report, &out, platform, &event))
+    let logs = job.out.join("logs");
+    let talk =
+        Talk { report, out: &out, logs: &logs, platform, at_once: job.jobs > 1, turn: std::sync::Mutex::default() };
+    super::run(&options, &view, interrupt, &|event| talk.show(&event))
 }
 
 /// A whole number out of the environment.
@@ -192,31 +198,88 @@ pub(in crate::commands) fn bring_dependencies(
     Ok(())
 }
 
-fn show(report: &Report, out: &str, platform: &Platform, event: &Event<'_>) {
-    match event {
-        Event::Started { image, backend, attempt } => {
-            let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-            report.begin(
-                &format!("{image}-{}", platform.arch()),
-                &format!("build {image} {platform} ({backend}{again})"),
-            );
-        }
-        Event::Line { text, .. } => report.line(&escape(text)),
-        Event::Retry { attempt, error, wait, .. } => {
-            let why = error.causes().first().map(|cause| format!(": {}", escape(cause))).unwrap_or_default();
-            let (kind, seconds) = (error.kind(), wait.as_secs_f64());
-            report.say(&format!("  attempt {attempt} failed ({kind}): {error}{why}; trying again in {seconds:.0} s"));
-        }
-        Event::Note { image, text } => report.say(&format!("  {image}: {}", escape(text))),
-        Event::Finished(result) => finished(report, out, result),
-    }
+/// What people see of builds while they run.
+struct Talk<'a> {
+    report: &'a Report,
+    /// The output directory as it was named.
+    out: &'a str,
+    /// Where the logs are.
+    logs: &'a Path,
+    platform: &'a Platform,
+    /// Several images are built at the same time: their lines must not mix.
+    at_once: bool,
+    /// Who is speaking.
+    turn: std::sync::Mutex<()>,
 }
 
-fn finished(report: &Report, out: &str, result: &BuildResult) {
-    report.end(&BuildResult::stem(&result.image, &result.platform));
-    if matches!(result.status, Status::Failed | Status::Cancelled) {
-        report.failure(&summary::failure(result, out));
-    } else {
-        report.say(&summary::line(result));
+impl Talk<'_> {
+    fn show(&self, event: &Event<'_>) {
+        let report = self.report;
+        if self.folds_later() && matches!(event, Event::Line { .. }) {
+            return;
+        }
+        let _one_at_a_time = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match event {
+            Event::Started { image, backend, attempt } => {
+                let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+                let title = format!("build {image} {} ({backend}{again})", self.platform);
+                if self.folds_later() { report.say(&title) } else { report.begin(&self.stem(image), &title) }
+            }
+            Event::Line { image, text } => {
+                let whose = if self.at_once { format!("{image} │ ") } else { String::new() };
+                report.line(&self.stem(image), &whose, &escape(text));
+            }
+            Event::Retry { image, attempt, error, wait } => {
+                let why = error.causes().first().map(|cause| format!(": {}", escape(cause))).unwrap_or_default();
+                let (kind, seconds) = (error.kind(), wait.as_secs_f64());
+                let whose = if self.at_once { format!("{image}: ") } else { String::new() };
+                report.say(&format!(
+                    "  {whose}attempt {attempt} failed ({kind}): {error}{why}; trying again in {seconds:.0} s"
+                ));
+            }
+            Event::Note { image, text } => report.say(&format!("  {image}: {}", escape(text))),
+            Event::OneAtATime { backend } => report.say(&format!(
+                "{backend} works in this job's own file system, so its images are built one after the other."
+            )),
+            Event::Finished(result) => self.finished(result),
+        }
+    }
+
+    fn stem(&self, image: &ImageName) -> String {
+        BuildResult::stem(image, self.platform)
+    }
+
+    /// Groups of a CI log hold what stands between two lines: that of an image follows when the image is done.
+    fn folds_later(&self) -> bool {
+        self.at_once && self.report.has_groups()
+    }
+
+    fn finished(&self, result: &BuildResult) {
+        let stem = self.stem(&result.image);
+        if !self.folds_later() {
+            self.report.end(&stem);
+        } else if result.attempts > 0 {
+            self.report.fold(&stem, &format!("log of {} {}", result.image, result.platform), |say| {
+                self.log(&stem, say);
+            });
+        }
+        if matches!(result.status, Status::Failed | Status::Cancelled) {
+            self.report.failure(&summary::failure(result, self.out));
+        } else {
+            self.report.say(&summary::line(result));
+        }
+    }
+
+    /// The lines of a log, in which secrets are masked already.
+    fn log(&self, stem: &str, say: &dyn Fn(&str)) {
+        use std::io::BufRead as _;
+        let Ok(file) = std::fs::File::open(self.logs.join(format!("{stem}.log"))) else { return };
+        let mut lines = std::io::BufReader::new(file);
+        let mut line = Vec::new();
+        // A line is cut where it has no end.
+        while std::io::Read::take(&mut lines, 1 << 16).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            say(&escape(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r'])));
+            line.clear();
+        }
     }
 }

@@ -105,8 +105,9 @@ impl Job<'_> {
             }
             DependencyFrom::Plan => {}
         }
-        let result = match self.done.get(name) {
-            Some(result) => Some(result.clone()),
+        let done = self.state().done.get(name).cloned();
+        let result = match done {
+            Some(result) => Some(result),
             // Built by another job of this pipeline.
             None => results::read_result(&self.options.out, name, &self.options.platform)?
                 .filter(|result| result.plan == self.plan.id && result.image == *name),

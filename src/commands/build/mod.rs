@@ -1,4 +1,5 @@
-//! `hephy build --arch ARCH`: builds the plan's images for one platform, in wave order (specification §§7, 8, 10).
+//! `hephy build --arch ARCH`: builds the plan's images for one platform, each after what it is built on
+//! (specification §§7, 8, 10).
 //!
 //! The plan has decided; here each image gets its context, its arguments and its builder, and what the builder
 //! claims to have pushed is confirmed in the registry before anybody hears of it. A failure stops the images that
@@ -11,13 +12,16 @@ mod context;
 mod dependencies;
 mod host;
 mod results;
+mod schedule;
 mod secrets;
 mod tools;
 pub(in crate::commands) mod validate;
 mod view;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::config::BackendName;
@@ -43,6 +47,8 @@ pub struct Options {
     pub images: Vec<ImageName>,
     /// Registry to push to instead of the plan's.
     pub registry: Option<String>,
+    /// How many images may be built at the same time.
+    pub jobs: usize,
     /// Hosts that speak plain HTTP, besides loopback ones.
     pub insecure_hosts: Vec<String>,
     /// Build for a platform that this machine cannot run: the caller knows that no instruction runs a program.
@@ -105,6 +111,11 @@ pub enum Event<'a> {
         /// One sentence.
         text: &'a str,
     },
+    /// Images wait for each other although several may be built at the same time: this builder bears no other beside it.
+    OneAtATime {
+        /// The builder.
+        backend: BackendName,
+    },
     /// An image is done, in whatever way.
     Finished(&'a BuildResult),
 }
@@ -117,7 +128,7 @@ pub type Observer<'a> = dyn Fn(Event<'_>) + Sync + 'a;
 pub struct Outcome {
     /// Whether the plan wants anything for this platform; nothing was done otherwise.
     pub needed: bool,
-    /// One result an image, in the order in which they were built.
+    /// One result an image, in the plan's order.
     pub results: Vec<BuildResult>,
     /// The failure that decides the exit status: the first one.
     pub failure: Option<Error>,
@@ -149,7 +160,7 @@ pub fn run(
     }
     let mut hidden = options.secrets.clone();
     hidden.extend(secrets::values(options, &images)?);
-    let mut job = Job {
+    let job = Job {
         options,
         hidden,
         plan: &plan,
@@ -158,8 +169,7 @@ pub fn run(
         interrupt,
         observer,
         tools: find_tools(options, &images)?,
-        done: BTreeMap::new(),
-        soiled: None,
+        state: Mutex::default(),
     };
     results::clear(&options.out, &images, &options.platform)?;
     job.build_all(&images)
@@ -211,35 +221,21 @@ struct Job<'a> {
     interrupt: &'a Interrupt,
     observer: &'a Observer<'a>,
     tools: BTreeMap<BackendName, crate::backend::Tool>,
-    /// Results of this job by image.
+    state: Mutex<State>,
+}
+
+/// What images of a job have left behind so far.
+#[derive(Debug, Default)]
+struct State {
+    /// Results by image.
     done: BTreeMap<ImageName, BuildResult>,
     /// The image whose killed build left files that the next one would take in.
     soiled: Option<ImageName>,
 }
 
 impl Job<'_> {
-    fn build_all(&mut self, images: &[&PlannedImage]) -> Result<Outcome> {
-        let mut outcome = Outcome { needed: true, results: Vec::new(), failure: None };
-        for image in images {
-            let (result, error) = self.build(image);
-            results::write(&self.options.out, &result)?;
-            (self.observer)(Event::Finished(&result));
-            self.done.insert(image.name.clone(), result.clone());
-            outcome.results.push(result);
-            let cancelled = error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Cancelled);
-            // A signal decides over whatever failed before.
-            if outcome.failure.is_none() || cancelled {
-                outcome.failure = error.or(outcome.failure);
-            }
-            if cancelled {
-                break;
-            }
-        }
-        Ok(outcome)
-    }
-
     /// Builds one image, or says why not.
-    fn build(&mut self, image: &PlannedImage) -> (BuildResult, Option<Error>) {
+    fn build(&self, image: &PlannedImage) -> (BuildResult, Option<Error>) {
         let mut result = results::begin(self.plan, image, &self.options.platform);
         let built = match self.blocker(image) {
             Some((blocker, error)) => {
@@ -271,18 +267,19 @@ impl Job<'_> {
     /// The image of this job that stands in the way: one it is built on was not built, or a killed build left its
     /// files behind.
     fn blocker(&self, image: &PlannedImage) -> Option<(ImageName, Error)> {
-        let failed = |name: &ImageName| self.done.get(name).is_some_and(|result| result.status != Status::Completed);
+        let state = self.state();
+        let failed = |name: &ImageName| state.done.get(name).is_some_and(|result| result.status != Status::Completed);
         let mut needed = image.dependencies.iter().filter(|dependency| dependency.is_for(&self.options.platform));
         if let Some(dependency) = needed.find(|dependency| failed(&dependency.name)) {
             let name = &dependency.name;
             // The root of a chain of skipped images is the one to look at.
-            let root = self.done.get(name).and_then(|result| result.error.as_ref()?.because_of.clone());
+            let root = state.done.get(name).and_then(|result| result.error.as_ref()?.because_of.clone());
             let root = root.unwrap_or_else(|| name.clone());
             let error = Error::new(ErrorKind::BuildError, format!("not built, because {root} was not"))
                 .hint(format!("solve what is said of {root}"));
             return Some((root, error));
         }
-        let soiled = self.soiled.clone()?;
+        let soiled = state.soiled.clone()?;
         let error = Error::new(
             ErrorKind::BuildError,
             format!("not built, because the killed build of {soiled} may have left files in this container"),

@@ -82,6 +82,11 @@ pub(crate) fn install(from: &Path, to: &Path) -> PathBuf {
 
 /// Runs `hephy build` for a fixture inside the container.
 pub(super) fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
+    run_inside_with(fixture, executor, 1).0
+}
+
+/// The same, with several images at the same time allowed, and with what it said.
+fn run_inside_with(fixture: &Fixture, executor: &Path, jobs: usize) -> (Left, String) {
     fixture.write_plan();
     let builds = fixture.options.checkout.parent().unwrap();
     let root = tempfile::tempdir().unwrap();
@@ -93,13 +98,30 @@ pub(super) fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
         .args(["/builds/hephy", "-C", "/builds/check out", "--format", "json", "build", "--arch", "amd64"])
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HEPHY_JOBS", jobs.to_string())
         .output()
         .unwrap();
     let said = || format!("{}\n{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     let left: Left = serde_json::from_slice(&ran.stdout)
         .unwrap_or_else(|error| panic!("{error}; this test needs root, for mounts: {}", said()));
     assert_eq!(ran.status.success(), left.failure().is_none(), "{}", said());
-    left
+    (left, String::from_utf8(ran.stderr).unwrap())
+}
+
+#[test]
+fn in_one_container_images_are_built_one_after_the_other_whatever_jobs_says() {
+    let test = "build::kaniko::in_one_container_images_are_built_one_after_the_other_whatever_jobs_says";
+    let Some(executor) = executor(test) else { return };
+    let mut fixture = Fixture::new(Kaniko);
+    for name in ["a", "b", "c"] {
+        fixture.image(name, BASE);
+    }
+    let (left, said) = run_inside_with(&fixture, &executor, 3);
+    let times: Vec<(&str, &str)> =
+        left.results.iter().map(|result| (result.start.as_str(), result.end.as_str())).collect();
+    assert_eq!(times.len(), 3);
+    assert!(times.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{times:?}");
+    assert_eq!(said.matches("its images are built one after the other").count(), 1, "{said}");
 }
 
 #[test]

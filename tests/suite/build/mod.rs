@@ -60,6 +60,7 @@ impl Fixture {
             platform: Platform::linux_amd64(),
             images: Vec::new(),
             registry: None,
+            jobs: 1,
             insecure_hosts: Vec::new(),
             cross: false,
             docker_config: None,
@@ -173,6 +174,7 @@ impl Fixture {
                 Event::Line { image, text } => format!("{image}: {text}"),
                 Event::Retry { image, attempt, error, .. } => format!("retry {image} {attempt} {}", error.kind()),
                 Event::Note { image, text } => format!("note {image} {text}"),
+                Event::OneAtATime { backend } => format!("one at a time {backend}"),
                 Event::Finished(result) => format!("finished {} {:?}", result.image, result.status),
             };
             self.events.lock().unwrap().push(line);

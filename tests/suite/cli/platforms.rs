@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Outcome, Project, image_of, layers};
 
 const BOTH: &str = "platforms: [linux/amd64, linux/arm64]\n";
-const CHOOSES: &str = "ARG ECR_REGISTRY ONE_TAG TWO_TAG\nFROM $ECR_REGISTRY:$ONE_TAG AS base-amd64\n\
+const CHOOSES: &str = "ARG ECR_REGISTRY ONE_TAG TWO_TAG TARGETARCH\nFROM $ECR_REGISTRY:$ONE_TAG AS base-amd64\n\
                        FROM $ECR_REGISTRY:$TWO_TAG AS base-arm64\nFROM base-${TARGETARCH}\nCOPY file /app\n";
 
 /// `app` for both platforms, built on `one` for amd64 and on `two` for arm64, which are for these alone.

@@ -18,7 +18,7 @@ fn own_registry(outcome: &Outcome) -> String {
 }
 
 /// Whether a process runs with this text among its arguments.
-fn runs(part: &str) -> bool {
+pub(super) fn runs(part: &str) -> bool {
     let processes = Path::new("/proc").read_dir().unwrap().flatten();
     processes.into_iter().any(|process| {
         let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();

@@ -182,11 +182,11 @@ fn a_remote_source_is_fetched_once_for_all_targets() {
 #[test]
 fn what_names_no_stage_or_the_same_twice_is_found_at_its_place() {
     let project = Project::new();
-    let targets = "targets:\n- app\n- {target: degub, name: x}\n- 1\n";
+    let targets = "targets:\n- app\n- {target: debugg, name: x}\n- 1\n";
     project.dockerfile("web", targets, DOCKERFILE);
     project.repo.commit("images");
     let parts = [
-        "web/build-config.yaml:4:12: error: web/Dockerfile has no stage `degub`",
+        "web/build-config.yaml:4:12: error: web/Dockerfile has no stage `debugg`",
         "did you mean `debug`?",
         "web/build-config.yaml:5:3: error: `app` and `1` are the same stage",
     ];

@@ -11,6 +11,7 @@ fn the_defaults_of_every_field() {
             "dockerfile_path": "Dockerfile",
             "context_path": ".",
             "target": null,
+            "targets": [],
             "build_args": [],
             "platforms": ["linux/amd64"],
             "additional_tags": [],
