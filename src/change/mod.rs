@@ -17,6 +17,7 @@ mod compare;
 mod form;
 mod ignore;
 mod key;
+mod listed;
 mod located;
 mod oid;
 mod path;
@@ -28,6 +29,7 @@ pub use compare::{
 };
 pub use ignore::Globs;
 pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput};
+pub use listed::{ListedImage, by_paths};
 pub use located::Located;
 pub use oid::{Mode, Oid};
 pub use path::{RepoPath, show_bytes};
