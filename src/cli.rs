@@ -120,6 +120,9 @@ pub struct SelectArgs {
     /// Compare with the commit where this one's history and ours part.
     #[arg(long, value_name = "REV", help_heading = "Comparison", conflicts_with = "all", allow_hyphen_values = true)]
     pub merge_base: Option<String>,
+    /// In CI: compare with the commit of the branch's last successful pipeline, from the platform's API.
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = "Comparison", conflicts_with_all = ["base", "merge_base", "all"])]
+    pub since: Option<Since>,
     /// Count commits only, not the working tree (always so in CI); a revision builds that one instead of HEAD.
     #[arg(long, value_name = "REV", num_args = 0..=1, default_missing_value = "HEAD", help_heading = "Comparison")]
     pub head: Option<String>,
@@ -150,6 +153,13 @@ pub struct SelectArgs {
     /// Builder of images whose configuration names none.
     #[arg(long, value_enum, env = "HEPHY_BACKEND", help_heading = "Builders")]
     pub backend: Option<BackendName>,
+}
+
+/// A moment of a branch's past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Since {
+    /// When a pipeline was last successful.
+    LastSuccess,
 }
 
 /// `hephy plan`.

@@ -22,6 +22,7 @@
 //! | [`result`] | what a build job leaves behind | none |
 //! | [`index`] | platform digests → image index, checks, which tags move | none |
 //! | [`registry`] | distribution API: credentials, retries, blobs, manifests, tags | network |
+//! | [`forge`] | APIs of the platforms: the last successful pipeline, what changed since a lost commit | network |
 //! | [`table`] | tables, sizes and times for people | none |
 //! | [`report`] | stdout is data, stderr is talk | stdout, stderr |
 //! | [`commands`] | one file a subcommand: gather → decide → act | all of them |
@@ -52,6 +53,8 @@ pub mod store;
 
 pub mod index;
 pub mod registry;
+
+pub mod forge;
 
 pub mod report;
 pub mod table;

@@ -115,7 +115,7 @@ pub enum Difference {
         name: String,
         /// Its key at the base.
         old: Option<InputKey>,
-        /// Its key now.
+        /// Its key now; neither where only a list of paths tells of the change.
         new: Option<InputKey>,
     },
     /// The configuration at the base was invalid, so nothing can be said of it.
@@ -136,7 +136,9 @@ impl Difference {
             Self::Field { name, .. } => format!("`{name}` changed"),
             Self::Source { .. } => "the source changed".to_owned(),
             Self::Backend { old, new } => format!("the builder changed from {old} to {new}"),
-            Self::Dependency { name, old: Some(_), new: Some(_) } => format!("built on {name}"),
+            Self::Dependency { name, old: Some(_), new: Some(_) } | Self::Dependency { name, old: None, new: None } => {
+                format!("built on {name}")
+            }
             Self::Dependency { name, old: None, .. } => format!("now built on {name}"),
             Self::Dependency { name, .. } => format!("no longer built on {name}"),
             Self::InvalidBase => "its configuration at the base was invalid".to_owned(),

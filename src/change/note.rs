@@ -278,6 +278,19 @@ fn meaning(path: &[u8], keyed: &Keyed) -> Meaning {
     }
 }
 
+/// Whether a path may reach the build of an image, by what is known of one side alone. A file that an ignore file leaves
+/// out may have been the only trace of its directory.
+pub(super) fn may_reach(path: &[u8], keyed: &Keyed, tree: &Tree) -> bool {
+    let counts = |path: &[u8]| matches!(meaning(path, keyed), Meaning::Counts(_));
+    match meaning(path, keyed) {
+        Meaning::Counts(_) => true,
+        Meaning::LeftOut(rule) if rule.line.is_some() && rule.list.is_none() => {
+            !tree.under(&RepoPath::new(path).parent()).any(|entry| counts(entry.path))
+        }
+        Meaning::LeftOut(_) | Meaning::Elsewhere => false,
+    }
+}
+
 /// The line of an ignore file that leaves a path of a source out.
 fn excluded(path: &[u8], context: &RepoPath, source: &CopySource, keyed: &Keyed) -> Option<Rule> {
     let ignoring = &keyed.reach.ignoring;

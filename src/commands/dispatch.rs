@@ -113,7 +113,7 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
 }
 
 /// Commands and flags that are documented and follow in later versions.
-const LATER: [&str; 12] = [
+const LATER: [&str; 11] = [
     "diagnose",
     "verify",
     "builds",
@@ -122,7 +122,6 @@ const LATER: [&str; 12] = [
     "deploy",
     "rootfs",
     "shipwright",
-    "--since",
     "--file",
     "-f",
     "--source-url",

@@ -25,6 +25,13 @@ pub enum Base {
         /// What it is, such as "the previous commit of the push".
         what: String,
     },
+    /// A commit whose files nobody has; what changed since is known all the same.
+    Listed {
+        /// Its id, where it is known.
+        id: Option<Oid>,
+        /// What it is, and who listed the changes.
+        what: String,
+    },
     /// None: everything is built.
     Nothing {
         /// Why, as a sentence without a full stop.
@@ -38,6 +45,7 @@ impl Base {
     pub const fn id(&self) -> Option<Oid> {
         match self {
             Self::Commit { id, .. } => Some(*id),
+            Self::Listed { id, .. } => *id,
             Self::Nothing { .. } => None,
         }
     }
@@ -47,6 +55,7 @@ impl Base {
     pub fn text(&self) -> String {
         match self {
             Self::Commit { id, what } => format!("{what} ({})", id.short()),
+            Self::Listed { what, .. } => what.clone(),
             Self::Nothing { reason } => format!("nothing: {reason}"),
         }
     }

@@ -32,6 +32,7 @@ pub use manifests::{By, Manifest};
 pub use policy::{MAX_CONFIG, MAX_MANIFEST, Policy, Retry};
 pub(crate) use settings::host_of;
 pub use settings::{EnvCredential, Settings, insecure_all, is_loopback};
+pub(crate) use tls::config as tls_config;
 
 use crate::error::{Error, Result};
 use crate::oci::Repository;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 
 /// A client configuration; `roots` is false where only plain HTTP is spoken.
-pub(super) fn config(roots: bool) -> Result<rustls::ClientConfig> {
+pub(crate) fn config(roots: bool) -> Result<rustls::ClientConfig> {
     let mut store = rustls::RootCertStore::empty();
     if roots {
         // Unreadable files are skipped: one bad bundle must not hide the good ones.

@@ -40,6 +40,7 @@ const EFFECTS: &[&str] = &[
     "crate::process",
     "crate::git",
     "crate::registry",
+    "crate::forge",
     "crate::source",
     "crate::commands",
     "crate::report",

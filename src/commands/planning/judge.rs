@@ -140,7 +140,7 @@ pub(super) fn decided(
     let dependents = select.dependents.or(survey.root.dependents).unwrap_or_default();
     let no_base = match base {
         Base::Nothing { reason } => reason.as_str(),
-        Base::Commit { .. } => "nothing to compare with",
+        Base::Commit { .. } | Base::Listed { .. } => "nothing to compare with",
     };
     decide(&judged, selection, dependents, no_base)
 }

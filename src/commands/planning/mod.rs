@@ -8,9 +8,11 @@ mod ground;
 mod judge;
 mod lasting;
 mod lines;
+mod listed;
 mod past;
 mod published;
 mod schedule;
+mod since;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -108,7 +110,8 @@ impl Planning {
 /// # Errors
 /// When the repository cannot be read, or when something that is to be built is invalid.
 pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
-    let ground = Ground::new(session, select)?;
+    let mut ground = Ground::new(session, select)?;
+    since::last_success(session, select, &mut ground.context)?;
     let select = &schedule::of_schedule(session, ground.context.event, select)?;
     let mut loaded = ground.repository.load(&Request {
         head: select.head.as_deref(),
@@ -116,10 +119,17 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         commits_only: ground.context.commits_only,
         exclude: &ground.exclude,
     })?;
+    let mut warnings = ground.context.warnings.clone();
     let rules = ground.rules(select);
     let now = survey(&loaded.head, &mut loaded.objects, &rules, None)?;
     refuse_broken(&now).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     let destination = ground::destination(rules.registry, &now.root, rules.platform_registry, rules.layout)?;
+    let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
+    let question = Question::of(session, &ground, select, &selection, &destination)?;
+    let listed = match question.is_none() && selection == Selection::Changed {
+        true => listed::ask(session, &ground.context, &mut loaded, &mut warnings)?,
+        false => None,
+    };
     let other = Other { survey: &now, changes: &loaded.changes };
     let was = loaded.base.as_ref().map(|tree| survey(tree, &mut loaded.objects, &rules, Some(&other))).transpose()?;
 
@@ -133,12 +143,11 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         _ => Vec::new(),
     };
     let base_side = was.as_ref().zip(loaded.base.as_ref()).map(|(was, tree)| was.side(tree, &before));
-    let changes = compare(&now.side(&loaded.head, &compared), base_side.as_ref(), &loaded.changes);
-
-    let mut warnings = ground.context.warnings.clone();
+    let changes = match listed {
+        Some(listed) => listed.changes(&now, &compared, &loaded.head),
+        None => compare(&now.side(&loaded.head, &compared), base_side.as_ref(), &loaded.changes),
+    };
     warnings.extend(gone_targets(&now, &changes));
-    let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
-    let question = Question::of(session, &ground, select, &selection, &destination)?;
     let mut against = Against::default();
     let mut upstreams = None;
     if let Some(question) = &question {
@@ -342,7 +351,7 @@ fn comparison(selection: &Selection, only_stale: bool, base: &Base) -> String {
         (Selection::All, _) => "every image".to_owned(),
         (Selection::Named(_), _) => "the images that were named".to_owned(),
         (Selection::Scheduled(_, file), _) => format!("the images listed in {file}"),
-        (Selection::Changed, Base::Commit { .. }) => format!("compared with {}", base.text()),
+        (Selection::Changed, Base::Commit { .. } | Base::Listed { .. }) => format!("compared with {}", base.text()),
         (Selection::Changed, Base::Nothing { reason }) => format!("everything: {reason}"),
     };
     if only_stale { format!("{what}, where bases have moved") } else { what }

@@ -112,7 +112,7 @@ async fn assess_with(client: &Client, standing: &Standing<'_>, among: &BTreeSet<
     if let Some(error) = none_answered(&published) {
         return Err(error);
     }
-    let records: Vec<(usize, std::result::Result<(Digest, RecordedBases), Untold>)> = wanted
+    let records: Vec<(usize, Record)> = wanted
         .into_iter()
         .zip(published)
         .map(|(index, found)| (index, record(&survey.images[index].name, found)))
@@ -165,7 +165,10 @@ fn told(error: &Error) -> String {
     }
 }
 
-fn record(name: &ImageName, found: Result<Option<Recorded>>) -> std::result::Result<(Digest, RecordedBases), Untold> {
+/// A published index with the bases that it recorded.
+type Record = std::result::Result<(Digest, RecordedBases), Untold>;
+
+fn record(name: &ImageName, found: Result<Option<Recorded>>) -> Record {
     let unknown = |why: String| Err(Untold::Unknown(why));
     match found {
         Err(error) => Err(Untold::Unreadable(error.kind(), told(&error))),

@@ -23,6 +23,7 @@ fn reason(base: &Base) -> String {
     match base {
         Base::Nothing { reason } => reason.clone(),
         Base::Commit { id, .. } => panic!("{id} was found"),
+        Base::Listed { what, .. } => panic!("git lists nothing: {what}"),
     }
 }
 

@@ -15,7 +15,6 @@ fn commands_and_flags_of_later_versions_say_so() {
         vec!["reuse", "--image", "web"],
         vec!["deploy", "prod"],
         vec!["rootfs", "web"],
-        vec!["plan", "--since", "last-success"],
         vec!["build", "-f", "run.yaml"],
     ] {
         let said = project.hephy(words.clone()).run().fails(2, &["is not supported yet"]);
