@@ -13,6 +13,7 @@
 //! | [`dockerfile`] | stages, arguments and references of a Dockerfile | none |
 //! | [`change`] | trees × configurations → input keys, affected images, reasons | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
+//! | [`lint`] | rules of `hephy check`: images as they are → findings, and what silences them | none |
 //! | [`generate`] | plan → job matrices and pipelines of the platforms | none |
 //! | [`source`] | upstream clone → deterministic archive; safe unpacking | git, files |
 //! | [`backend`] | step → command line, files; result ← digest | none |
@@ -37,6 +38,7 @@ pub mod config;
 pub mod dockerfile;
 
 pub mod change;
+pub mod lint;
 pub mod plan;
 
 pub mod generate;

@@ -48,6 +48,7 @@ fn read(mut file: File<'_>, defaults: &RootConfig) -> Parsed<ImageConfig> {
         version_from: version_from(&file),
         labels: labels(&file, "labels"),
         annotations: labels(&file, "annotations"),
+        lint: defaults.lint.iter().map(|(rule, level)| (*rule, *level)).chain(file.lint()).collect(),
         keep_git: file.flag("keep_git").unwrap_or_default(),
         submodules: file.flag("submodules").unwrap_or_default(),
         timeout: file.text("timeout", rules::duration),

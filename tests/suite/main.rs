@@ -9,6 +9,7 @@ mod check;
 mod cli;
 mod config;
 mod examples;
+mod lint;
 mod manifest;
 mod pack;
 mod registry;

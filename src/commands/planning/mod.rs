@@ -6,6 +6,7 @@ mod ground;
 mod judge;
 mod lasting;
 mod lines;
+mod lint;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -205,8 +206,10 @@ pub fn problems(session: &Session) -> Result<Vec<(String, Diagnostic)>> {
     let layout = select.layout.or(survey.root.layout).unwrap_or_default();
     let lasting = lasting::findings(&survey, layout);
     let whole = judge::duplicate_names(&survey, layout).into_iter().chain(lasting);
-    let whole = whole.chain(survey.order.err().map(|finding| *finding));
+    let circle = survey.order.as_ref().err().map(|finding| (**finding).clone());
+    let whole = whole.chain(circle);
     found.extend(whole.map(|finding| (finding.file.clone(), finding)));
+    found.extend(lint::findings(&survey, &loaded.head, &mut loaded.objects, &ground.rules(&select))?);
     quote(found.iter_mut().map(|(_, finding)| finding), &loaded.head, &mut loaded.objects);
     Ok(found)
 }

@@ -9,6 +9,7 @@ mod dependencies;
 mod failures;
 mod first_steps;
 mod graph;
+mod lint;
 mod manifest;
 mod not_yet;
 mod output;

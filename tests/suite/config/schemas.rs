@@ -18,7 +18,7 @@ fn validator(schema: &Value) -> Validator {
 
 /// What no schema can say: rules over several values, over what an editor has read in its own way (`yes`, `012`),
 /// grammars that a pattern cannot hold, and what is refused only until its issue.
-const BEYOND_A_SCHEMA: [&str; 28] = [
+const BEYOND_A_SCHEMA: [&str; 29] = [
     "not supported yet",
     "must be true or false",
     "the file names no source",
@@ -47,6 +47,7 @@ const BEYOND_A_SCHEMA: [&str; 28] = [
     "has no image for",
     "uses `${X}`",
     "is no regular expression",
+    "a key that is no rule",
 ];
 
 #[derive(Default)]
