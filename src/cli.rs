@@ -232,6 +232,12 @@ pub struct CheckArgs {
     /// Directories or files; the whole repository by default.
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
+    /// Fail on warnings too.
+    #[arg(long)]
+    pub strict: bool,
+    /// Say what a rule is about, and how to silence it.
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["paths", "strict"])]
+    pub explain: Option<String>,
 }
 
 /// `hephy graph`.

@@ -15,6 +15,8 @@ pub enum Severity {
     Error,
     /// The file can be used, and should be looked at.
     Warning,
+    /// The file is fine, and could be better.
+    Info,
 }
 
 impl Severity {
@@ -24,6 +26,7 @@ impl Severity {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Info => "info",
         }
     }
 }
@@ -60,11 +63,17 @@ pub struct Diagnostic {
     pub span: Span,
     /// How bad it is.
     pub severity: Severity,
+    /// The rule of `hephy check` that found it; none for what is an error whatever is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'static str>,
     /// What is wrong, in one sentence without a full stop.
     pub message: String,
     /// Beside the caret: what was probably meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<String>,
+    /// What mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
     /// Below the line: the rule, or the next step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -83,8 +92,10 @@ impl Diagnostic {
             file: file.into(),
             span,
             severity: Severity::Error,
+            rule: None,
             message: message.into(),
             suggestion: None,
+            fix: None,
             notes: Vec::new(),
             source_line: None,
         }
@@ -127,8 +138,9 @@ impl Diagnostic {
     /// The finding for a person, ending in a newline, without colour.
     #[must_use]
     pub fn render(&self) -> String {
+        let rule = self.rule.map(|rule| format!(" [{rule}]")).unwrap_or_default();
         let mut out = format!(
-            "{}:{}:{}: {}: {}\n",
+            "{}:{}:{}: {}: {}{rule}\n",
             escape(&self.file),
             self.span.line,
             self.span.column,
@@ -147,6 +159,9 @@ impl Diagnostic {
             out.push('\n');
         } else if let Some(suggestion) = &self.suggestion {
             let _ = writeln!(out, "{:gutter$} = {}", "", escape(suggestion));
+        }
+        if let Some(fix) = &self.fix {
+            let _ = writeln!(out, "{:gutter$} = fix: {}", "", escape(fix));
         }
         for note in &self.notes {
             let _ = writeln!(out, "{:gutter$} = {}", "", escape(note));

@@ -14,6 +14,7 @@
 //! | [`ignorefile`] | `.dockerignore`: which files a builder sees | none |
 //! | [`change`] | trees × configurations → input keys, affected images, reasons | none |
 //! | [`plan`] | everything that is decided before anything is built | none |
+//! | [`lint`] | rules of `hephy check`: images as they are → findings, and what silences them | none |
 //! | [`generate`] | plan → job matrices and pipelines of the platforms | none |
 //! | [`source`] | upstream clone → deterministic archive; safe unpacking | git, files |
 //! | [`backend`] | step → command line, files; result ← digest | none |
@@ -40,6 +41,7 @@ pub mod dockerfile;
 pub mod ignorefile;
 
 pub mod change;
+pub mod lint;
 pub mod plan;
 
 pub mod generate;

@@ -33,12 +33,13 @@ impl Finding {
     /// A finding in a configuration file or a Dockerfile.
     #[must_use]
     pub fn of_diagnostic(found: &Diagnostic) -> Self {
-        let more = found.suggestion.iter().chain(&found.notes).map(|text| format!("\n{}", escape(text)));
+        let more =
+            found.suggestion.iter().chain(&found.fix).chain(&found.notes).map(|text| format!("\n{}", escape(text)));
         Self {
             severity: found.severity,
             place: Some((found.file.clone(), found.span.line)),
-            check: "config".to_owned(),
-            title: "hephy".to_owned(),
+            check: found.rule.unwrap_or("config").to_owned(),
+            title: found.rule.map_or("hephy".to_owned(), |rule| format!("hephy: {rule}")),
             message: format!("{}{}", escape(&found.message), more.collect::<String>()),
         }
     }
@@ -46,7 +47,7 @@ impl Finding {
     /// The same for an image that is not built: it stops nothing.
     #[must_use]
     pub fn of_bystander(found: &Diagnostic) -> Self {
-        Self { severity: Severity::Warning, ..Self::of_diagnostic(found) }
+        Self { severity: found.severity.max(Severity::Warning), ..Self::of_diagnostic(found) }
     }
 
     /// A failure that has no place.
@@ -108,7 +109,7 @@ fn lines(text: &str) -> String {
 #[must_use]
 pub fn annotations(findings: &[Finding]) -> String {
     let mut out = String::new();
-    for (severity, word) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
+    for (severity, word) in [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Info, "notice")] {
         let found: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == severity).collect();
         let shown = if found.len() > SHOWN { SHOWN - 1 } else { found.len() };
         for finding in &found[..shown] {
@@ -138,7 +139,11 @@ pub fn code_quality(findings: &[Finding]) -> String {
             "description": format!("{}: {}", finding.title, finding.message),
             "check_name": format!("hephy:{}", finding.check),
             "fingerprint": Digest::of(unique.as_bytes()).hex(),
-            "severity": match finding.severity { Severity::Error => "major", Severity::Warning => "minor" },
+            "severity": match finding.severity {
+                Severity::Error => "major",
+                Severity::Warning => "minor",
+                Severity::Info => "info",
+            },
             "location": { "path": escape(file), "lines": { "begin": line } },
         }))
     };

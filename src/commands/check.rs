@@ -11,12 +11,14 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::session::Session;
 use crate::config::{
     CheckReport, CheckedFile, ContextFrom, IMAGE_FILE, ImageConfig, MAX_BYTES, Parsed, ROOT_FILE, RootConfig, Source,
     Spans, Transports, parse_image, parse_root,
 };
-use crate::diagnostic::{Diagnostic, Severity, Span, escape};
+use crate::diagnostic::{Diagnostic, Severity, Span, escape, escape_cut, nearest};
 use crate::error::{Error, Result};
+use crate::lint;
 
 /// Checks the configuration files below `root`, or those that `paths` name: files, or directories and everything below.
 /// `transports` are those that `GIT_ALLOW_PROTOCOL` lists. A report with errors is no failure of this function; the
@@ -223,10 +225,37 @@ fn read(root: &Path, path: &Path) -> std::result::Result<Vec<u8>, Box<Diagnostic
     Ok(bytes)
 }
 
-/// The failure that the command ends with when a report has errors.
+/// `hephy check --explain RULE`.
+///
+/// # Errors
+/// When there is no such rule.
+pub fn explain(session: &Session, name: &str) -> Result<()> {
+    let rule = lint::find(name).ok_or_else(|| {
+        let near = nearest(name, lint::RULES.iter().map(|rule| rule.name));
+        let names: Vec<&str> = lint::RULES.iter().map(|rule| rule.name).collect();
+        Error::usage(format!("there is no rule `{}`", escape_cut(name, 80))).hint(match near {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("the rules are {}", names.join(", ")),
+        })
+    })?;
+    session.report.text(&lint::explain(rule))?;
+    session.report.json(&serde_json::json!({
+        "rule": rule.name, "level": rule.level, "finds": rule.finds, "why": rule.why, "fix": rule.fix,
+    }))
+}
+
+/// The failure that the command ends with when a report has errors; `strict` says that warnings are errors too.
 #[must_use]
-pub fn failure(report: &CheckReport) -> Option<Error> {
-    let first = report.findings().find(|finding| finding.severity == Severity::Error)?;
+pub fn failure(report: &CheckReport, strict: bool) -> Option<Error> {
+    let fails = |severity| severity == Severity::Error || strict && severity == Severity::Warning;
+    let first = report.findings().find(|finding| fails(finding.severity))?;
+    if report.errors == 0 {
+        return Some(Error::config("warnings are errors here, as --strict asks for").hint(format!(
+            "begin at {}:{}; hephy check --explain RULE says what a rule is about, and how to silence it",
+            escape(&first.file),
+            first.span.line
+        )));
+    }
     let hint = format!(
         "begin at {}:{}; hephy's docs/configuration.md has the rules, `hephy schema config` gives them to editors",
         escape(&first.file),

@@ -201,7 +201,7 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
         Command::Build(args) => super::build::command::command(session, args, &Interrupt::installed()),
         Command::Manifest(args) => super::manifest::command::command(session, args),
         Command::Run(args) => super::run::run(session, args, &Interrupt::installed()),
-        Command::Check(args) => check(session, &args.paths),
+        Command::Check(args) => check(session, args),
     }
 }
 
@@ -234,11 +234,14 @@ fn printed(session: &Session, bytes: &[u8]) -> Result<()> {
     session.report.text(&text)
 }
 
-fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
+fn check(session: &Session, args: &crate::cli::CheckArgs) -> Result<()> {
+    if let Some(name) = &args.explain {
+        return super::check::explain(session, name);
+    }
     let repository = crate::git::Repository::open(&session.dir).ok();
     let root = repository.as_ref().and_then(|it| it.root().map(std::path::Path::to_owned));
     let root = root.unwrap_or_else(|| session.dir.clone());
-    let paths: Vec<std::path::PathBuf> = paths.iter().map(|path| session.dir.join(path)).collect();
+    let paths: Vec<std::path::PathBuf> = args.paths.iter().map(|path| session.dir.join(path)).collect();
     let transports = crate::config::Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str));
     let mut report = super::check::run(&root, &paths, &transports)?;
     match super::planning::problems(session) {
@@ -252,9 +255,10 @@ fn check(session: &Session, paths: &[std::path::PathBuf]) -> Result<()> {
     session.report.text(&report.render())?;
     let found: Vec<ci::Finding> = report.findings().map(ci::Finding::of_diagnostic).collect();
     session.report.annotate(&ci::annotations(&found));
-    let failure = super::check::failure(&report);
+    let failure = super::check::failure(&report, args.strict);
     session.report.json(&serde_json::json!({
-        "files": report.files, "errors": report.errors, "warnings": report.warnings, "error": failure,
+        "files": report.files, "errors": report.errors, "warnings": report.warnings, "infos": report.infos,
+        "error": failure,
     }))?;
     failure.map_or(Ok(()), Err)
 }

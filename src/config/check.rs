@@ -35,8 +35,8 @@ impl CheckedFile {
         self.findings.sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
     }
 
-    fn errors(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+    fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 }
 
@@ -49,6 +49,8 @@ pub struct CheckReport {
     pub errors: usize,
     /// Warnings in all of them.
     pub warnings: usize,
+    /// What could be better, in all of them.
+    pub infos: usize,
 }
 
 impl CheckReport {
@@ -56,18 +58,21 @@ impl CheckReport {
     #[must_use]
     pub fn new(mut files: Vec<CheckedFile>) -> Self {
         files.sort_by(|one, other| one.file.cmp(&other.file));
-        let errors = files.iter().map(CheckedFile::errors).sum();
-        let findings: usize = files.iter().map(|file| file.findings.len()).sum();
-        Self { files, errors, warnings: findings - errors }
+        let count = |severity| files.iter().map(|file| file.count(severity)).sum();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let infos = count(Severity::Info);
+        Self { files, errors, warnings, infos }
     }
 
-    /// Adds what is wrong with the image that a file describes, unless something was found at that place already.
+    /// Adds what is wrong with the image that a file describes, unless something was found at that place already; what
+    /// a rule finds is of its own and says so.
     #[must_use]
     pub fn also(mut self, problems: Vec<(String, Diagnostic)>) -> Self {
         for (about, finding) in problems {
             let Some(file) = self.files.iter_mut().find(|file| file.file == about) else { continue };
             let said = |other: &Diagnostic| {
                 other.file == finding.file
+                    && other.rule == finding.rule
                     && (other.span.line, other.span.column) == (finding.span.line, finding.span.column)
             };
             if !file.findings.iter().any(said) {
@@ -98,7 +103,7 @@ impl CheckReport {
     #[must_use]
     pub fn summary(&self) -> String {
         let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
-        let found: Vec<String> = [(self.errors, "error"), (self.warnings, "warning")]
+        let found: Vec<String> = [(self.errors, "error"), (self.warnings, "warning"), (self.infos, "info")]
             .into_iter()
             .filter(|(number, _)| *number > 0)
             .map(|(number, word)| count(number, word))

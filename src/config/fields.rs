@@ -139,6 +139,7 @@ const PATTERN: Text = Text::new("regular expression", Some(r"\("), rule!(rules::
 const IMPORT_PATH: Text =
     Text::new("import path", Some(r"^[A-Za-z0-9._~@+][A-Za-z0-9._/@+~-]*$"), rule!(rules::import_path))
         .refusing(r"//[^/]|(^|/)\.\.(/|$)");
+const RULE: Text = Text::new("rule", Some(r"^[a-z]+(-[a-z]+)*$"), rule!(rules::lint_rule));
 const DURATION: Text = Text::new("duration", Some(r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"), rule!(rules::duration))
     .refusing(r"^$")
     .only_text();
@@ -159,6 +160,8 @@ pub(super) const CONTEXTS: &[&str] = &["directory", "repository"];
 pub(super) const LAYOUTS: &[&str] = &["single", "per-image"];
 /// The words of `dependents`.
 pub(super) const DEPENDENTS: &[&str] = &["none", "direct", "all"];
+/// The words of `lint`.
+pub(super) const LEVELS: &[&str] = &["off", "info", "warning", "error"];
 /// The words of `preflight`.
 pub(super) const PREFLIGHTS: &[&str] = &["stop", "reroute"];
 
@@ -171,6 +174,7 @@ const fn later(name: &'static str, kind: Kind, default: &'static str, meaning: &
 }
 
 const CACHE: Kind = Kind::Either(&[Kind::Flag, Kind::Fields(CACHE_FIELDS)]);
+const LINT: Kind = Kind::Mapping(&RULE, &Kind::Choice(LEVELS));
 const CACHE_FIELDS: &[Field] = &[
     field(
         "repo",
@@ -351,6 +355,12 @@ pub(super) const IMAGE: &[Field] = &[
         "Build secrets, from a variable or a file that `hephy.yaml` lists; never in layers, arguments, logs or records. \
          With BuildKit, Buildah and Kaniko.",
     ),
+    field(
+        "lint",
+        LINT,
+        "`hephy.yaml`'s",
+        "How bad what a rule of `hephy check` finds in this image is ([rules](lint.md)).",
+    ),
     field("keep_git", Kind::Flag, "`false`", "Remote mode: the archive keeps `.git`."),
     field("submodules", Kind::Flag, "`false`", "Remote mode: the archive holds submodules."),
     field("timeout", Kind::Text(&DURATION), "none", "Limit of one build: `90s`, `10m`, `1h30m`, at most `720h`."),
@@ -406,6 +416,12 @@ pub(super) const ROOT: &[Field] = &[
         Kind::List(&Kind::Text(&NAME)),
         "`[]`",
         "Variables of the environment that `${VAR}` in `build_args` may name.",
+    ),
+    field(
+        "lint",
+        LINT,
+        "`{}`",
+        "How bad what a rule of `hephy check` finds is: `off`, `info`, `warning` or `error` ([rules](lint.md)).",
     ),
     field(
         "preflight",

@@ -1,5 +1,6 @@
 //! One configuration file: bytes → checked fields. What both files have in common.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::str;
 
@@ -11,6 +12,7 @@ use super::rules::Checked;
 use super::shape::{self, Shape};
 use super::{MAX_BYTES, Parsed, Spans};
 use crate::diagnostic::{Diagnostic, Severity, Span};
+use crate::lint::Level;
 use crate::oci::Platform;
 
 /// A file whose fields were held against their table, one by one.
@@ -126,6 +128,18 @@ impl File<'_> {
 
     pub(super) fn list<T>(&self, name: &str, rule: impl Fn(&str) -> Checked<T>) -> Vec<T> {
         list(&self.entries, name, rule)
+    }
+
+    /// The levels of `lint`, each rule once.
+    pub(super) fn lint(&self) -> BTreeMap<&'static str, Level> {
+        let entries = self.mapping("lint").unwrap_or_default();
+        let level = |entry: &Entry| match &entry.value.kind {
+            NodeKind::Scalar { text, .. } if entry.nth == 0 => {
+                Some((super::rules::lint_rule(&entry.key).ok()?, Level::of_word(text)?))
+            }
+            _ => None,
+        };
+        entries.iter().filter_map(level).collect()
     }
 
     /// The entries of a field that is a mapping.

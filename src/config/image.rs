@@ -54,6 +54,7 @@ fn read(mut file: File<'_>, defaults: &RootConfig) -> Parsed<ImageConfig> {
         annotations: labels(&file, "annotations"),
         cache: cache::of_image(&file, &defaults.cache),
         secrets,
+        lint: defaults.lint.iter().map(|(rule, level)| (*rule, *level)).chain(file.lint()).collect(),
         keep_git: file.flag("keep_git").unwrap_or_default(),
         submodules: file.flag("submodules").unwrap_or_default(),
         timeout: file.text("timeout", rules::duration),

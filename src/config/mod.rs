@@ -32,6 +32,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Span};
+use crate::lint::Level;
 use crate::oci::{ImageName, Platform};
 
 pub use cache::{Cache, CacheDefaults};
@@ -130,6 +131,8 @@ pub struct ImageConfig {
     pub cache: Option<Cache>,
     /// Build secrets: names, never values.
     pub secrets: Vec<Secret>,
+    /// How bad what rules of `hephy check` find is: the repository's levels, and this file's over them.
+    pub lint: BTreeMap<&'static str, Level>,
     /// The archive of a remote source keeps `.git`.
     pub keep_git: bool,
     /// The archive of a remote source holds its submodules.
@@ -306,6 +309,8 @@ pub struct RootConfig {
     pub dependents: Option<Dependents>,
     /// `build_args_env`: environment variables that `${VAR}` in `build_args` may name.
     pub build_args_env: Vec<String>,
+    /// `lint`: how bad what rules of `hephy check` find is.
+    pub lint: BTreeMap<&'static str, Level>,
     /// `preflight`: what happens when a builder cannot build a Dockerfile as written.
     pub preflight: Preflight,
     /// `syntax_frontends`: what a `# syntax=` line may name besides `docker/dockerfile`.

@@ -48,6 +48,7 @@ fn read(mut file: File<'_>) -> Parsed<RootConfig> {
             [("none", Dependents::None), ("direct", Dependents::Direct), ("all", Dependents::All)],
         ),
         build_args_env: file.list("build_args_env", rules::variable_name),
+        lint: file.lint(),
         preflight: preflight.unwrap_or_default(),
         syntax_frontends: file.list("syntax_frontends", rules::image_reference),
         transports: Transports::default(),

@@ -27,6 +27,7 @@ mod locate;
 mod objects;
 mod parse;
 mod private;
+mod sizes;
 mod worktree;
 
 use std::path::{Path, PathBuf};

@@ -66,6 +66,15 @@ impl<'r> Objects<'r> {
         Self { private, repo, dialogue: None, files: HashMap::new() }
     }
 
+    pub(super) const fn private(&self) -> &'r Private {
+        self.private
+    }
+
+    /// The file of a working tree that holds this, where no object does.
+    pub(super) fn file_of(&self, oid: &Oid) -> Option<&PathBuf> {
+        self.files.get(oid)
+    }
+
     /// Lets the process go: the next one sees what was fetched meanwhile.
     pub(super) fn restart(&mut self) {
         self.dialogue = None;
@@ -289,7 +298,7 @@ fn parse_commit(id: Oid, bytes: &[u8]) -> Commit {
     commit
 }
 
-fn broken(error: std::io::Error) -> Error {
+pub(super) fn broken(error: std::io::Error) -> Error {
     Error::resource("git cat-file stopped answering")
         .cause(error)
         .hint("git fsck says whether the repository is damaged")

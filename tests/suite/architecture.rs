@@ -14,6 +14,7 @@ const PURE: &[&str] = &[
     "ci",
     "dockerfile",
     "change",
+    "lint",
     "plan",
     "generate",
     "backend",

@@ -25,6 +25,7 @@ use crate::support::repo::Repo;
 fn config(text: &str) -> Option<ImageConfig> {
     let mut config = ImageConfig {
         version_from: None,
+        lint: Default::default(),
         source: Source::Local { from: ContextFrom::Directory },
         dockerfile_path: "Dockerfile".into(),
         context_path: ".".into(),

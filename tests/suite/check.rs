@@ -59,7 +59,7 @@ test-app/build-config.yaml:2:15: error: `upstream_ref` looks like an option
 2 errors in 2 of 3 files.
 "
     );
-    let failure = check::failure(&report).unwrap();
+    let failure = check::failure(&report, false).unwrap();
     assert_eq!(
         (failure.kind(), failure.message()),
         (ErrorKind::ConfigError, "not everything could be built like this")
@@ -94,7 +94,7 @@ fn json_has_each_files_normalised_configuration_and_findings() {
 fn a_repository_without_problems_says_so() {
     let root = repository(&[("build-config.yaml", GOOD), ("Dockerfile", "")]);
     assert_eq!(check(&root).render(), "1 file, no problems.\n");
-    assert!(check::failure(&check(&root)).is_none());
+    assert!(check::failure(&check(&root), true).is_none());
     assert_eq!(check(&repository(&[])).render(), "No configuration files.\n");
 }
 

@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod examples;
 mod forge;
+mod lint;
 mod manifest;
 mod pack;
 mod published;

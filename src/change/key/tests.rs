@@ -5,6 +5,7 @@ use crate::config::{BuildArg, ContextFrom};
 fn config() -> ImageConfig {
     ImageConfig {
         version_from: None,
+        lint: BTreeMap::new(),
         source: Source::Local { from: ContextFrom::Directory },
         dockerfile_path: "Dockerfile".into(),
         context_path: ".".into(),

@@ -14,22 +14,25 @@ use crate::git::{Content, Objects};
 pub(super) fn quote<'f>(findings: impl Iterator<Item = &'f mut Diagnostic>, tree: &Tree, objects: &mut Objects<'_>) {
     let bare: Vec<&mut Diagnostic> = findings.filter(|finding| finding.source_line.is_none()).collect();
     let files: BTreeSet<String> = bare.iter().map(|finding| finding.file.clone()).collect();
-    let paths: Vec<RepoPath> = files.iter().map(|file| RepoPath::new(file.as_str())).collect();
-    let Ok(contents) = objects.read_paths(tree, &paths, dockerfile::MAX_BYTES as u64) else { return };
-    let texts: BTreeMap<String, String> = files
-        .into_iter()
-        .zip(contents)
-        .filter_map(|(file, content)| match content {
-            Content::Bytes(bytes) => Some((file, mask_credentials(&String::from_utf8_lossy(&bytes)))),
-            _ => None,
-        })
-        .collect();
+    let masked = |(file, text): (String, String)| (file, mask_credentials(&text));
+    let texts: BTreeMap<String, String> = texts(files, tree, objects).into_iter().map(masked).collect();
     for finding in bare {
         if let Some(text) = texts.get(&finding.file) {
             let text = text.strip_prefix('\u{feff}').unwrap_or(text);
             *finding = finding.clone().with_source(text);
         }
     }
+}
+
+/// The texts of files; those that cannot be read are left out.
+pub(super) fn texts(files: BTreeSet<String>, tree: &Tree, objects: &mut Objects<'_>) -> BTreeMap<String, String> {
+    let paths: Vec<RepoPath> = files.iter().map(|file| RepoPath::new(file.as_str())).collect();
+    let contents = objects.read_paths(tree, &paths, dockerfile::MAX_BYTES as u64).unwrap_or_default();
+    let text = |(file, content)| match content {
+        Content::Bytes(bytes) => Some((file, String::from_utf8_lossy(&bytes).into_owned())),
+        _ => None,
+    };
+    files.into_iter().zip(contents).filter_map(text).collect()
 }
 
 /// The failure with the lines of its findings.

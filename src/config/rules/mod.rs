@@ -280,6 +280,18 @@ pub(super) fn tag_template(text: &str) -> Checked<String> {
     Ok(text.to_owned())
 }
 
+/// The name of a rule of `hephy check`.
+pub(super) fn lint_rule(text: &str) -> Checked<&'static str> {
+    if let Some(rule) = crate::lint::find(text) {
+        return Ok(rule.name);
+    }
+    let names = crate::lint::RULES.iter().map(|rule| rule.name);
+    let mut refusal = Refusal::new("has a key that is no rule").note("hephy's docs/lint.md lists the rules");
+    let meant = if text.len() > 64 { None } else { crate::diagnostic::nearest(text, names) };
+    refusal.meant = meant.map(|meant| format!("did you mean `{meant}`?"));
+    Err(refusal)
+}
+
 /// A whole number without sign, leading zero or another spelling.
 pub(super) fn number(text: &str, most: u32) -> Checked<u32> {
     let canonical =

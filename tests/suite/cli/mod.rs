@@ -10,6 +10,7 @@ mod failures;
 mod first_steps;
 mod graph;
 mod jobs;
+mod lint;
 mod manifest;
 mod not_yet;
 mod output;

@@ -143,6 +143,11 @@ pub(super) const IMAGE: &[(&str, &[&str], &[&str])] = &[
     ),
     ("cache", &["false", "~"], &["true", "{repo: x, ttl: 1h}", "yes", "{ttl: 1}", "{tll: 1h}", "[a]"]),
     ("secrets", &["[]"], &["[{id: a, env: B}]", "[{id: a, fiel: b}]", "x", "[a]"]),
+    (
+        "lint",
+        &["{latest-base: off, large-context: error}", "{}"],
+        &["off", "{latst-base: off}", "{latest-base: never}", "[a]", "{A: off}"],
+    ),
     ("timeout", &["90s", "10m", "1h30m"], &["90", "1d", "0s", "1.5h", "''", "[1h]", "721h"]),
     ("retries", &["0", "3", "100"], &["-1", "101", "1.5", "'3'", "012", "0x3", "1e1", "many", "[3]"]),
 ];
@@ -164,6 +169,7 @@ pub(super) const ROOT: &[(&str, &[&str], &[&str])] = &[
     ("cache", &["false"], &["true", "{repo: x}"]),
     ("ignore", &["['docs/**']"], &["[/x]", "docs"]),
     ("dependents", &["none", "direct", "all"], &["some", "true"]),
+    ("lint", &["{unpinned-base: warning}"], &["{unpined-base: off}", "{latest-base: [off]}"]),
     ("build_args_env", &["[GO_VERSION, _X]"], &["GO_VERSION", "[1X]", "['A-B']", "['${X}']"]),
     ("preflight", &["stop"], &["reroute", "re-route", "true"]),
     ("syntax_frontends", &["[docker.io/acme/frontend:1]"], &["acme", "['A B']"]),
