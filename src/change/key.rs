@@ -194,7 +194,8 @@ impl<'t> Keys<'t> {
     pub fn key_of(&self, inputs: &ImageInputs<'_>, dependencies: &[Dependency]) -> Result<Keyed> {
         let ignore = self.globs(&inputs.config.ignore)?;
         let watch = self.globs(&inputs.config.watch)?;
-        let watched = (!inputs.config.watch.is_empty()).then(|| hex(&self.watched_digest(&inputs.config.watch, &watch)));
+        let watched =
+            (!inputs.config.watch.is_empty()).then(|| hex(&self.watched_digest(&inputs.config.watch, &watch)));
         let source = match (&inputs.config.source, inputs.upstream_commit) {
             (Source::Local { .. }, _) => SourceInput::Local { files: self.files_of(inputs, &ignore) },
             (Source::Remote { .. }, Some(commit)) => SourceInput::Commit { commit: commit.to_owned() },

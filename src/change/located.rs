@@ -37,7 +37,8 @@ impl Located {
             ContextFrom::Repository => RepoPath::ROOT,
         };
         let context = tree.resolve(&root, config.context_path.as_bytes(), read_link);
-        let dockerfile = backend.reads_dockerfile().then(|| tree.resolve(&root, config.dockerfile_path.as_bytes(), read_link));
+        let dockerfile =
+            backend.reads_dockerfile().then(|| tree.resolve(&root, config.dockerfile_path.as_bytes(), read_link));
         let mut located = Self { root, context, dockerfile, ignore_places: IgnorePlaces::default() };
         located.ignore_places = IgnorePlaces::find(tree, &located, backend, read_link);
         Some(located)

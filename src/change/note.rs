@@ -192,7 +192,9 @@ fn note(change: &TreeChange, head: &Keyed, base: &Keyed) -> Option<FileNote> {
         (FileStatus::Deleted, Meaning::LeftOut(rule), _) if change.new.is_some() => {
             Rule { why: rule.why.map(|why| format!("now {why}")), ..rule }
         }
-        (FileStatus::Modified, ..) if moded => Rule { why: Some("only the mode changed".to_owned()), ..Rule::default() },
+        (FileStatus::Modified, ..) if moded => {
+            Rule { why: Some("only the mode changed".to_owned()), ..Rule::default() }
+        }
         (_, Meaning::Counts(rule), _) if change.new.is_some() => rule,
         (_, _, Meaning::Counts(rule)) => rule,
         _ => Rule::default(),

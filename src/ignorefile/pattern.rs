@@ -79,9 +79,10 @@ impl Pattern {
         match &self.kind {
             Kind::Exact => path == self.text,
             Kind::Prefix => self.text.strip_suffix(b"**").is_some_and(|text| path.starts_with(text)),
-            Kind::Suffix => self.text.strip_prefix(b"**").is_some_and(|text| {
-                path.ends_with(text) || text.strip_prefix(b"/").is_some_and(|text| path == text)
-            }),
+            Kind::Suffix => self
+                .text
+                .strip_prefix(b"**")
+                .is_some_and(|text| path.ends_with(text) || text.strip_prefix(b"/").is_some_and(|text| path == text)),
             Kind::Expression { expression, first, last } => {
                 if !path.starts_with(first) || !path.ends_with(last) {
                     return false;

@@ -66,7 +66,11 @@ fn builders_differ_where_a_pattern_is_less_deep_than_a_path() {
     assert_eq!(of(Dialect::Kaniko), ["a/b/d.md", "a/x.md", "b/c", "c", "d.md"]);
     // Buildah does not go into `a/b`: no pattern with `!` begins like it.
     assert_eq!(of(Dialect::Buildah), ["a/x.md", "c", "d.md"]);
-    assert_eq!(seen("c+\na|b", Dialect::Buildah, &["a|b", "c+", "cc"]), ["a|b", "c+", "cc"], "not understood: all count");
+    assert_eq!(
+        seen("c+\na|b", Dialect::Buildah, &["a|b", "c+", "cc"]),
+        ["a|b", "c+", "cc"],
+        "not understood: all count"
+    );
     assert_eq!(seen("c+\na|b", Dialect::BuildKit, &["a|b", "c+", "cc"]), ["cc"]);
 }
 

@@ -96,7 +96,8 @@ impl<'i> Walk<'i> {
     /// Leaves directories that the path does not lie in, and enters those that it does.
     fn go_to(&mut self, path: &[u8], empty: &mut dyn FnMut(&[u8])) {
         while let Some(level) = self.levels.last() {
-            let inside = path.len() > level.end && path[level.end] == b'/' && path[..level.end] == self.dir[..level.end];
+            let inside =
+                path.len() > level.end && path[level.end] == b'/' && path[..level.end] == self.dir[..level.end];
             if inside {
                 break;
             }

@@ -27,7 +27,11 @@ impl IgnoreFiles {
     /// Ids of those that probably hold for the image of a directory and that nobody asked for yet.
     pub(super) fn usual(&mut self, tree: &Tree, dir: &RepoPath) -> Vec<Oid> {
         let entries = USUAL.iter().filter_map(|name| tree.get(dir.join(name).as_bytes()));
-        entries.filter(|entry| entry.mode.is_file()).map(|entry| entry.oid).filter(|oid| self.wanted.insert(*oid)).collect()
+        entries
+            .filter(|entry| entry.mode.is_file())
+            .map(|entry| entry.oid)
+            .filter(|oid| self.wanted.insert(*oid))
+            .collect()
     }
 
     /// Ids of those that hold for an image and that nobody asked for yet.

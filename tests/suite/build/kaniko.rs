@@ -102,6 +102,13 @@ fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
     left
 }
 
+/// The results of `hephy build` inside the container; every image must be built.
+pub(super) fn results_inside(fixture: &Fixture, executor: &Path) -> Vec<BuildResult> {
+    let left = run_inside(fixture, executor);
+    assert_eq!(left.failure(), None);
+    left.results
+}
+
 #[test]
 fn a_chain_is_built_in_one_container() {
     let Some(executor) = executor("build::kaniko::a_chain_is_built_in_one_container") else { return };

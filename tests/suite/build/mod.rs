@@ -4,6 +4,7 @@ mod bad_input;
 mod buildah;
 mod buildx;
 mod check_run;
+mod ignored;
 mod job;
 pub(crate) mod kaniko;
 mod kaniko_run;

@@ -72,7 +72,8 @@ impl Repo {
     /// An image directory with a local source: configuration and Dockerfile, which copies everything.
     pub(crate) fn image(&self, dir: &str) -> &Self {
         let config = Path::new(dir).join("build-config.yaml");
-        self.write(config, "use_local_context: true\n").write(Path::new(dir).join("Dockerfile"), "FROM scratch\nCOPY . /\n")
+        self.write(config, "use_local_context: true\n")
+            .write(Path::new(dir).join("Dockerfile"), "FROM scratch\nCOPY . /\n")
     }
 
     pub(crate) fn remove(&self, path: &str) -> &Self {
