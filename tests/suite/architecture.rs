@@ -13,6 +13,7 @@ const PURE: &[&str] = &[
     "config",
     "ci",
     "dockerfile",
+    "ignorefile",
     "change",
     "lint",
     "plan",

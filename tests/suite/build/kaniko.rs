@@ -124,6 +124,13 @@ fn in_one_container_images_are_built_one_after_the_other_whatever_jobs_says() {
     assert_eq!(said.matches("its images are built one after the other").count(), 1, "{said}");
 }
 
+/// The results of `hephy build` inside the container; every image must be built.
+pub(super) fn results_inside(fixture: &Fixture, executor: &Path) -> Vec<BuildResult> {
+    let left = run_inside(fixture, executor);
+    assert_eq!(left.failure(), None);
+    left.results
+}
+
 #[test]
 fn a_chain_is_built_in_one_container() {
     let Some(executor) = executor("build::kaniko::a_chain_is_built_in_one_container") else { return };

@@ -5,6 +5,7 @@ mod buildah;
 mod buildx;
 mod cache;
 mod check_run;
+mod ignored;
 mod job;
 pub(crate) mod kaniko;
 mod kaniko_run;

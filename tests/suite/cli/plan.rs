@@ -436,7 +436,10 @@ fn explain_answers_why_and_why_not() {
     assert!(base.starts_with("base will be built: base/file changed\n  was  "), "{base}");
     assert!(base.contains("\n  =   base/README.md   never counts\n"), "{base}");
     assert!(base.contains("\n  M   base/file"), "{base}");
-    assert!(base.contains("\n  =   base/docs/a.md   excluded by ignore (base/docs/**)\n"), "{base}");
+    assert!(
+        base.contains("\n  =   base/docs/a.md   excluded by ignore, base/build-config.yaml:2 (base/docs/**)\n"),
+        "{base}"
+    );
     assert!(base.ends_with("\nbuilt on it: app (ARG BASE_TAG, app/Dockerfile:3)\n"), "{base}");
 
     let app = explain("app/");
