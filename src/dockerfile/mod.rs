@@ -4,6 +4,7 @@
 //! byte ranges. Pure, and it never decides which images are ours: `plan` does.
 
 mod expand;
+mod features;
 mod frontend;
 mod meaning;
 mod pattern;
@@ -19,6 +20,7 @@ use parse_dockerfile::{Command, Instruction, UnescapedString};
 use crate::diagnostic::{Diagnostic, Span};
 
 pub use expand::{Expanded, Refusal};
+pub use features::{Feature, FeatureUse};
 pub use meaning::{Meaning, Use};
 pub use pin::{Pin, pin};
 pub use reference::{ImageUse, UseKind};
@@ -71,9 +73,26 @@ pub struct Stage {
     pub uses: Vec<ImageUse>,
     /// The same behind `ONBUILD`: they count in the stages that are built from this one.
     pub triggers: Vec<ImageUse>,
+    /// What it asks of its builder.
+    pub features: Vec<FeatureUse>,
+    /// The same behind `ONBUILD`.
+    pub triggered_features: Vec<FeatureUse>,
 }
 
 impl Stage {
+    fn note_features(&mut self, instruction: &Instruction<'_>, lines: &Lines<'_>, here_documents: &[Range<usize>]) {
+        let range = instruction_range(instruction);
+        let here = here_documents.binary_search_by_key(&range.start, |range| range.start).is_ok();
+        let keyword = lines.span(&(range.start..range.start + 1));
+        let behind = match instruction {
+            Instruction::Onbuild(onbuild) => Some(&onbuild.instruction),
+            _ => None,
+        };
+        self.features.extend(features::of_instruction(instruction, keyword, here && behind.is_none(), lines));
+        let behind = behind.map(|behind| features::of_instruction(behind, keyword, here, lines));
+        self.triggered_features.extend(behind.into_iter().flatten());
+    }
+
     /// Everything that it refers to: its base, its uses, its triggers.
     pub fn images(&self) -> impl Iterator<Item = &ImageUse> {
         std::iter::once(&self.from).chain(&self.uses).chain(&self.triggers)
@@ -192,6 +211,8 @@ impl Dockerfile {
                     args: Vec::new(),
                     uses: Vec::new(),
                     triggers: Vec::new(),
+                    features: Vec::new(),
+                    triggered_features: Vec::new(),
                 });
             }
             match (instruction, dockerfile.stages.last_mut()) {
@@ -202,6 +223,9 @@ impl Dockerfile {
                 }
                 (other, Some(stage)) => stage.uses.extend(ImageUse::of_instruction(other, lines)),
                 _ => {}
+            }
+            if let Some(stage) = dockerfile.stages.last_mut() {
+                stage.note_features(instruction, lines, here_documents);
             }
             dockerfile.instructions.push(place(
                 instruction,

@@ -16,7 +16,7 @@ use crate::plan::args::{ArgProblem, Variables, expand};
 use crate::plan::assemble::Candidate;
 use crate::plan::graph::ExternalBase;
 use crate::plan::tags::{ImageTags, TagFacts, TagInput};
-use crate::plan::{PlannedSource, Reason};
+use crate::plan::{PlannedSource, Reason, Rerouted};
 use crate::source::{Access, Upstream, resolve};
 
 /// What `${VAR}` in build arguments may name.
@@ -206,6 +206,10 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
             args,
             source: planned_source(image, config, parts.commits.get(&index)),
             backend: image.backend(parts.rules),
+            rerouted: image
+                .rerouted
+                .as_ref()
+                .map(|rerouted| Rerouted { from: rerouted.from, reason: rerouted.reason.clone() }),
             edges,
             bases: bases(config, image.backend(parts.rules), &uses.bases),
             problems,

@@ -6,16 +6,19 @@ mod ground;
 mod judge;
 mod lasting;
 mod lines;
+mod preflight;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use crate::backend::Version;
 use crate::change::{ImageChange, Keyed, Keys, RepoPath, State, Tree, TreeChange, compare};
 use crate::ci::{CiContext, Event, Finding};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
 use crate::commands::survey::{Image, Known, Other, Survey, UpstreamCommits, survey};
+use crate::config::BackendName;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::git::{Base, Request};
@@ -25,6 +28,7 @@ use crate::plan::decide::Selection;
 pub(super) use candidates::check_offers;
 use ground::Ground;
 use lines::{quote, quoted};
+pub use preflight::{Choice as PreflightChoice, choice as preflight_of};
 
 /// Everything that is known before the registry is asked.
 pub struct Planning {
@@ -44,6 +48,10 @@ pub struct Planning {
     pub changes: Vec<ImageChange>,
     /// What explanations and the graph need.
     pub sides: Sides,
+    /// Whether what a builder would not build as written stops the run.
+    pub preflight: bool,
+    /// Builders that jobs declare, with their versions.
+    pub offers: Vec<(BackendName, Option<Version>)>,
 }
 
 /// Both sides of the comparison.
@@ -65,6 +73,12 @@ pub struct Sides {
 }
 
 impl Planning {
+    /// The declared version of a builder.
+    #[must_use]
+    pub fn version_of(&self, backend: BackendName) -> Option<Version> {
+        self.offers.iter().find(|(name, _)| *name == backend).and_then(|(_, version)| *version)
+    }
+
     /// What is wrong with images, now that none of it keeps any of the plan's from being built.
     #[must_use]
     pub fn problems(&self) -> Vec<Finding> {
@@ -158,6 +172,8 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
             head: loaded.head,
         },
         changes,
+        preflight: ground.preflight != Some(PreflightChoice::Off),
+        offers: ground.offers,
         root: ground.root,
         context: ground.context,
     })

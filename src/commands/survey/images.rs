@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Image, Rules, crew};
 use crate::change::{Located, Oid, RepoPath, Resolved, Tree};
-use crate::config::{self, BackendName, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
+use crate::config::{self, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::dockerfile::{self, Dockerfile};
 use crate::error::{Error, Result};
@@ -85,15 +85,17 @@ impl Reading<'_, '_> {
             images.push(image);
             let (Some((path, oid)), Some(image)) = (place, images.last_mut()) else { continue };
             match usual {
-                Some((usual, parsed)) if usual == path => accept(image, &path.to_string(), parsed, self.root),
+                Some((usual, parsed)) if usual == path => {
+                    accept(image, &path.to_string(), parsed, self.rules, self.root)
+                }
                 _ => unusual.push((images.len() - 1, path.to_string(), oid)),
             }
         }
-        let root = self.root;
+        let (rules, root) = (self.rules, self.root);
         let oids: Vec<Oid> = unusual.iter().map(|(_, _, oid)| *oid).collect();
         self.objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |at, content| {
             let (index, path, _) = &unusual[at];
-            accept(&mut images[*index], path, parse_dockerfile(path, &content), root);
+            accept(&mut images[*index], path, parse_dockerfile(path, &content), rules, root);
         })?;
         Ok(images)
     }
@@ -180,6 +182,7 @@ impl Reading<'_, '_> {
             located: None,
             dockerfile: None,
             problems: Vec::new(),
+            rerouted: None,
         };
         image.located = located.unwrap_or_else(|| {
             let read_link = &mut |oid| self.objects.read_link(oid);
@@ -187,7 +190,7 @@ impl Reading<'_, '_> {
         });
         let problems = image.located.iter().flat_map(|located| located.problems());
         image.problems = problems.map(|problem| located_problem(&image, problem)).collect();
-        image.problems.extend(unwritable_annotations(&image, image.backend(self.rules)));
+        image.problems.extend(super::preflight::without_dockerfile(&image, self.rules, self.root));
         Ok((image, usual))
     }
 }
@@ -245,26 +248,16 @@ fn asks_for_usual(config: &ImageConfig) -> bool {
 }
 
 /// Gives an image its Dockerfile.
-fn accept(image: &mut Image, path: &str, parsed: ParsedDockerfile, root: &RootConfig) {
+fn accept(image: &mut Image, path: &str, parsed: ParsedDockerfile, rules: &Rules<'_>, root: &RootConfig) {
     match parsed {
         Ok(dockerfile) => {
             check_target(image, path, &dockerfile);
             image.problems.extend(dockerfile.foreign_frontends(path, &root.syntax_frontends));
             image.dockerfile = Some((path.to_owned(), Arc::new(dockerfile)));
+            super::preflight::with_dockerfile(image, rules, root);
         }
         Err(finding) => image.problems.push(*finding),
     }
-}
-
-/// Docker's engine pushes manifests without annotations; told here, and not by a build job.
-fn unwritable_annotations(image: &Image, backend: BackendName) -> Option<Diagnostic> {
-    let config = image.config().filter(|_| backend == BackendName::Docker)?;
-    let writes = !config.annotations.is_empty() && config.manual_images.is_none();
-    let message = format!("the builder `{backend}` cannot write annotations into a manifest");
-    writes.then(|| {
-        Diagnostic::error(&image.file, image.parsed.spans.of("annotations"), message)
-            .note("build it with kaniko, buildkit or buildah, or use `labels`")
-    })
 }
 
 fn located_problem(image: &Image, (field, message): (&str, String)) -> Diagnostic {

@@ -80,8 +80,17 @@ pub(crate) fn install(from: &Path, to: &Path) -> PathBuf {
     to.to_owned()
 }
 
+/// The results of a job that may do what preflight would stop.
+pub(super) fn run_inside_unchecked(fixture: &Fixture, executor: &Path) -> Vec<BuildResult> {
+    run_inside_with(fixture, executor, &[("HEPHY_PREFLIGHT", "off")]).results
+}
+
 /// Runs `hephy build` for a fixture inside the container.
 pub(super) fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
+    run_inside_with(fixture, executor, &[])
+}
+
+fn run_inside_with(fixture: &Fixture, executor: &Path, variables: &[(&str, &str)]) -> Left {
     fixture.write_plan();
     let builds = fixture.options.checkout.parent().unwrap();
     let root = tempfile::tempdir().unwrap();
@@ -93,6 +102,7 @@ pub(super) fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
         .args(["/builds/hephy", "-C", "/builds/check out", "--format", "json", "build", "--arch", "amd64"])
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     let said = || format!("{}\n{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));

@@ -13,9 +13,11 @@ mod manifest;
 mod not_yet;
 mod output;
 mod plan;
+mod preflight;
 mod prepare;
 mod run;
 mod settings;
+mod spin;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
