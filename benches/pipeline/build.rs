@@ -78,9 +78,9 @@ fn row(report: &mut Report, builder: &Builder, image: Image, sides: &Sides) {
 }
 
 /// A builder with a storage of its own.
-struct Builder {
-    name: &'static str,
-    backend: &'static str,
+pub(crate) struct Builder {
+    pub(crate) name: &'static str,
+    pub(crate) backend: &'static str,
     program: &'static str,
     /// First arguments of the commands that build and push.
     commands: &'static [&'static str],
@@ -91,25 +91,25 @@ struct Builder {
 }
 
 impl Builder {
-    fn buildah() -> Self {
+    pub(crate) fn buildah() -> Self {
         let storage = tempfile::tempdir().unwrap();
         let env = builders::buildah(storage.path());
         let (commands, empty): (&[_], &[_]) = (&["build", "push"], &["rmi", "--all", "--force"]);
         Self { name: "Buildah", backend: "buildah", program: "buildah", commands, empty, env, _storage: storage }
     }
 
-    fn buildkit() -> Self {
+    pub(crate) fn buildkit() -> Self {
         let env = ("BUILDKIT_HOST".into(), builders::buildkit().into());
         let (commands, empty): (&[_], &[_]) = (&["build"], &["prune", "--all"]);
         let storage = tempfile::tempdir().unwrap();
         Self { name: "BuildKit", backend: "buildkit", program: "buildctl", commands, empty, env, _storage: storage }
     }
 
-    fn with_storage<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+    pub(crate) fn with_storage<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.env(&self.env.0, &self.env.1)
     }
 
-    fn clean(&self, project: &Project) {
+    pub(crate) fn clean(&self, project: &Project) {
         run(self.with_storage(command(builders::tool(self.program), &project.root()).args(self.empty)));
     }
 }

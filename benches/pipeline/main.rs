@@ -10,6 +10,7 @@
 mod archive;
 mod binary;
 mod build;
+mod cache;
 mod gitlab;
 mod manifest;
 mod measure;
@@ -32,6 +33,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("published", published::measure),
     ("archive", archive::measure),
     ("build", build::measure),
+    ("cache", cache::measure),
     ("manifest", manifest::measure),
     ("binary", binary::measure),
 ];

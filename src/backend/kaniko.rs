@@ -17,7 +17,8 @@ const SINCE: &[(Flag, Version)] = &[
     (Flag::PreCleanup, Version(1, 25, 4)),
     (Flag::Annotation, Version(1, 25, 4)),
     (Flag::ImageFormat, Version(1, 28, 1)),
-    (Flag::NoPushCache, Version(1, 9, 0)),
+    // Older ones know a cache as well, and take a stale layer when only the body of a here-document has changed.
+    (Flag::Cache, Version(1, 28, 1)),
     // 1.26.3 has it as well, turned off.
     (Flag::Secret, Version(1, 27, 0)),
 ];
@@ -27,7 +28,7 @@ enum Flag {
     PreCleanup,
     Annotation,
     ImageFormat,
-    NoPushCache,
+    Cache,
     Secret,
 }
 
@@ -213,7 +214,7 @@ fn secret_in_container(at: usize) -> String {
 /// Options for the cache: each layer of a `RUN` under the hash of all that led to it. A cache that cannot be read or
 /// written is a warning of Kaniko's.
 fn cache(invocation: &mut Invocation, tool: &Tool, step: &Step) {
-    let Some(cache) = step.cache.as_ref().filter(|cache| cache.write || has(tool, Flag::NoPushCache)) else { return };
+    let Some(cache) = step.cache.as_ref().filter(|_| has(tool, Flag::Cache)) else { return };
     invocation.arg("--cache=true").option("--cache-repo", &cache.repository);
     if let Some(ttl) = cache.ttl_option() {
         invocation.option("--cache-ttl", ttl);

@@ -17,8 +17,10 @@ mod kaniko;
 mod ko;
 mod manual;
 mod offer;
+pub mod preflight;
 mod quote;
 mod secret;
+mod spin;
 mod version;
 
 use std::collections::BTreeMap;
@@ -267,7 +269,7 @@ pub fn backend(name: BackendName) -> Option<&'static dyn Backend> {
         BackendName::Buildah => Some(&buildah::Buildah),
         BackendName::Docker => Some(&docker::Docker),
         BackendName::Ko => Some(&ko::Ko),
-        BackendName::Spin => None,
+        BackendName::Spin => Some(&spin::Spin),
     }
 }
 
@@ -347,6 +349,9 @@ pub(crate) mod tests {
             if name == BackendName::Docker {
                 step.annotations.clear();
             }
+            if name == BackendName::Spin {
+                step.platform = Platform::parse("wasi/wasm").unwrap();
+            }
             for invocation in backend.invocations(&tool("/bin/x"), &step).unwrap() {
                 let args = args(&invocation);
                 let end = args.iter().position(|arg| *arg == "--").unwrap_or(args.len());
@@ -358,12 +363,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_builder_but_spin_is_there_and_says_how_to_get_it() {
+    fn every_builder_is_there_and_says_how_to_get_it() {
         for name in BackendName::ALL {
-            match backend(name) {
-                Some(backend) => assert_eq!((backend.name(), backend.install_hint().is_empty()), (name, false)),
-                None => assert_eq!(name, BackendName::Spin),
-            }
+            let backend = backend(name).unwrap();
+            assert_eq!((backend.name(), backend.install_hint().is_empty()), (name, false));
         }
     }
 }

@@ -40,8 +40,18 @@ impl Located {
         let dockerfile =
             backend.reads_dockerfile().then(|| tree.resolve(&root, config.dockerfile_path.as_bytes(), read_link));
         let mut located = Self { root, context, dockerfile, ignore_places: IgnorePlaces::default() };
-        located.ignore_places = IgnorePlaces::find(tree, &located, backend, read_link);
+        located.look_for_ignore_files(tree, backend, read_link);
         Some(located)
+    }
+
+    /// Looks for the ignore files that a builder reads.
+    pub fn look_for_ignore_files(
+        &mut self,
+        tree: &Tree,
+        backend: BackendName,
+        read_link: &mut dyn FnMut(Oid) -> Option<Vec<u8>>,
+    ) {
+        self.ignore_places = IgnorePlaces::find(tree, self, backend, read_link);
     }
 
     /// The build context, where there is one.

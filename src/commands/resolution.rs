@@ -9,6 +9,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::planning::Planning;
 use super::published::{CONCURRENT, Found, block_on, client, first_of, look_up_all};
 use super::session::Session;
+use super::survey::preflight;
 use crate::config::{Layout, Spans};
 use crate::diagnostic::{Diagnostic, Severity, escape};
 use crate::dockerfile::{self, Dockerfile};
@@ -72,6 +73,18 @@ pub fn add_upstream_dockerfiles(planning: &mut Planning, out: &Path) -> Result<(
         let parsed = Dockerfile::parse(&shown, &bytes).map_err(|finding| {
             Error::config(format!("the Dockerfile of {} is malformed", candidate.name)).diagnostics(vec![*finding])
         })?;
+        let asked = preflight::of_dockerfile(&shown, &parsed, &candidate.config);
+        let mut objections =
+            crate::backend::preflight::findings(&asked, candidate.backend, planning.version_of(candidate.backend));
+        objections.retain(|finding| finding.severity == Severity::Error);
+        if planning.preflight && !objections.is_empty() {
+            let sentence =
+                format!("{} would not build the Dockerfile of {} as it is written", candidate.backend, candidate.name);
+            return Err(Error::config(sentence).diagnostics(objections).hint(format!(
+                "set another build_backend in {}; the Dockerfile is in another repository, so nothing is rerouted",
+                candidate.dir
+            )));
+        }
         let foreign = parsed.foreign_frontends(&shown, &planning.sides.survey.root.syntax_frontends);
         if !foreign.is_empty() {
             let sentence = format!("the Dockerfile of {} names a frontend that is not allowed", candidate.name);

@@ -34,7 +34,8 @@ impl Platforms {
             let host = Platform::host().ok_or_else(|| {
                 Error::usage("hephy does not know this machine's platform").hint("name one with --platform")
             })?;
-            return Ok(Self::Some(vec![host]));
+            // What runs on every machine is built on this one.
+            return Ok(Self::Some([Some(host), Platform::parse("wasi/wasm").ok()].into_iter().flatten().collect()));
         }
         let parsed: std::result::Result<Vec<Platform>, _> =
             args.platforms.iter().map(|text| Platform::parse(text).or_else(|_| Platform::from_arch(text))).collect();

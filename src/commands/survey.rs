@@ -6,6 +6,7 @@
 mod crew;
 mod ignoring;
 mod images;
+pub(in crate::commands) mod preflight;
 mod reaches;
 mod targets;
 mod twins;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::backend::Version as BuilderVersion;
 use crate::change::{
     Dependency, Ignoring, ImageId, ImageInputs, InputKey, Keyed, Keys, Located, Reach, RepoPath, Side, SideImage, Tree,
 };
@@ -47,6 +49,10 @@ pub struct Rules<'a> {
     pub default_backend: BackendName,
     /// Whether images that say nothing have a layer cache; `hephy.yaml` has its say where this is none.
     pub cache: Option<bool>,
+    /// What `HEPHY_PREFLIGHT` says of constructs that a builder does not know; `hephy.yaml` has its say where this is none.
+    pub preflight: Option<crate::commands::planning::PreflightChoice>,
+    /// Builders to choose from, and their versions where they are known.
+    pub offers: &'a [(BackendName, Option<BuilderVersion>)],
     /// How other repositories may be reached.
     pub transports: &'a config::Transports,
     /// Name of an image in the repository's root.
@@ -92,6 +98,19 @@ pub struct Image {
     pub own_version: bool,
     /// What makes a build impossible, apart from the configuration itself.
     pub problems: Vec<Diagnostic>,
+    /// The builder that it has instead of the one that was chosen for it.
+    pub rerouted: Option<Rerouted>,
+}
+
+/// Another builder for an image that the chosen one would not build as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rerouted {
+    /// The builder that was chosen.
+    pub from: BackendName,
+    /// The one that builds it.
+    pub to: BackendName,
+    /// Why: place and sentence.
+    pub reason: String,
 }
 
 impl Image {
@@ -110,6 +129,9 @@ impl Image {
     /// The builder of this image.
     #[must_use]
     pub fn backend(&self, rules: &Rules<'_>) -> BackendName {
+        if let Some(rerouted) = &self.rerouted {
+            return rerouted.to;
+        }
         self.config().map_or(rules.default_backend, |config| rules.backend_of(config))
     }
 }

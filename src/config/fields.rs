@@ -3,6 +3,7 @@
 //! The parser takes the known names from here, so a field that is missing here is an unknown one; a test sees to it
 //! that each field here is read.
 
+use super::builder_fields::{CACHE, SECRET, SECRET_FILE, SPIN};
 use super::rules::{self, Checked};
 
 /// A field of a mapping.
@@ -60,15 +61,19 @@ pub(super) const MAX_ENTRIES: usize = 100;
 pub(super) const MAX_RETRIES: u32 = 100;
 
 impl Text {
-    const fn new(word: &'static str, pattern: Option<&'static str>, rule: fn(&str, &[String]) -> Checked<()>) -> Self {
+    pub(super) const fn new(
+        word: &'static str,
+        pattern: Option<&'static str>,
+        rule: fn(&str, &[String]) -> Checked<()>,
+    ) -> Self {
         Self { word, pattern, refused: None, only_text: false, rule }
     }
 
-    const fn refusing(self, pattern: &'static str) -> Self {
+    pub(super) const fn refusing(self, pattern: &'static str) -> Self {
         Self { refused: Some(pattern), ..self }
     }
 
-    const fn only_text(self) -> Self {
+    pub(super) const fn only_text(self) -> Self {
         Self { only_text: true, ..self }
     }
 }
@@ -79,6 +84,8 @@ macro_rules! rule {
         |text, _| $rule(text).map(drop)
     };
 }
+
+pub(super) use rule;
 
 /// Empty and hidden parts, `..`, schemes and drives, control characters.
 const NO_PATH: &str = r"(^|/)(\.\.|\.[gG][iI][tT])?(/|$)|^[A-Za-z][A-Za-z0-9+.-]*:|[\u0000-\u001f\u007f-\u009f]";
@@ -92,7 +99,7 @@ const EXPANDED: &str = r"^([^$]|\$+[^{$]|\$+\{[A-Za-z_][A-Za-z0-9_]*\})*\$*$";
 const EXPANDED_ARG: &str = r"^[A-Za-z_][A-Za-z0-9_]*=([^$]|\$+[^{$]|\$+\{[A-Za-z_][A-Za-z0-9_]*\})*\$*$";
 
 const LINE: Text = Text::new("text", Some(r"."), rule!(rules::argument)).refusing(LINES);
-const FILE: Text = Text::new("path", Some(r"^[^/\\][^\\]*$"), rule!(rules::file)).refusing(NO_FILE);
+pub(super) const FILE: Text = Text::new("path", Some(r"^[^/\\][^\\]*$"), rule!(rules::file)).refusing(NO_FILE);
 const DIRECTORY: Text = Text::new("path", Some(r"^[^/\\][^\\]*$"), rule!(rules::directory)).refusing(NO_PATH);
 const GLOB: Text = Text::new("glob", Some(r"^[^/\\!][^\\{}]*$"), rule!(rules::glob)).refusing(NO_PATH);
 const REF: Text = Text::new("branch, tag or commit", Some(r"^[A-Za-z0-9_@][A-Za-z0-9._/@+-]*$"), rule!(rules::git_ref))
@@ -116,23 +123,13 @@ const REGISTRY: Text =
     Text::new("registry", Some(r"^(none|[A-Za-z0-9\[][A-Za-z0-9:._\[\]-]*(/[a-z0-9._/-]+)?)$"), rule!(rules::registry))
         .refusing(r"//|/$")
         .only_text();
-const CACHE_REPOSITORY: Text = Text::new(
-    "repository",
-    Some(r"^[A-Za-z0-9\[][A-Za-z0-9:._\[\]-]*(/[a-z0-9._/-]+)$"),
-    rule!(rules::cache_repository),
-)
-.refusing(r"//|/$")
-.only_text();
-const SECRET_ID: Text = Text::new("id", Some(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"), rule!(rules::secret_id));
-const SECRET_FILE: Text = Text::new("path", Some(r#"^[^-,"'\\=][^,"'\\=]*$"#), rule!(rules::secret_file))
-    .refusing(r"(^|/)(\.\.?|\.[gG][iI][tT])(/|$)|//|/$|[\u0000-\u001f\u007f-\u009f]");
 const ARG: Text = Text::new("`KEY=VALUE`", Some(EXPANDED_ARG), rule!(rules::build_arg))
     .refusing(r"^BUILDKIT_SYNTAX=|[\n\r\u0000\u0085\u2028\u2029]")
     .only_text();
 const ARG_NAME: Text =
     Text::new("variable", Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), rule!(rules::arg_name)).refusing(r"^BUILDKIT_SYNTAX$");
 const ARG_VALUE: Text = Text::new("text", Some(EXPANDED), rule!(rules::arg_value)).refusing(LINES);
-const NAME: Text = Text::new("variable", Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), rule!(rules::variable_name));
+pub(super) const NAME: Text = Text::new("variable", Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), rule!(rules::variable_name));
 const ENVIRONMENT: Text =
     Text::new("`KEY=VALUE`", Some(r"^[A-Za-z_][A-Za-z0-9_]*="), rule!(rules::environment)).refusing(LINES).only_text();
 const PATTERN: Text = Text::new("regular expression", Some(r"\("), rule!(rules::version_pattern)).refusing(LINES);
@@ -140,9 +137,10 @@ const IMPORT_PATH: Text =
     Text::new("import path", Some(r"^[A-Za-z0-9._~@+][A-Za-z0-9._/@+~-]*$"), rule!(rules::import_path))
         .refusing(r"//[^/]|(^|/)\.\.(/|$)");
 const RULE: Text = Text::new("rule", Some(r"^[a-z]+(-[a-z]+)*$"), rule!(rules::lint_rule));
-const DURATION: Text = Text::new("duration", Some(r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"), rule!(rules::duration))
-    .refusing(r"^$")
-    .only_text();
+pub(super) const DURATION: Text =
+    Text::new("duration", Some(r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"), rule!(rules::duration))
+        .refusing(r"^$")
+        .only_text();
 const LABEL: Text = Text::new("key", Some(r#"^[^-=\s"',][^=\s"',]*$"#), rule!(rules::label_key))
     .refusing(r"^dev\.hephy\.|[\u0000-\u001f\u007f-\u009f]");
 const LABEL_VALUE: Text =
@@ -165,7 +163,7 @@ pub(super) const LEVELS: &[&str] = &["off", "info", "warning", "error"];
 /// The words of `preflight`.
 pub(super) const PREFLIGHTS: &[&str] = &["stop", "reroute"];
 
-const fn field(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Field {
+pub(super) const fn field(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Field {
     Field { name, kind, default, meaning, later: false }
 }
 
@@ -173,23 +171,7 @@ const fn later(name: &'static str, kind: Kind, default: &'static str, meaning: &
     Field { name, kind, default, meaning, later: true }
 }
 
-const CACHE: Kind = Kind::Either(&[Kind::Flag, Kind::Fields(CACHE_FIELDS)]);
 const LINT: Kind = Kind::Mapping(&RULE, &Kind::Choice(LEVELS));
-const CACHE_FIELDS: &[Field] = &[
-    field(
-        "repo",
-        Kind::Text(&CACHE_REPOSITORY),
-        "the image's own repository",
-        "Repository of the cache, `host[:port]/path`.",
-    ),
-    field(
-        "ttl",
-        Kind::Text(&DURATION),
-        "the builder's own",
-        "How long a cached layer is used, by Kaniko (two weeks unless said) and Buildah; BuildKit knows no such limit.",
-    ),
-];
-
 /// The fields of `ko_config`.
 pub(super) const KO: &[Field] = &[
     field("import_path", Kind::Text(&IMPORT_PATH), "`.`", "The main package: a Go import path, or `./directory`."),
@@ -199,11 +181,6 @@ pub(super) const KO: &[Field] = &[
     field("flags", Kind::List(&Kind::Text(&LINE)), "`[]`", "Flags of `go build`."),
     field("ldflags", Kind::List(&Kind::Text(&LINE)), "`[]`", "Flags of the linker."),
     field("working_dir", Kind::Text(&DIRECTORY), "`.`", "Directory to build in, relative to the source root."),
-];
-
-const SPIN: &[Field] = &[
-    field("manifest_path", Kind::Text(&FILE), "`spin.toml`", "The application's manifest."),
-    field("build", Kind::Flag, "`true`", "Whether to run `spin build` first."),
 ];
 
 /// The fields of `version_from`.
@@ -221,22 +198,6 @@ const TARGET: &[Field] = &[
     field("target", Kind::Text(&ONE_STAGE), "", "Dockerfile stage. Every mapping has it."),
     field("name", Kind::Text(&TARGET_NAME), "the stage", "Stands behind the directory's: `<dir>-<name>`."),
     field("additional_tags", Kind::List(&Kind::Text(&TAG)), "`[]`", "Extra tags of this image, besides those of all."),
-];
-
-const SECRET: &[Field] = &[
-    field("id", Kind::Text(&SECRET_ID), "", "The name in `RUN --mount=type=secret,id=…`."),
-    field(
-        "env",
-        Kind::Text(&NAME),
-        "",
-        "The variable of the build job that holds it; `secrets_env` of `hephy.yaml` lists it.",
-    ),
-    field(
-        "file",
-        Kind::Text(&SECRET_FILE),
-        "",
-        "The file that holds it, absolute or relative to the repository's root; `secrets_files` of `hephy.yaml` lists it.",
-    ),
 ];
 
 /// `build-config.yaml`.

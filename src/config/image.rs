@@ -139,10 +139,6 @@ fn source_rules(file: &mut File<'_>, backend: Option<BackendName>) {
 }
 
 fn builder_rules(file: &mut File<'_>, backend: Option<BackendName>) {
-    if backend == Some(BackendName::Spin) && file.has("build_backend") {
-        let place = file.get("build_backend").map_or_else(|| file.key("build_backend"), |entry| entry.value.span);
-        file.error(place, "the builder `spin` is not supported yet", "");
-    }
     if file.has("target") && file.has("targets") {
         let key = file.key("targets");
         file.error(key, "`targets` excludes `target`", "");
@@ -151,10 +147,14 @@ fn builder_rules(file: &mut File<'_>, backend: Option<BackendName>) {
         let key = file.key("ko_config");
         file.warn(key, "`ko_config` does nothing without `build_backend: ko`");
     }
+    if file.has("spin_config") && backend.is_some_and(|backend| backend != BackendName::Spin) {
+        let key = file.key("spin_config");
+        file.warn(key, "`spin_config` does nothing without `build_backend: spin`");
+    }
     for name in ["dockerfile_path", "target", "build_args"] {
-        if backend == Some(BackendName::Ko) && file.has(name) {
+        if let Some(backend) = backend.filter(|backend| !backend.reads_dockerfile() && file.has(name)) {
             let key = file.key(name);
-            file.warn(key, format!("`{name}` does nothing with the builder `ko`, which reads no Dockerfile"));
+            file.warn(key, format!("`{name}` does nothing with the builder `{backend}`, which reads no Dockerfile"));
         }
     }
     match (file.flag("manual_build"), file.has("manual_images")) {
@@ -206,12 +206,18 @@ fn platforms(
         let archs = manual?.keys().filter_map(|arch| Platform::from_arch(arch).ok());
         Some(archs.collect::<Vec<_>>()).filter(|platforms| !platforms.is_empty())
     };
+    let spin = file.text("build_backend", |word| Ok(word == "spin")) == Some(true);
+    let of_spin = spin.then(|| Platform::parse("wasi/wasm").ok()).flatten().map(|platform| vec![platform]);
+    if spin && own.as_ref().is_some_and(|own| own.iter().any(|platform| platform.os() != "wasi")) {
+        let key = file.key("platforms");
+        file.error(key, "the builder `spin` builds for `wasi/wasm` alone", "leave `platforms` out");
+    }
     let platforms = own
+        .or(of_spin)
         .or(of_ko)
         .or_else(of_manual)
         .or_else(|| defaults.platforms.clone())
         .unwrap_or_else(|| vec![Platform::linux_amd64()]);
-    let spin = file.text("build_backend", |word| Ok(word == "spin")) == Some(true);
     if !spin && platforms.iter().any(|platform| platform.os() == "wasi") && file.has("platforms") {
         let key = file.key("platforms");
         file.error(key, "`wasi/wasm` is a platform of the builder `spin` alone", "");

@@ -4,6 +4,7 @@
 //! files (does the Dockerfile exist, is a tag too long once its prefix is added, does `depends_on` name an image)
 //! is decided by `plan`, which finds the place of a field through [`Spans`].
 
+mod builder_fields;
 mod cache;
 mod check;
 mod document;

@@ -27,7 +27,8 @@ fn read(mut file: File<'_>) -> Parsed<RootConfig> {
     let backend = file.text("backend", |word| Ok(BackendName::of_word(word))).flatten();
     if backend == Some(BackendName::Spin) {
         let place = file.shape.spans.of("backend");
-        file.error(place, "the builder `spin` is not supported yet", "");
+        let note = "name it in `build_backend` of its applications";
+        file.error(place, "the builder `spin` builds no Dockerfiles", note);
     }
     if platforms.iter().flatten().any(|platform| platform.os() == "wasi") {
         let place = file.key("platforms");

@@ -5,6 +5,7 @@
 
 mod difference;
 mod expand;
+mod features;
 mod frontend;
 mod meaning;
 mod pattern;
@@ -21,6 +22,7 @@ use parse_dockerfile::{Command, Instruction, UnescapedString};
 use crate::diagnostic::{Diagnostic, Span};
 
 pub use expand::{Expanded, Refusal};
+pub use features::{Feature, FeatureUse};
 pub use meaning::{Meaning, Use};
 pub use pin::{Pin, pin};
 pub use reads::{ContextRead, ReadKind};
@@ -78,9 +80,26 @@ pub struct Stage {
     pub reads: Vec<ContextRead>,
     /// The same behind `ONBUILD`.
     pub trigger_reads: Vec<ContextRead>,
+    /// What it asks of its builder.
+    pub features: Vec<FeatureUse>,
+    /// The same behind `ONBUILD`.
+    pub triggered_features: Vec<FeatureUse>,
 }
 
 impl Stage {
+    fn note_features(&mut self, instruction: &Instruction<'_>, lines: &Lines<'_>, here_documents: &[Range<usize>]) {
+        let range = instruction_range(instruction);
+        let here = here_documents.binary_search_by_key(&range.start, |range| range.start).is_ok();
+        let keyword = lines.span(&(range.start..range.start + 1));
+        let behind = match instruction {
+            Instruction::Onbuild(onbuild) => Some(&onbuild.instruction),
+            _ => None,
+        };
+        self.features.extend(features::of_instruction(instruction, keyword, here && behind.is_none(), lines));
+        let behind = behind.map(|behind| features::of_instruction(behind, keyword, here, lines));
+        self.triggered_features.extend(behind.into_iter().flatten());
+    }
+
     /// Everything that it refers to: its base, its uses, its triggers.
     pub fn images(&self) -> impl Iterator<Item = &ImageUse> {
         std::iter::once(&self.from).chain(&self.uses).chain(&self.triggers)
@@ -201,6 +220,8 @@ impl Dockerfile {
                     triggers: Vec::new(),
                     reads: Vec::new(),
                     trigger_reads: Vec::new(),
+                    features: Vec::new(),
+                    triggered_features: Vec::new(),
                 });
             }
             match (instruction, dockerfile.stages.last_mut()) {
@@ -215,6 +236,9 @@ impl Dockerfile {
                     stage.reads.extend(reads::of_instruction(other, lines));
                 }
                 _ => {}
+            }
+            if let Some(stage) = dockerfile.stages.last_mut() {
+                stage.note_features(instruction, lines, here_documents);
             }
             dockerfile.instructions.push(place(
                 instruction,

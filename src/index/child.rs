@@ -120,6 +120,11 @@ pub fn check_config(config: &[u8], platform: &Platform) -> Result<()> {
         serde_json::from_slice(config).map_err(|error| refuse("has no readable configuration".into()).cause(error))?;
     let ConfigPlatform { os, architecture, variant } = config;
     let said = shown_parts(&os, &architecture, variant.as_deref());
+    // Spin calls the interface by its version.
+    let is_wasi = |os: &str| matches!(os, "wasi" | "wasip1" | "wasip2");
+    if platform.os() == "wasi" && is_wasi(&os) && architecture == "wasm" {
+        return Ok(());
+    }
     let fits =
         os == platform.os() && architecture == platform.architecture() && variant_fits(platform, variant.as_deref());
     if fits { Ok(()) } else { Err(refuse(format!("says that it is for {said}"))) }

@@ -38,6 +38,12 @@ pub struct Assembled {
 /// Media type of what [`assemble`] makes.
 pub const MEDIA_TYPE: &str = OCI_IMAGE_INDEX_MEDIA_TYPE;
 
+/// Whether what is built for this platform runs on every machine, so that it is built once and has no index.
+#[must_use]
+pub fn stands_alone(platform: &Platform) -> bool {
+    platform.os() == "wasi"
+}
+
 /// Makes the index of one image. `wanted` are the platforms that it is to have: all of the plan's, or those that
 /// exist when a partial index was asked for.
 ///

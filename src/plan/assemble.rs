@@ -10,7 +10,7 @@ use super::standing::Reuse;
 use super::tags::ImageTags;
 use super::{
     DependencyFrom, Mode, Plan, PlanSource, PlannedArg, PlannedBase, PlannedDependency, PlannedImage, PlannedSource,
-    Reason, ReusedImage, UnchangedImage, VERSION,
+    Reason, Rerouted, ReusedImage, UnchangedImage, VERSION,
 };
 use crate::config::{BackendName, ImageConfig, KoConfig, Layout};
 use crate::diagnostic::Diagnostic;
@@ -58,6 +58,8 @@ pub struct Candidate {
     pub source: PlannedSource,
     /// The builder.
     pub backend: BackendName,
+    /// The builder that was chosen first, and why it is not the one.
+    pub rerouted: Option<Rerouted>,
     /// Images that it is built on, by index among the candidates.
     pub edges: Vec<Edge>,
     /// External images that it is built on.
@@ -177,6 +179,7 @@ fn planned_image(
         reasons: candidate.reasons.clone(),
         source: candidate.source.clone(),
         backend: candidate.backend,
+        rerouted: candidate.rerouted.clone(),
         dockerfile: config.dockerfile_path.clone(),
         context: config.context_path.clone(),
         target: config.target.clone(),

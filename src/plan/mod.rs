@@ -119,6 +119,9 @@ pub struct PlannedImage {
     pub source: PlannedSource,
     /// The builder.
     pub backend: BackendName,
+    /// The builder that was chosen first, and why another one builds it.
+    #[serde(default)]
+    pub rerouted: Option<Rerouted>,
     /// Dockerfile relative to the source root.
     pub dockerfile: String,
     /// Build context relative to the source root, `.` for the root.
@@ -232,6 +235,16 @@ pub enum PlannedSource {
         /// The archive holds submodules.
         submodules: bool,
     },
+}
+
+/// Another builder than the chosen one, which would not build the image as written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rerouted {
+    /// The builder that was chosen.
+    pub from: BackendName,
+    /// Why it does not build it, for people.
+    pub reason: String,
 }
 
 /// The layer cache of an image.

@@ -112,11 +112,16 @@ fn platforms(image: &PlannedImage) -> String {
 }
 
 fn backend(image: &PlannedImage) -> String {
-    if image.manual_images.is_some() { "manual".into() } else { image.backend.to_string() }
+    match &image.rerouted {
+        _ if image.manual_images.is_some() => "manual".into(),
+        Some(rerouted) => format!("{} (not {})", image.backend, rerouted.from),
+        None => image.backend.to_string(),
+    }
 }
 
 fn reasons(image: &PlannedImage) -> String {
-    image.reasons.iter().map(|reason| escape(&reason.text)).collect::<Vec<_>>().join("; ")
+    let own = image.reasons.iter().map(|reason| escape(&reason.text));
+    own.chain(image.rerouted.iter().map(|rerouted| escape(&rerouted.reason))).collect::<Vec<_>>().join("; ")
 }
 
 /// One line: how much is built where.

@@ -55,7 +55,7 @@ impl Job<'_> {
         let tool =
             self.tools.get(&image.backend).cloned().ok_or_else(|| Error::internal("a builder was not looked for"))?;
         let work = WorkDir::new(&self.options.out)?;
-        let (mut step, files) = self.step(image, result, &work.0)?;
+        let (mut step, files) = self.step(image, &tool, result, &work.0)?;
         if builder.annotates(&tool) {
             // The manifest stage compares them with its plan: children of another input or image make no index.
             step.annotations.insert(index::INPUT_KEY.to_owned(), image.input_key.clone());
@@ -109,10 +109,11 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn step(&self, image: &PlannedImage, result: &BuildResult, work: &Path) -> Result<(Step, Files)> {
+    fn step(&self, image: &PlannedImage, tool: &Tool, result: &BuildResult, work: &Path) -> Result<(Step, Files)> {
         let mut files = context::prepare(self.options, image, work)?;
         let tags = self.tags_of(image)?;
         let build_args = self.arguments(image, &tags, files.parsed.as_ref())?;
+        self.preflight(image, tool, &files, &build_args)?;
         if image.backend.reads_dockerfile() {
             files.pin(&self.pins(image, &tags), work)?;
         }
@@ -133,6 +134,10 @@ impl Job<'_> {
         if let Some(dir) = ko.as_mut().and_then(|ko| ko.working_dir.as_mut()) {
             *dir = source::confine(&files.context, dir)?.display().to_string();
         }
+        let mut spin = image.spin.clone();
+        if let Some(spin) = &mut spin {
+            spin.manifest_path = source::confine(&files.context, &spin.manifest_path)?.display().to_string();
+        }
         let report = work.join("report");
         context::make_dir(&report)?;
         let step = Step {
@@ -147,7 +152,7 @@ impl Job<'_> {
             labels: image.labels.clone(),
             annotations: image.annotations.clone(),
             ko,
-            spin: image.spin.clone(),
+            spin,
             cache,
             secrets: secrets::of_step(self.options, image)?,
             work: report,

@@ -8,6 +8,7 @@ use super::{Event, FIRST_WAIT, Options, Outcome, RETRIES};
 use crate::cli::BuildArgs;
 use crate::commands::local_registry::LocalRegistry;
 use crate::commands::out_dir::OutDir;
+use crate::commands::planning::PreflightChoice;
 use crate::commands::published::client;
 use crate::commands::session::Session;
 use crate::commands::summary;
@@ -130,6 +131,7 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
             .map_or(FIRST_WAIT, |seconds| Duration::from_secs(u64::from(seconds))),
         environment: session.env.clone(),
         builder_env: std::collections::BTreeMap::new(),
+        preflight: crate::commands::planning::preflight_of(session)? != Some(PreflightChoice::Off),
     };
     let view = ClientView::new(client(settings, &session.report))?;
     let report = &session.report;

@@ -11,6 +11,7 @@ mod confirm;
 mod context;
 mod dependencies;
 mod host;
+mod preflight;
 mod results;
 mod schedule;
 mod secrets;
@@ -65,6 +66,8 @@ pub struct Options {
     pub environment: BTreeMap<String, String>,
     /// Variables for builders on top of the job's environment.
     pub builder_env: BTreeMap<String, String>,
+    /// Stop at what the builder would not build as written.
+    pub preflight: bool,
 }
 
 /// Default of [`Options::retries`] (specification §16).

@@ -37,7 +37,15 @@ pub fn find_tool(name: BackendName, environment: &BTreeMap<String, String>) -> R
             tool
         }),
         BackendName::Ko => looked.program("ko").map(|tool| Tool { version: version_of(&tool.program), ..tool }),
-        _ => looked.program(name.word()),
+        BackendName::Spin => looked.program("spin").map(|tool| {
+            let said = Command::new(&tool.program).arg("--version").timeout(VERSION_LIMIT).capture();
+            let version = said.ok().and_then(|said| Version::find(&String::from_utf8_lossy(&said.stdout)));
+            Tool { version, ..tool }
+        }),
+        BackendName::Docker => looked.program("docker").map(|tool| {
+            let version = looked.docker_builder(&tool.program);
+            Tool { version, ..tool }
+        }),
     };
     tool.ok_or_else(|| {
         Error::new(ErrorKind::BuildError, format!("{name} is not installed on this machine"))
@@ -86,19 +94,36 @@ impl Lookup<'_> {
         {
             return Some(found);
         }
-        let buildx = self.program("docker").filter(|docker| {
-            let mut question = Command::new(&docker.program).args(["buildx", "version"]).timeout(VERSION_LIMIT);
-            // Plugins lie beside the configuration.
-            for name in ["DOCKER_CONFIG", "HOME"] {
-                if let Some(value) = self.variable(name) {
-                    question = question.env(name, value);
-                }
-            }
-            question.capture().is_ok_and(|said| said.success())
-        });
+        let buildx = self.program("docker").filter(|docker| self.has_buildx(&docker.program));
         buildx
             .map(|docker| tool(docker.program, Flavour::Buildx))
             .or_else(|| buildctl().filter(|_| Path::new(BUILDKIT_SOCKET).exists()))
+    }
+
+    /// Whether `docker` has the plugin that builds with BuildKit.
+    fn has_buildx(&self, docker: &Path) -> bool {
+        let mut question = Command::new(docker).args(["buildx", "version"]).timeout(VERSION_LIMIT);
+        // Plugins lie beside the configuration.
+        for name in ["DOCKER_CONFIG", "HOME"] {
+            if let Some(value) = self.variable(name) {
+                question = question.env(name, value);
+            }
+        }
+        question.capture().is_ok_and(|said| said.success())
+    }
+
+    /// The version of what `docker build` builds with: before 23 that is the engine's classic builder, unless
+    /// `DOCKER_BUILDKIT` says otherwise; since then BuildKit, where its plugin is there.
+    fn docker_builder(&self, docker: &Path) -> Option<Version> {
+        let said = Command::new(docker).arg("--version").timeout(VERSION_LIMIT).capture().ok()?;
+        let version = Version::find(&String::from_utf8_lossy(&said.stdout))?;
+        let (classic, buildkit) = (version.min(Version(20, 10, 0)), version.max(Version(23, 0, 0)));
+        let uses_buildkit = match self.variable("DOCKER_BUILDKIT") {
+            Some("0") => false,
+            Some(_) if version < Version(23, 0, 0) => true,
+            _ => version >= Version(23, 0, 0) && self.has_buildx(docker),
+        };
+        Some(if uses_buildkit { buildkit } else { classic })
     }
 
     /// The text of the `registries.conf` that Buildah would read (containers-registries.conf(5)).
@@ -149,12 +174,12 @@ mod tests {
             (BackendName::Ko, "go install"),
             (BackendName::Buildkit, "BUILDKIT_HOST"),
             (BackendName::Kaniko, "HEPHY_KANIKO"),
+            (BackendName::Spin, "spinframework.dev"),
         ] {
             let error = find_tool(name, &environment).unwrap_err();
             assert_eq!(error.kind().code(), "build_error");
             assert!(error.hint_text().unwrap().contains(hint), "{name}");
         }
-        assert_eq!(find_tool(BackendName::Spin, &environment).unwrap_err().kind().code(), "config_error");
     }
 
     #[test]

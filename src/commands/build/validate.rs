@@ -76,6 +76,7 @@ fn source(image: &PlannedImage) -> Result<()> {
         PlannedSource::Remote { archive, .. } => paths.extend(archive),
     }
     paths.extend(image.ko.iter().filter_map(|ko| ko.working_dir.as_ref()));
+    paths.extend(image.spin.iter().map(|spin| &spin.manifest_path));
     match paths.into_iter().find(|path| !is_confined(path)) {
         Some(path) => Err(invalid(&image.name, format!("its path `{}` leaves its root", escape_cut(path, 100)))),
         None => Ok(()),

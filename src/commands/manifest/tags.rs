@@ -44,7 +44,10 @@ pub(super) async fn publish_image(
     children: &[Child],
 ) -> Result<(Published, Vec<String>)> {
     let assembled = index::assemble(run.plan, image, platforms, children)?;
-    let manifest = Manifest::new(index::MEDIA_TYPE, assembled.bytes);
+    let manifest = match children {
+        [child] if index::stands_alone(&child.platform) => alone(run, image, child).await?,
+        _ => Manifest::new(index::MEDIA_TYPE, assembled.bytes),
+    };
     let partial = platforms.len() < image.platforms.len();
     let target = Target {
         run,
@@ -128,6 +131,12 @@ pub(super) async fn tag_published(run: &Run<'_>, image: &ReusedImage) -> Result<
         reused: true,
     };
     Ok((published, warnings))
+}
+
+/// What runs on every machine has no index: tags point at its own manifest.
+async fn alone(run: &Run<'_>, image: &PlannedImage, child: &Child) -> Result<Manifest> {
+    let found = run.client.manifest(&run.repository(&image.name)?, By::Digest(&child.digest)).await?;
+    found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{} is not in the registry any more", image.name)))
 }
 
 impl Target<'_> {

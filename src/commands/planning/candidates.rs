@@ -17,7 +17,7 @@ use crate::plan::assemble::Candidate;
 use crate::plan::graph::ExternalBase;
 use crate::plan::standing::Reuse;
 use crate::plan::tags::{GitTag, ImageTags, TagFacts, TagInput, Version};
-use crate::plan::{PlannedSource, Reason};
+use crate::plan::{PlannedSource, Reason, Rerouted};
 use crate::source::{Access, Upstream, resolve};
 
 /// What `${VAR}` in build arguments may name.
@@ -256,6 +256,10 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
             args,
             source: planned_source(image, config, parts.commits.get(&index)),
             backend: image.backend(parts.rules),
+            rerouted: image
+                .rerouted
+                .as_ref()
+                .map(|rerouted| Rerouted { from: rerouted.from, reason: rerouted.reason.clone() }),
             edges,
             bases: bases(config, image.backend(parts.rules), &uses.bases),
             problems,

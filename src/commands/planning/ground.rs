@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::backend::Version;
 use crate::change::RepoPath;
 use crate::ci::{self, BaseSpec, CiContext, Overrides};
 use crate::cli::SelectArgs;
@@ -32,6 +33,10 @@ pub(super) struct Ground {
     pub(super) platform_registry: Option<String>,
     /// The builder of images for which nobody named one.
     pub(super) default_backend: BackendName,
+    /// `HEPHY_PREFLIGHT`.
+    pub(super) preflight: Option<super::PreflightChoice>,
+    /// Builders to choose from.
+    pub(super) offers: Vec<(BackendName, Option<Version>)>,
     /// `HEPHY_CACHE`.
     pub(super) cache: Option<bool>,
     /// How other repositories may be reached.
@@ -43,7 +48,8 @@ impl Ground {
         let overrides =
             Overrides { base: select.base.clone(), merge_base: select.merge_base.clone(), head: select.head.clone() };
         if select.backend == Some(BackendName::Spin) {
-            return Err(Error::usage("the builder `spin` is not supported yet").hint("--backend names another one"));
+            return Err(Error::usage("the builder `spin` builds no Dockerfiles")
+                .hint("name it in `build_backend` of its applications"));
         }
         let context = session.context(&overrides)?;
         let repository = Repository::open(&session.dir)?.fetch_url(context.fetch_url.clone());
@@ -57,6 +63,8 @@ impl Ground {
             platform_registry: platform_registry(session, &context),
             default_backend: default_backend(session, &context),
             cache: cache_default(session)?,
+            preflight: super::preflight::choice(session)?,
+            offers: super::preflight::offers(session, is_local(session, &context))?,
             transports: Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str)),
             name,
             address,
@@ -85,6 +93,8 @@ impl Ground {
             backend: select.backend,
             default_backend: self.default_backend,
             cache: self.cache,
+            preflight: self.preflight,
+            offers: &self.offers,
             transports: &self.transports,
             repository_name: &self.name,
         }
@@ -166,10 +176,15 @@ fn platform_registry(session: &Session, context: &CiContext) -> Option<String> {
     }
 }
 
+/// Whether this is no CI job.
+fn is_local(session: &Session, context: &CiContext) -> bool {
+    let ci = session.env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    !ci && context.platform == ci::Platform::Local
+}
+
 /// Kaniko in CI, the first builder found on a developer's machine.
 fn default_backend(session: &Session, context: &CiContext) -> BackendName {
-    let ci = session.env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
-    if ci || context.platform != ci::Platform::Local {
+    if !is_local(session, context) {
         return BackendName::Kaniko;
     }
     crate::commands::builders::first_found().unwrap_or(BackendName::Kaniko)

@@ -11,6 +11,7 @@ mod lines;
 mod lint;
 mod listed;
 mod past;
+mod preflight;
 mod published;
 mod schedule;
 mod since;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use crate::backend::Version;
 use crate::change::{ImageChange, ImageId, Keyed, Keys, State, Tree, TreeChange, compare};
 use crate::ci::{CiContext, Finding};
 use crate::cli::SelectArgs;
@@ -26,6 +28,7 @@ use crate::commands::published::Found;
 use crate::commands::session::Session;
 use crate::commands::stale::Standing;
 use crate::commands::survey::{Known, Other, Survey, UpstreamCommits, survey};
+use crate::config::BackendName;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::git::{Base, Request};
@@ -39,6 +42,7 @@ use ground::Ground;
 pub(super) use judge::matching;
 use lines::{quote, quoted};
 use past::Past;
+pub use preflight::{Choice as PreflightChoice, choice as preflight_of};
 use published::Question;
 
 /// Everything that is known before the registry is asked.
@@ -61,6 +65,10 @@ pub struct Planning {
     pub known_bases: BTreeMap<String, Found>,
     /// What explanations and the graph need.
     pub sides: Sides,
+    /// Whether what a builder would not build as written stops the run.
+    pub preflight: bool,
+    /// Builders that jobs declare, with their versions.
+    pub offers: Vec<(BackendName, Option<Version>)>,
 }
 
 /// Both sides of the comparison.
@@ -88,6 +96,12 @@ pub struct Sides {
 }
 
 impl Planning {
+    /// The declared version of a builder.
+    #[must_use]
+    pub fn version_of(&self, backend: BackendName) -> Option<Version> {
+        self.offers.iter().find(|(name, _)| *name == backend).and_then(|(_, version)| *version)
+    }
+
     /// What is wrong with images, now that none of it keeps any of the plan's from being built.
     #[must_use]
     pub fn problems(&self) -> Vec<Finding> {
@@ -249,6 +263,8 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
             base: loaded.base,
             head: loaded.head,
         },
+        preflight: ground.preflight != Some(PreflightChoice::Off),
+        offers: ground.offers,
         root: ground.root,
         context: ground.context,
     })

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::ignoring::IgnoreFiles;
-use super::{Image, Rules, crew, targets, versions};
+use super::{Image, Rules, crew, preflight, targets, versions};
 use crate::change::{Located, Oid, RepoPath, Resolved, Tree};
-use crate::config::{self, BackendName, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
+use crate::config::{self, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::dockerfile::{self, Dockerfile};
 use crate::error::{Error, Result};
@@ -93,7 +93,7 @@ impl Reading<'_, '_> {
             }
         }
         self.unusual(&mut images, &unusual)?;
-        Ok(images.into_iter().map(targets::split).collect())
+        self.whole(images.into_iter().map(targets::split).collect())
     }
 
     /// Reads Dockerfiles and ignore files that lie elsewhere, and the files that say a version.
@@ -115,8 +115,26 @@ impl Reading<'_, '_> {
                 ignore_files.take(oids[at], content);
             }
         })?;
-        images.iter_mut().for_each(|image| ignore_files.accept(image));
         Ok(())
+    }
+
+    /// Settles the builder of each image, and then what that one leaves out of the build context.
+    fn whole(&mut self, mut images: Vec<Vec<Image>>) -> Result<Vec<Vec<Image>>> {
+        let (tree, rules, root) = (self.tree, self.rules, self.root);
+        let mut oids = Vec::new();
+        for image in images.iter_mut().flatten() {
+            preflight::with_dockerfile(image, rules, root);
+            if let (Some(rerouted), Some(located)) = (&image.rerouted, &mut image.located) {
+                let objects = &mut *self.objects;
+                located.look_for_ignore_files(tree, rerouted.to, &mut |oid| objects.read_link(oid));
+                oids.extend(self.ignore_files.missing(image));
+            }
+        }
+        let ignore_files = &mut self.ignore_files;
+        self.objects
+            .each(&oids, dockerfile::MAX_BYTES as u64, &mut |at, content| ignore_files.take(oids[at], content))?;
+        images.iter_mut().flatten().for_each(|image| ignore_files.accept(image));
+        Ok(images)
     }
 
     /// Reads the configurations, and in the same go the Dockerfiles and ignore files that most images have beside them.
@@ -211,6 +229,7 @@ impl Reading<'_, '_> {
             version: None,
             own_version: true,
             problems: Vec::new(),
+            rerouted: None,
         };
         image.located = located.unwrap_or_else(|| {
             let read_link = &mut |oid| self.objects.read_link(oid);
@@ -218,7 +237,7 @@ impl Reading<'_, '_> {
         });
         let problems = image.located.iter().flat_map(|located| located.problems());
         image.problems = problems.map(|problem| located_problem(&image, problem)).collect();
-        image.problems.extend(unwritable_annotations(&image, image.backend(self.rules)));
+        image.problems.extend(super::preflight::without_dockerfile(&image, self.rules, self.root));
         Ok((image, usual))
     }
 }
@@ -285,17 +304,6 @@ fn accept(image: &mut Image, path: &str, parsed: ParsedDockerfile, root: &RootCo
         }
         Err(finding) => image.problems.push(*finding),
     }
-}
-
-/// Docker's engine pushes manifests without annotations; told here, and not by a build job.
-fn unwritable_annotations(image: &Image, backend: BackendName) -> Option<Diagnostic> {
-    let config = image.config().filter(|_| backend == BackendName::Docker)?;
-    let writes = !config.annotations.is_empty() && config.manual_images.is_none();
-    let message = format!("the builder `{backend}` cannot write annotations into a manifest");
-    writes.then(|| {
-        Diagnostic::error(&image.file, image.parsed.spans.of("annotations"), message)
-            .note("build it with kaniko, buildkit or buildah, or use `labels`")
-    })
 }
 
 fn located_problem(image: &Image, (field, message): (&str, String)) -> Diagnostic {

@@ -23,7 +23,7 @@ fn docker_config(dir: &Path, docker: &Path) -> PathBuf {
     config
 }
 
-fn buildx() -> Fixture {
+pub(super) fn buildx() -> Fixture {
     let mut fixture = Fixture::new(BackendName::Buildkit);
     others::prepend_path(&mut fixture, "docker");
     let home = fixture.options.checkout.parent().unwrap().to_owned();

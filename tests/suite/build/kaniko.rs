@@ -80,13 +80,18 @@ pub(crate) fn install(from: &Path, to: &Path) -> PathBuf {
     to.to_owned()
 }
 
-/// Runs `hephy build` for a fixture inside the container.
-pub(super) fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
-    run_inside_with(fixture, executor, 1).0
+/// The results of a job that may do what preflight would stop.
+pub(super) fn run_inside_unchecked(fixture: &Fixture, executor: &Path) -> Vec<BuildResult> {
+    run_inside_with(fixture, executor, &[("HEPHY_PREFLIGHT", "off")]).0.results
 }
 
-/// The same, with several images at the same time allowed, and with what it said.
-fn run_inside_with(fixture: &Fixture, executor: &Path, jobs: usize) -> (Left, String) {
+/// Runs `hephy build` for a fixture inside the container.
+pub(super) fn run_inside(fixture: &Fixture, executor: &Path) -> Left {
+    run_inside_with(fixture, executor, &[]).0
+}
+
+/// The same with further variables, and with what it said.
+fn run_inside_with(fixture: &Fixture, executor: &Path, variables: &[(&str, &str)]) -> (Left, String) {
     fixture.write_plan();
     let builds = fixture.options.checkout.parent().unwrap();
     let root = tempfile::tempdir().unwrap();
@@ -98,7 +103,7 @@ fn run_inside_with(fixture: &Fixture, executor: &Path, jobs: usize) -> (Left, St
         .args(["/builds/hephy", "-C", "/builds/check out", "--format", "json", "build", "--arch", "amd64"])
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HEPHY_JOBS", jobs.to_string())
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     let said = || format!("{}\n{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
@@ -116,7 +121,7 @@ fn in_one_container_images_are_built_one_after_the_other_whatever_jobs_says() {
     for name in ["a", "b", "c"] {
         fixture.image(name, BASE);
     }
-    let (left, said) = run_inside_with(&fixture, &executor, 3);
+    let (left, said) = run_inside_with(&fixture, &executor, &[("HEPHY_JOBS", "3")]);
     let times: Vec<(&str, &str)> =
         left.results.iter().map(|result| (result.start.as_str(), result.end.as_str())).collect();
     assert_eq!(times.len(), 3);

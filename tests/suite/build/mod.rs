@@ -12,6 +12,8 @@ mod kaniko_run;
 mod others;
 mod outright;
 mod platform;
+mod preflight;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -70,6 +72,7 @@ impl Fixture {
             retry_wait: Duration::from_millis(10),
             environment,
             builder_env: BTreeMap::new(),
+            preflight: true,
         };
         let mut fixture = Self {
             dir,
@@ -276,6 +279,7 @@ fn planned(name: &str, backend: BackendName) -> PlannedImage {
         reasons: vec![Reason { kind: ReasonKind::Requested, text: "asked for".into() }],
         source: PlannedSource::Local { root: name.into() },
         backend,
+        rerouted: None,
         dockerfile: "Dockerfile".into(),
         context: ".".into(),
         target: None,

@@ -16,9 +16,11 @@ mod not_yet;
 mod output;
 mod plan;
 mod platforms;
+mod preflight;
 mod prepare;
 mod run;
 mod settings;
+mod spin;
 mod tags;
 mod targets;
 
