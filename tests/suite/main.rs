@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod examples;
 mod manifest;
+mod model;
 mod pack;
 mod registry;
 mod source;
