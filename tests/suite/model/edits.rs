@@ -267,7 +267,7 @@ fn config(random: &mut Random, world: &mut World, limits: Limits) -> &'static st
         7 => set(random, &mut image.args, "ARG"),
         8 => toggle(random, &mut image.watch),
         9 => toggle(random, &mut image.ignore),
-        10 if !limits.buildable => {
+        10 if limits.bases => {
             image.depends_on.clear();
             if random.chance(60) {
                 image.depends_on.extend(random.one_of(earlier.images.keys().copied()));

@@ -123,8 +123,10 @@ const GLOBS: [&str; 12] = [
 /// What may be generated: some real parts take less than git does.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Limits {
-    /// Only what every builder can build from nothing: no bases, no `RUN`.
+    /// Only what every builder can build without a network: no `RUN`, no bases of other repositories.
     pub(super) buildable: bool,
+    /// Whether images may be built on each other.
+    pub(super) bases: bool,
     /// Whether a registry is named, which makes comparisons that publish ask it.
     pub(super) registry: bool,
     /// At most this many images.
@@ -252,7 +254,7 @@ pub(super) fn add_image(random: &mut Random, world: &mut World, limits: Limits) 
         world.files.insert(keep, File::Plain(b"kept\n".to_vec()));
     }
     stages(random, world, &mut image, limits);
-    if random.chance(10) && !limits.buildable {
+    if random.chance(10) && limits.bases {
         image.depends_on.extend(random.one_of(world.images.keys().copied()));
     }
     world.images.insert(id, image);
@@ -291,8 +293,8 @@ pub(super) fn stage(random: &mut Random, world: &World, image: &Image, at: usize
     let earlier = image.stages.get(..at).unwrap_or_default();
     let on = random.one_of(world.images.keys().copied());
     let from = match (random.below(10), on) {
-        (0..=2, Some(on)) if !limits.buildable => From::Image(on),
-        (3, Some(on)) if !limits.buildable && world.root.registry => From::Outright(on),
+        (0..=2, Some(on)) if limits.bases => From::Image(on),
+        (3, Some(on)) if limits.bases && world.root.registry => From::Outright(on),
         (4, _) if !limits.buildable => From::Other(random.pick(&["alpine:3.20", "docker.io/library/busybox:1"])),
         (5 | 6, _) => random.one_of(earlier.iter().map(|stage| stage.name.clone())).map_or(From::Scratch, From::Stage),
         _ => From::Scratch,
@@ -304,7 +306,7 @@ pub(super) fn stage(random: &mut Random, world: &World, image: &Image, at: usize
     if let Some(stage) = random.one_of(earlier.iter().map(|stage| stage.name.clone())).filter(|_| random.chance(60)) {
         lines.push(Line::Text(format!("COPY --from={stage} / /of-{stage}/")));
     }
-    if let Some(on) = on.filter(|_| !limits.buildable && world.root.registry && random.chance(8)) {
+    if let Some(on) = on.filter(|_| limits.bases && world.root.registry && random.chance(8)) {
         lines.push(Line::CopyFrom(on));
     }
     if random.chance(10) && !limits.buildable {
@@ -348,6 +350,8 @@ pub(super) fn copy(random: &mut Random, world: &World, image: &Image, to: &str, 
         (11, .., Some(odd)) => format!("{verb} [\"{}\", \"{to}\"]", String::from_utf8_lossy(odd)),
         (12, ..) if random.chance(50) => format!("{verb} {} {to}", random.pick(&["*.txt", "src/*", "f?le*", "*"])),
         (12, ..) if !limits.buildable => format!("COPY missing {to}"),
+        // Buildah knows no here-documents.
+        _ if limits.buildable && limits.bases => format!("COPY keep.me {to}"),
         _ => format!("COPY <<EOF {to}inline\n{}\nEOF", random.below(9)),
     }
 }

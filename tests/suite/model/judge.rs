@@ -28,6 +28,15 @@ pub(super) enum Wrong {
     Other(String),
 }
 
+impl Wrong {
+    /// The directory of the image.
+    pub(super) fn dir(&self) -> &str {
+        match self {
+            Self::Missed(dir) | Self::Needless(dir) | Self::Other(dir) => dir,
+        }
+    }
+}
+
 /// What was looked at.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {

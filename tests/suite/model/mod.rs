@@ -20,6 +20,7 @@ mod history;
 mod judge;
 mod known;
 mod oracle;
+mod published;
 mod random;
 mod range;
 mod runs;

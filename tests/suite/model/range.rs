@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::files::check_out;
 use super::generate::Limits;
 use super::history::{Commit, Repository, history};
-use super::judge::{Counts, Wrong, differences, judge};
+use super::judge::{Counts, differences, judge};
 use super::oracle::{Exact, Oracle, Seen};
 use super::random::Random;
-use super::runs::{MODES, Mode, Range, run};
+use super::runs::{MODES, Range, run};
 use super::setting;
 use super::shrink::{shown, shrunk};
 
@@ -58,7 +58,7 @@ fn an_image_is_in_the_plan_if_and_only_if_what_it_is_built_from_changed() {
 /// One repository; gives what was looked at, and what is wrong.
 fn case(seed: u64, oracle: &mut Oracle) -> (Counts, Option<String>) {
     let mut random = Random::new(seed);
-    let limits = Limits { registry: random.chance(40), buildable: false, images: 1 + random.below(12) };
+    let limits = Limits { registry: random.chance(40), buildable: false, bases: true, images: 1 + random.below(12) };
     let length = 3 + random.below(5);
     let commits = history(&mut random, limits, length);
     let repository = Repository::new(&commits);
@@ -76,9 +76,7 @@ fn case(seed: u64, oracle: &mut Oracle) -> (Counts, Option<String>) {
             Ok(images) => {
                 let wrong = judge(base.as_ref(), head, &images, &mut counts);
                 if let Some(wrong) = wrong.first() {
-                    let dir = match wrong {
-                        Wrong::Missed(dir) | Wrong::Needless(dir) | Wrong::Other(dir) => dir,
-                    };
+                    let dir = wrong.dir();
                     let differences = differences(base.as_ref(), head, dir);
                     let steps: Vec<String> = commits
                         .iter()
@@ -121,5 +119,3 @@ impl Checkouts<'_> {
         })
     }
 }
-
-const _: Mode = Mode::Base;

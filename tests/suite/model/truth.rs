@@ -31,7 +31,7 @@ fn what_the_oracle_calls_the_same_is_built_the_same() {
     while same + other < wanted {
         seed += 1;
         let mut random = Random::new(seed);
-        let limits = Limits { buildable: true, registry: false, images: 2 };
+        let limits = Limits { buildable: true, bases: false, registry: false, images: 2 };
         let commits = history(&mut random, limits, 2);
         let dirs = [0, 1].map(|at: usize| {
             let dir = tempfile::TempDir::with_prefix("hephy-model-").unwrap();
