@@ -41,6 +41,7 @@ enum Fate {
 }
 
 #[test]
+#[ignore = "needs the comparison with what is published"]
 fn the_next_plan_holds_exactly_what_is_not_published_with_its_current_input() {
     let first = setting("HEPHY_MODEL_SEED").or(setting("HEPHY_MODEL_FIRST")).unwrap_or(1);
     let one = setting("HEPHY_MODEL_SEED").is_some();
@@ -56,9 +57,10 @@ fn sequence(seed: u64, counts: &mut Counts) {
     let mut random = Random::new(seed);
     let limits = Limits { registry: false, buildable: true, bases: true, images: 4 };
     let mut oracle = Oracle::start();
-    let run = Run { project: Project::of(Repo::new()), builders: tempfile::tempdir().unwrap() };
-    run.write_builder();
     let mut world = simple(generate::world(&mut random, limits));
+    let per_image = world.root.per_image;
+    let run = Run { project: Project::of(Repo::new()), builders: tempfile::tempdir().unwrap(), per_image };
+    run.write_builder();
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
     let mut worlds: Vec<World> = Vec::new();
     let mut told = format!("seed {seed}");
@@ -140,6 +142,7 @@ fn planned(outcome: &Outcome) -> BTreeSet<String> {
 struct Run {
     project: Project,
     builders: tempfile::TempDir,
+    per_image: bool,
 }
 
 impl Run {
@@ -147,7 +150,7 @@ impl Run {
     fn write_builder(&self) {
         let path = self.builders.path().join("buildah");
         let text = format!(
-            "#!/bin/sh\nif [ \"${{FAIL_FOR-}}\" ]; then for word; do case $word in *:\"$FAIL_FOR\"-*) exit 1 ;; esac; done; fi\n\
+            "#!/bin/sh\nif [ \"${{FAIL_FOR-}}\" ]; then for word; do case $word in *:\"$FAIL_FOR\"-* | */\"$FAIL_FOR\":*) exit 1 ;; esac; done; fi\n\
              exec {} \"$@\"\n",
             tool("buildah").display()
         );
@@ -170,7 +173,9 @@ impl Run {
         let mut hephy = self.project.push(&before, [&["--format=json", name], args].concat());
         let path = format!("{}:{}", self.builders.path().display(), std::env::var("PATH").unwrap());
         hephy = hephy.env("PATH", path).env("HEPHY_REGISTRY", self.project.registry()).env("HEPHY_RETRIES", "0");
-        hephy.env("FAIL_FOR", fails_for.unwrap_or_default()).run()
+        let name = fails_for.unwrap_or_default();
+        let name = if self.per_image { name.to_lowercase() } else { name.to_owned() };
+        hephy.env("FAIL_FOR", name).run()
     }
 
     fn finish(&self, fate: &Fate, planned: &BTreeSet<String>, now: &Seen) {
@@ -201,7 +206,12 @@ impl Run {
 
     /// The commit that the newest published index of an image was built from.
     fn revision(&self, name: &str) -> Option<String> {
-        let (_, index) = manifest(&self.project.registry(), &format!("{name}-head"))?;
+        let registry = self.project.registry();
+        let (_, index) = if self.per_image {
+            manifest(&format!("{registry}/{}", name.to_lowercase()), "head")?
+        } else {
+            manifest(&registry, &format!("{name}-head"))?
+        };
         let revision: &Value = &index["annotations"]["org.opencontainers.image.revision"];
         Some(revision.as_str().expect("an index without a revision").to_owned())
     }
