@@ -14,6 +14,7 @@ mod forge;
 mod ignorefile;
 mod lint;
 mod manifest;
+mod model;
 mod pack;
 mod published;
 mod registry;

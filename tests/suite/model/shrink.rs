@@ -1,0 +1,131 @@
+//! From a failure to the smallest repository that shows it.
+
+use std::collections::BTreeSet;
+
+use super::files::{File, Files, check_out};
+use super::history::{Repository, of_files};
+use super::judge::{Counts, Wrong, judge};
+use super::oracle::{Exact, Oracle};
+use super::random::Random;
+use super::runs::{Mode, Range, run};
+
+/// Steps that are tried at most.
+const MOST: usize = 1500;
+
+/// The two checkouts, as small as they get while hephy is wrong in the same way between them; none when it is not
+/// wrong with `--base`.
+pub(super) fn shrunk(
+    oracle: &mut Oracle,
+    base: &Files,
+    head: &Files,
+    wrong: &Wrong,
+    registry: bool,
+) -> Option<(Files, Files)> {
+    let mut steps = 0;
+    let mut shows = |base: &Files, head: &Files| {
+        steps += 1;
+        steps <= MOST && is_wrong(oracle, base, head, registry).contains(wrong)
+    };
+    let (mut base, mut head) = (base.clone(), head.clone());
+    if !shows(&base, &head) {
+        return None;
+    }
+    loop {
+        let size = base.len() + head.len() + length(&base) + length(&head);
+        let paths: BTreeSet<Vec<u8>> = base.keys().chain(head.keys()).cloned().collect();
+        for path in paths {
+            // Without the path; else with the same on both sides; else without one of its lines.
+            let without = |files: &Files| {
+                let mut files = files.clone();
+                files.remove(&path);
+                files
+            };
+            let (less, fewer) = (without(&base), without(&head));
+            if shows(&less, &fewer) {
+                (base, head) = (less, fewer);
+                continue;
+            }
+            if base.get(&path) != head.get(&path) {
+                let mut same = without(&head);
+                same.extend(base.get(&path).map(|file| (path.clone(), file.clone())));
+                if shows(&base, &same) {
+                    head = same;
+                }
+            }
+            let lines: BTreeSet<Vec<u8>> =
+                [base.get(&path), head.get(&path)].into_iter().flatten().flat_map(lines).collect();
+            for line in lines {
+                let cut = |files: &Files| {
+                    let mut files = files.clone();
+                    if let Some(File::Plain(content)) = files.get_mut(&path) {
+                        *content = content
+                            .split_inclusive(|byte| *byte == b'\n')
+                            .filter(|it| *it != line)
+                            .flatten()
+                            .copied()
+                            .collect();
+                    }
+                    files
+                };
+                let (less, fewer) = (cut(&base), cut(&head));
+                if shows(&less, &fewer) {
+                    (base, head) = (less, fewer);
+                }
+            }
+        }
+        if base.len() + head.len() + length(&base) + length(&head) == size {
+            return Some((base, head));
+        }
+    }
+}
+
+fn length(files: &Files) -> usize {
+    files.values().map(|file| file.parts().1.len()).sum()
+}
+
+fn lines(file: &File) -> Vec<Vec<u8>> {
+    match file {
+        File::Plain(content) => content.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect(),
+        _ => vec![],
+    }
+}
+
+/// What is wrong with the plan of these two commits.
+pub(super) fn is_wrong(oracle: &mut Oracle, base: &Files, head: &Files, registry: bool) -> Vec<Wrong> {
+    let commits = of_files(vec![base.clone(), head.clone()]);
+    let repository = Repository::new(&commits);
+    let range = Range { before: 0, head: 1 };
+    let planned = run(&repository, &commits, Mode::Base, range, &mut Random::new(1), registry);
+    let Some(Ok(images)) = planned.map(|planned| planned.images) else { return vec![] };
+    let mut seen = [base, head].map(|files| {
+        let dir = tempfile::TempDir::with_prefix("hephy-model-").unwrap();
+        check_out(files, dir.path());
+        oracle.ask(dir.path(), Exact::NOW)
+    });
+    // Nobody would know what to make of an example that cannot be built.
+    for seen in &mut seen {
+        seen.images.retain(|_, image| image.broken.is_empty());
+    }
+    let [was, now] = seen;
+    judge(Some(&was), &now, &images, &mut Counts::default())
+}
+
+/// Both checkouts, for people.
+pub(super) fn shown(base: &Files, head: &Files) -> String {
+    let paths: BTreeSet<&Vec<u8>> = base.keys().chain(head.keys()).collect();
+    let side = |file: Option<&File>| match file {
+        Some(file) => format!("{} {:?}", file.parts().0, String::from_utf8_lossy(file.parts().1)),
+        None => "nothing".to_owned(),
+    };
+    let mut text = String::new();
+    for path in paths {
+        let (old, new) = (base.get(path), head.get(path));
+        let name = path.escape_ascii();
+        if old == new {
+            text += &format!("    {name}: {}\n", side(old));
+        } else {
+            text += &format!("  ! {name}: {}\n      now {}\n", side(old), side(new));
+        }
+    }
+    text
+}
