@@ -15,6 +15,7 @@ mod manifest;
 mod measure;
 mod plan;
 mod project;
+mod published;
 mod recorder;
 mod report;
 /// Registries, builders and the proxy are those of the suite.
@@ -31,6 +32,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("archive", archive::measure),
     ("build", build::measure),
     ("manifest", manifest::measure),
+    ("published", published::measure),
     ("binary", binary::measure),
 ];
 

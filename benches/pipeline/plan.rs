@@ -58,7 +58,7 @@ fn compare(report: &mut Report, directories: usize, rounds: usize) -> (Times, Ti
 }
 
 /// A repository with a base commit and a head.
-struct Repository {
+pub(crate) struct Repository {
     _temp: tempfile::TempDir,
     dir: PathBuf,
     base: String,
@@ -68,7 +68,7 @@ struct Repository {
 }
 
 impl Repository {
-    fn new(directories: usize, changed: usize) -> Self {
+    pub(crate) fn new(directories: usize, changed: usize) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("images");
         let questions = temp.path().join("questions");
@@ -94,6 +94,14 @@ impl Repository {
     fn plan(&self) -> Command {
         let mut plan = command(hephy(), &self.dir);
         plan.args(["plan", "--format", "json", "--base", &self.base]);
+        gitlab::push_pipeline(&mut plan, &self.base, &self.head);
+        plan
+    }
+
+    /// The plan of a push to the default branch, compared with what this registry holds.
+    pub(crate) fn push(&self, registry: &str) -> Command {
+        let mut plan = command(hephy(), &self.dir);
+        plan.args(["plan", "--format", "json", "--registry", registry]);
         gitlab::push_pipeline(&mut plan, &self.base, &self.head);
         plan
     }
