@@ -192,7 +192,9 @@ fn stages(
             .report
             .say(&format!("Not built on this machine: {} (--platform all builds them).", left_out.join(", ")));
     }
-    session.report.text(&format!("\n{}", summary::builds(&results)))?;
+    if !results.is_empty() {
+        session.report.text(&format!("\n{}", summary::builds(&results)))?;
+    }
     if *check || (results.is_empty() && plan.reused.is_empty()) {
         return finish(session, &results, Vec::new(), failure);
     }

@@ -253,6 +253,11 @@ impl Project {
         hephy.env("HEPHY_BACKEND", "buildah").env("CI_REGISTRY_IMAGE", self.registry())
     }
 
+    /// The same where there is no registry: compared with the previous commit.
+    pub(crate) fn range<'a>(&self, before: &str, args: impl IntoIterator<Item = &'a str>) -> Hephy {
+        self.push(before, args).env("HEPHY_REGISTRY", "none")
+    }
+
     /// The same with a recorded environment, ids in it replaced.
     pub(crate) fn ci<'a>(&self, fixture: &str, ids: &[(&str, &str)], args: impl IntoIterator<Item = &'a str>) -> Hephy {
         let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ci");

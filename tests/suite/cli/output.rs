@@ -95,7 +95,7 @@ fn something_moves_on_a_terminal_and_nowhere_else() {
     let on_terminal = |hephy: super::Hephy, flags: &str| {
         let inner = hephy.env("TERM", "xterm").command();
         let mut command = Command::new("script");
-        let line = format!("'{}' run --all --registry {registry} {flags}", env!("CARGO_BIN_EXE_hephy"));
+        let line = format!("'{}' run --all --force --registry {registry} {flags}", env!("CARGO_BIN_EXE_hephy"));
         command.args(["-qec", &line, "/dev/null"]).current_dir(project.repo.path()).env_clear();
         command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let output = command.stdin(Stdio::null()).output().expect("script (bsdutils) gives a terminal");
@@ -111,7 +111,7 @@ fn something_moves_on_a_terminal_and_nowhere_else() {
     assert!(!moves(&on_terminal(project.hephy([]), "-q")));
     let ci = project.ci("gitlab-push", &[(HEAD, &head), (BEFORE, &head)], []).env("HEPHY_BACKEND", "buildah");
     assert!(!moves(&on_terminal(ci, "")), "a CI log is none, whatever it is written to");
-    let piped = project.hephy(["run", "--all", "--registry", &registry]).run().ok();
+    let piped = project.hephy(["run", "--all", "--force", "--registry", &registry]).run().ok();
     assert!(piped.stderr.contains("build web linux/amd64 (buildah)\n") && !moves(&piped.stderr), "{piped}");
 }
 

@@ -83,7 +83,8 @@ fn every_trigger_builds_what_it_changed() {
         let (head, before) = (id(head), id(before));
         it.project.repo.git(&["checkout", "-q", "--detach", &head]);
         let ids = [(HEAD, head.as_str()), (BEFORE, &before), (TARGET, &it.main), (DIFF_BASE, &it.first)];
-        let outcome = it.project.ci(fixture, &ids, ["plan", "--format", "json"]).run().ok();
+        let outcome =
+            it.project.ci(fixture, &ids, ["plan", "--format", "json"]).env("HEPHY_REGISTRY", "none").run().ok();
         assert_eq!(outcome.built().join(","), built, "{fixture}");
         let plan = outcome.json();
         assert_eq!(plan["mode"], mode, "{fixture}");
@@ -103,12 +104,12 @@ fn a_force_push_compares_with_what_was_there_and_builds_everything_when_that_is_
         let head = project.change("b/file");
         let fixture = format!("{platform}-force-push");
         let ids = [(HEAD, head.as_str()), (BEFORE, before.as_str())];
-        let outcome = project.ci(&fixture, &ids, ["plan", "--format", "json"]).run().ok();
+        let outcome = project.ci(&fixture, &ids, ["plan", "--format", "json"]).env("HEPHY_REGISTRY", "none").run().ok();
         assert_eq!(outcome.built(), ["a", "b"], "{platform}: the change to a was taken back");
 
         project.repo.git(&["reflog", "expire", "--expire=now", "--all"]);
         project.repo.git(&["gc", "-q", "--prune=now"]);
-        let outcome = project.ci(&fixture, &ids, ["plan", "--format", "json"]).run().ok();
+        let outcome = project.ci(&fixture, &ids, ["plan", "--format", "json"]).env("HEPHY_REGISTRY", "none").run().ok();
         assert_eq!(outcome.built(), ["a", "b"]);
         assert!(outcome.reason("a").contains("is gone and cannot be fetched"), "{outcome}");
     }
@@ -122,12 +123,13 @@ fn a_shallow_clone_fetches_the_previous_commit() {
     let head = origin.change("b/file");
     let clone = Project::of(origin.repo.clone_with(&["--depth", "1"]));
     let hephy = clone.ci("gitlab-push", &[(HEAD, &head), (BEFORE, &before)], ["plan", "--format", "json"]);
-    let outcome = hephy.env("GIT_ALLOW_PROTOCOL", "file").run().ok();
+    let outcome = hephy.env("HEPHY_REGISTRY", "none").env("GIT_ALLOW_PROTOCOL", "file").run().ok();
     assert_eq!(outcome.built(), ["b"]);
 
     // Nothing may be fetched over a protocol that is not allowed: then everything is built, and the reason says so.
     let clone = Project::of(origin.repo.clone_with(&["--depth", "1"]));
-    let outcome = clone.ci("gitlab-push", &[(HEAD, &head), (BEFORE, &before)], ["plan", "--format", "json"]).run().ok();
+    let hephy = clone.ci("gitlab-push", &[(HEAD, &head), (BEFORE, &before)], ["plan", "--format", "json"]);
+    let outcome = hephy.env("HEPHY_REGISTRY", "none").run().ok();
     assert_eq!(outcome.built(), ["a", "b"]);
     assert!(outcome.reason("a").contains("cannot be fetched"), "{outcome}");
 }
@@ -138,7 +140,7 @@ fn a_deleted_image_is_removed_and_a_rename_counts_at_both_ends() {
     let before = project.repo.head();
     project.repo.remove("a").rename("team/old", "team/new");
     project.repo.commit("move");
-    let outcome = project.push(&before, ["plan", "--format", "json"]).run().ok();
+    let outcome = project.range(&before, ["plan", "--format", "json"]).run().ok();
     assert_eq!(outcome.built(), ["team-new"]);
     assert_eq!(outcome.json()["removed"], serde_json::json!(["a", "team/old"]));
     assert_eq!(outcome.reason("team-new"), "new image");
@@ -146,7 +148,7 @@ fn a_deleted_image_is_removed_and_a_rename_counts_at_both_ends() {
     // A file that moves from one image into another changes both.
     let before = project.repo.rename("b/file", "team/new/from-b").commit("move a file");
     let before = project.repo.git(&["rev-parse", &format!("{before}^")]);
-    let outcome = project.push(&before, ["plan", "--format", "json"]).run().ok();
+    let outcome = project.range(&before, ["plan", "--format", "json"]).run().ok();
     assert_eq!(outcome.built(), ["b", "team-new"]);
     assert_eq!(outcome.reason("b"), "b/file deleted");
 }
@@ -160,7 +162,7 @@ fn odd_names_are_exact() {
     }
     project.repo.write_bytes(b"b/\xff\xfe", b"x");
     project.repo.commit("odd names");
-    let outcome = project.push(&before, ["plan", "--format", "json"]).run().ok();
+    let outcome = project.range(&before, ["plan", "--format", "json"]).run().ok();
     assert_eq!(outcome.built(), ["a", "b"]);
 
     // The directory itself: refused by name when it would be built, left alone otherwise.
@@ -168,11 +170,11 @@ fn odd_names_are_exact() {
     project.repo.write("-dash/file", "x");
     project.image("-dash", "");
     project.repo.commit("dash");
-    let hephy = project.push(&before, ["plan"]);
+    let hephy = project.range(&before, ["plan"]);
     let outcome = hephy.run().fails(3, &[]);
     let finding = "-dash/build-config.yaml:1:1: error: this directory cannot name an image: `-dash` cannot begin a tag";
     assert!(outcome.stderr.contains(finding), "{outcome}");
-    let outcome = project.push(&project.repo.head(), ["plan"]).run().ok();
+    let outcome = project.range(&project.repo.head(), ["plan"]).run().ok();
     assert!(outcome.stderr.contains("warning: -dash cannot name an image and is left alone"), "{outcome}");
 }
 
@@ -181,7 +183,7 @@ fn a_file_below_nested_image_directories_counts_for_each() {
     let project = Project::with(&["a", "a/b", "a/b/c", "d"]);
     let before = project.repo.head();
     project.change("a/b/deep");
-    let outcome = project.push(&before, ["plan", "--format", "json"]).run().ok();
+    let outcome = project.range(&before, ["plan", "--format", "json"]).run().ok();
     assert_eq!(outcome.built(), ["a", "a-b"]);
 }
 
@@ -191,7 +193,7 @@ fn an_invalid_configuration_fails_where_it_changed_and_warns_elsewhere() {
     project.repo.write("b/build-config.yaml", "use_local_context: true\nplaforms: [linux/amd64]\n");
     let broken = project.repo.commit("break b");
     let before = project.repo.git(&["rev-parse", "HEAD^"]);
-    let outcome = project.push(&before, ["prepare"]).run();
+    let outcome = project.range(&before, ["prepare"]).run();
     let outcome = outcome.fails(3, &[]);
     assert_eq!(
         outcome.stderr,
@@ -204,7 +206,7 @@ fn an_invalid_configuration_fails_where_it_changed_and_warns_elsewhere() {
     assert_eq!(left, ["codequality.json"]);
 
     project.change("a/file");
-    let outcome = project.push(&broken, ["plan", "--format", "json"]).run().ok();
+    let outcome = project.range(&broken, ["plan", "--format", "json"]).run().ok();
     assert_eq!(outcome.built(), ["a"]);
     let warning = "warning: b/build-config.yaml is invalid and left alone: unknown field `plaforms` (line 2)";
     assert!(outcome.stderr.contains(warning), "{outcome}");
@@ -217,7 +219,7 @@ fn what_is_built_on_an_invalid_image_is_not_built_without_it() {
     project.repo.write("base/build-config.yaml", "nonsense: true\n");
     let broken = project.repo.commit("broken base");
     project.change("app/file");
-    let outcome = project.push(&broken, ["plan"]).env("ECR_REGISTRY", "127.0.0.1:1/x").run();
+    let outcome = project.range(&broken, ["plan"]).env("ECR_REGISTRY", "127.0.0.1:1/x").run();
     let outcome = outcome.fails(3, &[]);
     assert!(outcome.stderr.contains("base/build-config.yaml:1:1: error: unknown field `nonsense`"), "{outcome}");
 }
@@ -237,7 +239,7 @@ fn a_base_from_the_environment_is_a_full_id_or_zeros() {
     let project = Project::with(&["a"]);
     let head = project.repo.head();
     for wrong in ["main", "--output=/tmp/x", "HEAD^", "abc1234", "HEAD\n"] {
-        let outcome = project.push(wrong, ["plan"]).env("CI_COMMIT_BEFORE_SHA", wrong).run();
+        let outcome = project.range(wrong, ["plan"]).env("CI_COMMIT_BEFORE_SHA", wrong).run();
         assert_eq!(outcome.code, 2, "{wrong}: {outcome}");
         assert!(outcome.stderr.contains("CI_COMMIT_BEFORE_SHA"), "{outcome}");
         let ids = [(HEAD, head.as_str()), (BEFORE, wrong)];
@@ -327,7 +329,7 @@ fn a_change_travels_as_far_as_dependents_says() {
     project.change("base/file");
     let built = |how: &[&str]| {
         let all = ["plan", "--format", "json"].into_iter().chain(how.iter().copied());
-        project.push(&before, all).env("ECR_REGISTRY", "127.0.0.1:1/x").run().ok().built().join(",")
+        project.range(&before, all).env("ECR_REGISTRY", "127.0.0.1:1/x").run().ok().built().join(",")
     };
     assert_eq!(built(&[]), "base,mid,top");
     assert_eq!(built(&["--dependents", "all"]), "base,mid,top");
@@ -391,11 +393,11 @@ fn reasons_name_what_changed_and_no_more() {
     project.repo.write("greeter/build-config.yaml", "use_local_context: true\nbuild_args: {GREETING: hi}\n");
     project.repo.write("plain/build-config.yaml", "# a comment\nuse_local_context: true\n");
     project.repo.commit("configuration");
-    let outcome = project.push(&before, ["plan", "--format", "json"]).run().ok();
+    let outcome = project.range(&before, ["plan", "--format", "json"]).run().ok();
     assert_eq!(outcome.reason("greeter"), "`build_args` changed");
     assert_eq!(outcome.reason("plain"), "plain/build-config.yaml changed");
     project.change("greeter/file");
-    let outcome = project.push(&before, ["plan", "--format", "json"]).run().ok();
+    let outcome = project.range(&before, ["plan", "--format", "json"]).run().ok();
     assert_eq!(outcome.reason("greeter"), "greeter/file changed; `build_args` changed");
 }
 
@@ -429,7 +431,7 @@ fn explain_answers_why_and_why_not() {
     project.repo.write("base/README.md", "x").write("base/docs/a.md", "x").write("other/README.md", "x");
     project.change("base/file");
     let explain = |dir: &str| {
-        let hephy = project.push(&before, ["plan", "--explain", dir]);
+        let hephy = project.range(&before, ["plan", "--explain", dir]);
         hephy.env("ECR_REGISTRY", "127.0.0.1:1/x").run().ok().stdout
     };
     let base = explain("base");
@@ -450,9 +452,9 @@ fn explain_answers_why_and_why_not() {
     assert!(other.starts_with("other is left alone: its input key is the same\n  key  "), "{other}");
     assert!(other.contains("\n  =   other/README.md   never counts\n"), "{other}");
 
-    let hephy = project.push(&before, ["plan", "--explain", "othr"]);
+    let hephy = project.range(&before, ["plan", "--explain", "othr"]);
     hephy.run().fails(9, &["othr is not an image directory", "did you mean other?"]);
-    let json = project.push(&before, ["plan", "--explain", "base", "--format", "json"]).run().ok().json();
+    let json = project.range(&before, ["plan", "--explain", "base", "--format", "json"]).run().ok().json();
     assert_eq!(json["files"].as_array().unwrap().len(), 3);
     assert_eq!(json["built"], true);
 }
@@ -487,16 +489,16 @@ fn two_directories_with_the_same_image_name_are_an_error_that_names_both() {
     }
     project.repo.commit("a name twice");
     for command in ["plan", "prepare"] {
-        project.push(&before, [command]).run().fails(3, &[&same("x/y", "x-y", "x-y")]);
+        project.range(&before, [command]).run().fails(3, &[&same("x/y", "x-y", "x-y")]);
     }
     std::fs::remove_dir_all(project.path("x-y")).unwrap();
     project.image("B", "");
     let before = project.repo.commit("names that differ in case only");
     // Tags differ in case; repositories cannot.
-    let plan = project.push(&before, ["plan", "--all", "--format", "json"]).run().ok();
+    let plan = project.range(&before, ["plan", "--all", "--format", "json"]).run().ok();
     assert_eq!(plan.built(), ["B", "a", "b", "x-y"]);
     let per_image = ["plan", "--all", "--layout", "per-image"];
-    project.push(&before, per_image).run().fails(3, &[&same("b", "B", "b")]);
+    project.range(&before, per_image).run().fails(3, &[&same("b", "B", "b")]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn every_file_of_section_2() {
     let remote = format!("upstream_repo: {}\nupstream_ref: main\n", upstream.url().replace(' ', "%20"));
     project.repo.write("app/build-config.yaml", remote);
     project.change("tools/curl/file");
-    let hephy = project.push(&before, ["prepare"]).env("GIT_ALLOW_PROTOCOL", "file");
+    let hephy = project.push(&before, ["prepare", "--base", &before]).env("GIT_ALLOW_PROTOCOL", "file");
     hephy.run().ok();
 
     assert_eq!(project.read("dirs.txt"), "app\nmulti\ntools/curl\n");
@@ -51,7 +51,7 @@ fn every_file_of_section_2() {
     assert!(project.out("app-source.tar.gz").exists());
 
     // The next plan builds nothing: no flag of this one may start a job.
-    project.push(&project.repo.head(), ["prepare"]).run().ok();
+    project.range(&project.repo.head(), ["prepare"]).run().ok();
     assert_eq!(project.read("dirs.txt"), "");
     for arch in ["amd64", "arm64", "armv7"] {
         assert_eq!(project.read(&format!("need_{arch}.txt")), "false\n", "{arch}");

@@ -154,7 +154,8 @@ fn platforms_are_the_hosts_unless_named() {
     assert!(outcome.stdout.contains("2 platforms"), "{outcome}");
     let outcome = project.hephy(["run", "--all", "--platform", "nonsense"]).run();
     assert_eq!(outcome.code, 2, "{outcome}");
-    let outcome = project.hephy(["run", "--all", "--registry", &registry, "--platform", "arm64"]).run().ok();
+    let again = ["run", "--all", "--force", "--registry", &registry, "--platform", "arm64"];
+    let outcome = project.hephy(again).run().ok();
     assert!(
         outcome.stderr.contains("build a linux/arm64") && !outcome.stderr.contains("build a linux/amd64"),
         "{outcome}"
@@ -224,7 +225,7 @@ fn the_account_of_a_failed_build() {
     );
     assert!(manifest(&registry, "curl-head").is_some(), "{outcome}");
     assert!(manifest(&registry, "test-app-head").is_none() && manifest(&registry, "test-app-debug-head").is_none());
-    let json = project.hephy(["run", "--all", "--registry", &registry, "--format", "json"]).run();
+    let json = project.hephy(["run", "--all", "--force", "--registry", &registry, "--format", "json"]).run();
     assert_eq!(json.code, 1, "{json}");
     let document = json.json();
     assert_eq!(document["error"]["code"], "build_error");

@@ -77,7 +77,7 @@ fn layout_platforms_and_dependents_of_hephy_yaml_are_defaults() {
     project.change("lone/file");
     let plan_of = |words: &[&'static str]| {
         let words = ["plan", "--format", "json"].into_iter().chain(words.iter().copied());
-        project.push(&before, words.collect::<Vec<_>>()).run().ok()
+        project.range(&before, words.collect::<Vec<_>>()).run().ok()
     };
     let found = plan_of(&[]);
     assert_eq!(found.built(), ["base"]);

@@ -32,7 +32,14 @@ fn troubleshooting_has_an_entry_for_each_error_code() {
 
 #[test]
 fn links_of_the_documents_lead_somewhere() {
-    for document in ["README.md", "docs/github.md", "docs/gitlab.md", "docs/troubleshooting.md", "docs/rebuilds.md"] {
+    for document in [
+        "README.md",
+        "docs/github.md",
+        "docs/gitlab.md",
+        "docs/troubleshooting.md",
+        "docs/rebuilds.md",
+        "docs/what-is-built.md",
+    ] {
         let text = read(document);
         let dir = root().join(document).parent().unwrap().to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
