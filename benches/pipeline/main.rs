@@ -11,6 +11,7 @@ mod archive;
 mod binary;
 mod build;
 mod gitlab;
+mod jobs;
 mod manifest;
 mod measure;
 mod plan;
@@ -30,6 +31,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("plan", plan::measure),
     ("archive", archive::measure),
     ("build", build::measure),
+    ("jobs", jobs::measure),
     ("manifest", manifest::measure),
     ("binary", binary::measure),
 ];
