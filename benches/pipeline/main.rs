@@ -12,6 +12,7 @@ mod binary;
 mod build;
 mod cache;
 mod gitlab;
+mod jobs;
 mod manifest;
 mod measure;
 mod plan;
@@ -34,6 +35,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("archive", archive::measure),
     ("build", build::measure),
     ("cache", cache::measure),
+    ("jobs", jobs::measure),
     ("manifest", manifest::measure),
     ("binary", binary::measure),
 ];

@@ -122,8 +122,8 @@ fn in_one_container_images_are_built_one_after_the_other_whatever_jobs_says() {
         fixture.image(name, BASE);
     }
     let (left, said) = run_inside_with(&fixture, &executor, &[("HEPHY_JOBS", "3")]);
-    let times: Vec<(&str, &str)> =
-        left.results.iter().map(|result| (result.start.as_str(), result.end.as_str())).collect();
+    let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+    let times: Vec<_> = left.results.iter().map(|result| (at(&result.start), at(&result.end))).collect();
     assert_eq!(times.len(), 3);
     assert!(times.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{times:?}");
     assert_eq!(said.matches("its images are built one after the other").count(), 1, "{said}");

@@ -25,8 +25,9 @@ fn result(project: &Project, stem: &str) -> Value {
 }
 
 /// When an image's build began and ended.
-fn times(result: &Value) -> (String, String) {
-    (result["start"].as_str().unwrap().to_owned(), result["end"].as_str().unwrap().to_owned())
+fn times(result: &Value) -> (jiff::Timestamp, jiff::Timestamp) {
+    let at = |name: &str| result[name].as_str().unwrap().parse().unwrap();
+    (at("start"), at("end"))
 }
 
 fn overlap(one: &Value, other: &Value) -> bool {
