@@ -17,6 +17,7 @@ mod plan;
 mod project;
 mod recorder;
 mod report;
+mod stale;
 /// Registries, builders and the proxy are those of the suite.
 #[path = "../../tests/suite/support/mod.rs"]
 #[allow(dead_code)]
@@ -31,6 +32,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("archive", archive::measure),
     ("build", build::measure),
     ("manifest", manifest::measure),
+    ("stale", stale::measure),
     ("binary", binary::measure),
 ];
 
