@@ -20,6 +20,7 @@ mod project;
 mod published;
 mod recorder;
 mod report;
+mod stale;
 /// Registries, builders and the proxy are those of the suite.
 #[path = "../../tests/suite/support/mod.rs"]
 #[allow(dead_code)]
@@ -37,6 +38,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("cache", cache::measure),
     ("jobs", jobs::measure),
     ("manifest", manifest::measure),
+    ("stale", stale::measure),
     ("binary", binary::measure),
 ];
 

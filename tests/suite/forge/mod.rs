@@ -5,8 +5,9 @@ mod compare;
 mod since;
 
 use std::path::Path;
+use std::sync::Mutex;
 
-use crate::cli::{BEFORE, HEAD, Outcome, Project};
+use crate::cli::{BEFORE, HEAD, Hephy, Outcome, Project};
 use crate::support::proxy::{Action, Proxy, Seen};
 
 /// Id of the last successful pipeline in the recorded answers.
@@ -52,7 +53,7 @@ fn plan(project: &Project, kind: Kind, before: &str, api: &Proxy, more: &[(&str,
     let head = project.repo.head();
     let fixture = if kind == Kind::Gitlab { "gitlab-push" } else { "github-push" };
     let ids = [(HEAD, head.as_str()), (BEFORE, before)];
-    let mut hephy = project.ci(fixture, &ids, ["plan", "--format", "json"]);
+    let mut hephy = of_job(project, fixture, &ids);
     hephy = match kind {
         Kind::Gitlab => hephy
             .env("CI_API_V4_URL", format!("http://{}/api/v4", api.address))
@@ -70,6 +71,19 @@ fn plan(project: &Project, kind: Kind, before: &str, api: &Proxy, more: &[(&str,
     let said = more.iter().fold(hephy, |hephy, (name, value)| hephy.env(name, *value)).run();
     assert!(!said.stdout.contains(TOKEN) && !said.stderr.contains(TOKEN), "{said}");
     said
+}
+
+/// `hephy plan` in a recorded environment. Jobs of one repository may run side by side: each has an event file of its own.
+fn of_job(project: &Project, fixture: &str, ids: &[(&str, &str)]) -> Hephy {
+    static WRITING: Mutex<u32> = Mutex::new(0);
+    let mut number = WRITING.lock().unwrap();
+    *number += 1;
+    let hephy = project.ci(fixture, ids, ["plan", "--format", "json"]);
+    let own = project.home.path().join(format!("event-{number}.json"));
+    match std::fs::copy(project.home.path().join("event.json"), &own) {
+        Ok(_) if fixture.starts_with("github") => hephy.env("GITHUB_EVENT_PATH", own),
+        _ => hephy,
+    }
 }
 
 /// What an API does instead of answering, and what is said of it.
