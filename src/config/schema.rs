@@ -107,7 +107,9 @@ fn kind(kind_of: &Kind, nullable: bool) -> Map<String, Value> {
             schema.extend(patterns(sort));
         }
         Kind::Choice(words) => {
-            let words = words.iter().map(|word| json!(word)).chain(nullable.then_some(Value::Null));
+            // Editors that follow YAML 1.1 read `off` as false.
+            let off = words.contains(&"off").then_some(Value::Bool(false));
+            let words = words.iter().map(|word| json!(word)).chain(off).chain(nullable.then_some(Value::Null));
             schema.insert("enum".into(), words.collect());
         }
         Kind::Number(most) => {

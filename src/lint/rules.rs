@@ -82,7 +82,7 @@ pub(super) const SLOW_SPIN_BUILD: Rule = Rule {
 pub(super) const SECRET_IN_ARGUMENT: Rule = Rule {
     name: "secret-in-argument",
     level: Level::Warning,
-    finds: "A build argument whose name ends like that of a secret: `…_PASSWORD`, `…_TOKEN`, `…_SECRET`, `…_API_KEY`, …",
+    finds: "A build argument whose name ends like that of a secret: `…_PASSWORD`, `…_TOKEN`, `…_SECRET`, `…_API_KEY`.",
     why: "Arguments stand in the history of the image, for everybody who may pull it.",
     fix: "use `secrets` and RUN --mount=type=secret",
 };

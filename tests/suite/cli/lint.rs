@@ -178,7 +178,7 @@ fn comments_silence_where_they_stand() {
             "a/Dockerfile:4:17 error -",
             "a/Dockerfile:5:13 warning latest-base",
             "a/build-config.yaml:2:29 warning unused-ignore",
-            "a/build-config.yaml:5:44 warning unused-ignore",
+            "a/build-config.yaml:5:41 warning unused-ignore",
         ]
     );
     assert!(outcome.stdout.contains("did you mean `latest-base`?"), "{outcome}");
