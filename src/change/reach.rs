@@ -206,15 +206,13 @@ impl IgnorePlaces {
                 [Some(place), classic].into_iter().flatten().collect()
             }
             BackendName::Buildah => {
-                // Which of the two wins changed between versions.
-                let both = [".containerignore", ".dockerignore"].map(|end| file(root, beside(end), Dialect::Buildah));
-                if both.iter().any(Option::is_some) {
-                    both.into_iter().filter(Option::is_some).collect()
-                } else {
-                    let names = [".containerignore", ".dockerignore"].into_iter();
-                    let mut known = names.map(|name| file(context, context.join(name), Dialect::Buildah));
-                    vec![known.find(Option::is_some).flatten()]
-                }
+                // The build stage names the first to it; the others it finds itself.
+                let beside = [".dockerignore", ".containerignore"].map(beside);
+                let mut known = beside.into_iter().map(|path| file(root, path, Dialect::Buildah));
+                let own = known.find(Option::is_some).flatten();
+                let names = [".containerignore", ".dockerignore"].into_iter();
+                let mut common = names.map(|name| file(context, context.join(name), Dialect::Buildah));
+                vec![own.or_else(|| common.find(Option::is_some).flatten())]
             }
             BackendName::Ko | BackendName::Spin => Vec::new(),
         };

@@ -278,8 +278,8 @@ pub(super) const IMAGE: &[Field] = &[
         "watch",
         Kind::List(&Kind::Text(&GLOB)),
         "`[]`",
-        "Further paths that trigger this image, as globs relative to the repository's root. Not supported yet: read, and \
-         warned of.",
+        "Further paths that trigger this image, as globs relative to the repository's root, whatever its source. They \
+         win over `ignore`.",
     ),
     field("ignore", Kind::List(&Kind::Text(&GLOB)), "`[]`", "Paths that do not, in addition to `hephy.yaml`'s."),
     field(

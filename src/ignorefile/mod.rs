@@ -40,7 +40,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Whether expressions are written in the older way, where `+(){}|` are not escaped.
+    /// Whether expressions are written in the older way, where `+()` are not escaped.
     const fn is_old(self) -> bool {
         matches!(self, Self::Buildah | Self::Classic)
     }

@@ -111,11 +111,13 @@ struct Writer<'a> {
     dialect: Dialect,
     out: String,
     kind: Kind,
+    /// Whether it means something in an expression that it was not meant to.
+    is_unknown: bool,
 }
 
 impl<'a> Writer<'a> {
     const fn new(text: &'a [u8], dialect: Dialect) -> Self {
-        Self { text, dialect, out: String::new(), kind: Kind::Exact }
+        Self { text, dialect, out: String::new(), kind: Kind::Exact, is_unknown: false }
     }
 
     fn write(mut self) -> Result<Kind, Trouble> {
@@ -156,8 +158,11 @@ impl<'a> Writer<'a> {
                 }
                 '.' | '$' => self.escape(character),
                 // The older ones leave these to mean what they mean in expressions.
-                '+' | '(' | ')' | '|' | '{' | '}' if self.dialect.is_old() => return Err(Trouble::Unknown),
-                '+' | '(' | ')' | '|' | '{' | '}' => self.escape(character),
+                '+' | '(' | ')' if self.dialect.is_old() => return Err(Trouble::Unknown),
+                '+' | '(' | ')' => self.escape(character),
+                // `patternmatcher` means to escape these too, and shifts their bits out of a byte.
+                '|' => self.meddle(),
+                '{' if is_repetition(rest.clone()) => self.meddle(),
                 '\\' => {
                     self.out.push('\\');
                     self.out.push(rest.next().ok_or(Trouble::Invalid)?);
@@ -181,13 +186,22 @@ impl<'a> Writer<'a> {
         if self.dialect == Dialect::Buildah {
             self.out.push_str("(/.*)?");
         }
+        let expression = Expression::parse(&self.out)?;
+        if self.is_unknown {
+            return Err(Trouble::Unknown);
+        }
         let (first, last) = self.ends();
-        Ok(Kind::Expression { expression: Expression::parse(&self.out)?, first, last })
+        Ok(Kind::Expression { expression, first, last })
     }
 
     fn escape(&mut self, character: char) -> bool {
         self.out.push('\\');
         self.out.push(character);
+        false
+    }
+
+    const fn meddle(&mut self) -> bool {
+        self.is_unknown = true;
         false
     }
 
@@ -207,6 +221,18 @@ impl<'a> Writer<'a> {
         }
         (first.to_vec(), last.to_vec())
     }
+}
+
+/// Whether `{` is followed by numbers and a `}`: only then it is none of the text.
+fn is_repetition(mut rest: impl Iterator<Item = char>) -> bool {
+    let (mut digits, mut commas) = (0, 0);
+    rest.find(|character| {
+        digits += usize::from(character.is_ascii_digit());
+        commas += usize::from(*character == ',');
+        !(character.is_ascii_digit() || *character == ',')
+    }) == Some('}')
+        && digits > 0
+        && commas < 2
 }
 
 /// Whether Go's `filepath.Match` takes a pattern: what it refuses, builders refuse.

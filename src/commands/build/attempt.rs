@@ -147,7 +147,11 @@ impl Job<'_> {
             context: files.context.clone(),
             dockerfile: files.dockerfile.clone(),
             target: image.target.clone().filter(|target| !target.is_empty()),
-            ignore_file: files.ignore_file.clone(),
+            ignore_file: files
+                .ignore_files
+                .iter()
+                .find(|path| path.extension() == Some("dockerignore".as_ref()))
+                .cloned(),
             build_args,
             labels: image.labels.clone(),
             annotations: image.annotations.clone(),

@@ -24,8 +24,9 @@ pub(super) struct Files {
     pub(super) shown: String,
     /// What the builder reads where references were pinned; it has the same lines.
     pub(super) pinned: Option<String>,
-    /// `<Dockerfile>.dockerignore`, which takes the place of the context's `.dockerignore`.
-    pub(super) ignore_file: Option<PathBuf>,
+    /// `<Dockerfile>.dockerignore` and Buildah's `<Dockerfile>.containerignore`, which take the place of those of the
+    /// context.
+    pub(super) ignore_files: Vec<PathBuf>,
 }
 
 impl Files {
@@ -45,11 +46,11 @@ impl Files {
         let place = |path: &Path| dir.join(path.file_name().unwrap_or_default());
         let dockerfile = place(&self.dockerfile);
         crate::store::write_whole(&dockerfile, text.as_bytes())?;
-        if let Some(original) = &self.ignore_file {
-            let copy = place(original);
-            std::fs::copy(original, &copy)
-                .map_err(|error| Error::io(format!("{} could not be read", original.display()), error))?;
-            self.ignore_file = Some(copy);
+        for ignore_file in &mut self.ignore_files {
+            let copy = place(ignore_file);
+            std::fs::copy(&ignore_file, &copy)
+                .map_err(|error| Error::io(format!("{} could not be read", ignore_file.display()), error))?;
+            *ignore_file = copy;
         }
         self.dockerfile = dockerfile;
         self.pinned = Some(text);
@@ -78,13 +79,14 @@ pub(super) fn prepare(options: &Options, image: &PlannedImage, work: &Path) -> R
             .hint("correct context_path in build-config.yaml"));
     }
     let shown = if shown_root == "." { image.dockerfile.clone() } else { format!("{shown_root}/{}", image.dockerfile) };
-    let (dockerfile, text, parsed, ignore_file) = if image.backend.reads_dockerfile() {
+    let (dockerfile, text, parsed, ignore_files) = if image.backend.reads_dockerfile() {
         let path = source::confine(&root, &image.dockerfile)?;
         let (text, parsed) = read_dockerfile(&path, &shown)?;
-        let ignore_file = ignore_file(&root, &path)?;
-        (path, text, Some(parsed), ignore_file)
+        let places = [".dockerignore", ".containerignore"].map(|ending| ignore_file(&root, &path, ending));
+        let ignore_files = places.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>>>()?;
+        (path, text, Some(parsed), ignore_files)
     } else {
-        (context.clone(), String::new(), None, None)
+        (context.clone(), String::new(), None, Vec::new())
     };
     let without = left_out(options, image, &context);
     if !without.is_empty() && !work_is_context(work, &context) {
@@ -92,13 +94,13 @@ pub(super) fn prepare(options: &Options, image: &PlannedImage, work: &Path) -> R
         stage(&context, &without, &staged)?;
         context = staged;
     }
-    Ok(Files { context, dockerfile, text, parsed, shown, pinned: None, ignore_file })
+    Ok(Files { context, dockerfile, text, parsed, shown, pinned: None, ignore_files })
 }
 
-/// The ignore file beside a Dockerfile. One that is a link must stay below the root as well.
-fn ignore_file(root: &Path, dockerfile: &Path) -> Result<Option<PathBuf>> {
+/// An ignore file beside a Dockerfile. One that is a link must stay below the root as well.
+fn ignore_file(root: &Path, dockerfile: &Path, ending: &str) -> Result<Option<PathBuf>> {
     let mut path = dockerfile.as_os_str().to_owned();
-    path.push(".dockerignore");
+    path.push(ending);
     let path = PathBuf::from(path);
     let link = match path.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => return Ok(Some(path)),
