@@ -266,7 +266,7 @@ pub(super) const SOURCES: (&[&str], &[&str]) = (
         "use_local_context: true\nplaforms: [linux/amd64]",
         "use_local_context: true\nrootfs: {}",
         "use-local-context: true",
-        "use_local_context: true\nbuild_backend: spin\nplatforms: [wasi/wasm]",
+        "use_local_context: true\nbuild_backend: spin\nplatforms: [wasi/wasm, linux/amd64]",
         "build_backend: ko\nko_config: {import_path: ../x, imprt: y}\ntimeout: 5\nplaforms: []",
         "manual_build: true\nmanual_images: {amd64: a, arm64: a}\nplatforms: [linux/amd64]",
         "target: [\ntarget: a",
