@@ -62,6 +62,21 @@ fn a_base_is_asked_for_once_for_the_decision_and_the_plan_alike() {
     assert_eq!(counted.count("GET", "/manifests/"), 1, "{:?}", counted.seen());
 }
 
+/// What a stage is built on is recorded under the platform that it names, whatever the image is built for.
+#[test]
+fn a_base_is_recorded_under_its_own_platform() {
+    let project = Project::new();
+    let from = format!("{}/own:1", address());
+    let digests = base("own", "1", &[(BOTH[0], "a"), (BOTH[1], "b")]);
+    let dockerfile = format!("FROM --platform=linux/amd64 {from} AS build\nFROM {from}\nCOPY --from=build /a /a\n");
+    project.dockerfile("web", "platforms: [linux/arm64]\n", &dockerfile);
+    project.repo.commit("web");
+    let plan = run(&project, &["prepare", "--all", "--format", "json"]).ok().json();
+    let bases = plan["images"][0]["bases"].as_array().unwrap();
+    let recorded: Vec<_> = bases.iter().map(|base| base["digests"].clone()).collect();
+    assert_eq!(recorded, [json!({ BOTH[0]: digests[BOTH[0]] }), json!({ BOTH[1]: digests[BOTH[1]] })]);
+}
+
 /// a and b lie on a base that moved, c is built on b, d on nothing.
 fn listed(path: &str) -> Project {
     let project = Project::new();
