@@ -34,10 +34,7 @@ fn only_go_build(dockerfile: &Dockerfile) -> Option<&Place> {
     for place in of_stage(0) {
         let (keyword, rest) = split(place);
         match keyword.as_str() {
-            "RUN" => match go_commands(&rest)? {
-                true => builds.push(place),
-                false => {}
-            },
+            "RUN" => builds.extend(go_commands(&rest)?.then_some(place)),
             "FROM" | "WORKDIR" | "COPY" | "ARG" | "ENV" | "LABEL" => {}
             _ => return None,
         }
