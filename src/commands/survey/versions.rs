@@ -1,8 +1,10 @@
 //! The files of `version_from`: where they are, and what they say.
 
+use std::sync::Arc;
+
 use super::Image;
 use crate::change::{Oid, RepoPath, Resolved, Tree};
-use crate::config::{ContextFrom, Source};
+use crate::config::{ContextFrom, ImageConfig, Source};
 use crate::diagnostic::{Diagnostic, escape_cut};
 use crate::git::Content;
 use crate::plan::tags::Version;
@@ -43,6 +45,19 @@ pub(super) fn files(tree: &Tree, images: &mut [Image], read_link: &mut dyn FnMut
     found
 }
 
+/// What a file says is a fact of the tree and no matter of the run: in build arguments it is a value like others, and
+/// reaches the key.
+fn set(image: &mut Image, version: Version) {
+    const VARIABLE: &str = "${VERSION}";
+    let uses = |config: &Arc<ImageConfig>| config.build_args.iter().any(|arg| arg.value.contains(VARIABLE));
+    if let Some(config) = image.parsed.value.as_mut().filter(|config| uses(config)) {
+        for arg in &mut Arc::make_mut(config).build_args {
+            arg.value = arg.value.replace(VARIABLE, &version.as_tag());
+        }
+    }
+    image.version = Some(version);
+}
+
 /// Takes the version out of a file.
 pub(super) fn accept(image: &mut Image, path: &str, content: &Content) {
     let Some(from) = image.config().and_then(|config| config.version_from.clone()) else { return };
@@ -50,10 +65,7 @@ pub(super) fn accept(image: &mut Image, path: &str, content: &Content) {
     let (field, message) = match content {
         Content::Bytes(bytes) => match from.find(&String::from_utf8_lossy(bytes)) {
             Some(text) => match Version::of_file(text) {
-                Some(version) => {
-                    image.version = Some(version);
-                    return;
-                }
+                Some(version) => return set(image, version),
                 None => (pattern, format!("`{}` in {path} is no version", escape_cut(text, 60))),
             },
             None if from.pattern.is_some() => (pattern, format!("nothing in {path} matches")),

@@ -137,6 +137,24 @@ fn tags_that_versions_make_collide_like_others() {
 }
 
 #[test]
+fn a_version_in_build_arguments_is_part_of_what_is_built() {
+    let project = Project::new();
+    let config = "context_path: src\ndockerfile_path: Dockerfile\nversion_from: {file: VERSION}\n";
+    project.image("arg", &format!("{config}build_args: ['V=v${{VERSION}}']\n")).image("tag", config);
+    for dir in ["arg", "tag"] {
+        project.repo.write(format!("{dir}/VERSION"), "1.2.3\n").write(format!("{dir}/src/file"), "x");
+    }
+    let before = project.repo.commit("images");
+    // The files lie outside the contexts.
+    project.repo.write("arg/VERSION", "1.2.4\n").write("tag/VERSION", "1.2.4\n");
+    project.repo.commit("versions");
+    let plan = project.push(&before, ["plan", "--format", "json"]).run().ok();
+    assert_eq!(plan.built(), ["arg"]);
+    assert_eq!(plan.reason("arg"), "`build_args` changed");
+    assert_eq!(plan.json()["images"][0]["build_args"][0]["value"][0]["text"], "v1.2.4");
+}
+
+#[test]
 fn the_version_is_no_part_of_the_key() {
     let project = Project::new();
     project.image("curl", "additional_tags: [semver]\n");
