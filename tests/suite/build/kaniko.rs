@@ -63,7 +63,7 @@ pub(crate) fn make_root(root: &Path, executor: &Path) {
     install(executor, &root.join("kaniko/executor"));
     // An executor that is linked dynamically brings its C library and a passwd file along, as mounts.
     let bytes = std::fs::read(executor).unwrap();
-    if bytes.windows(27).any(|part| part == b"/lib64/ld-linux-x86-64.so.2") {
+    if memchr::memmem::find(&bytes, b"/lib64/ld-linux-x86-64.so.2").is_some() {
         for file in ["etc/passwd", "lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6"] {
             std::fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
             std::fs::write(root.join(file), "").unwrap();

@@ -137,7 +137,7 @@ fn a_plan_that_was_changed_on_the_way_takes_no_secret() {
 fn builders_without_secrets_refuse_them() {
     let mut fixture = others::docker();
     fixture.file("hephy.yaml", "secrets_env: [PATH]\n");
-    fixture.image("app", USE).secrets = vec![secret(SecretSource::Env("PATH".into()))];
+    fixture.image("app", super::BASE).secrets = vec![secret(SecretSource::Env("PATH".into()))];
     let outcome = fixture.run().unwrap();
     assert_eq!(outcome.results[0].status, Status::Failed);
     let error = outcome.failure.unwrap();
