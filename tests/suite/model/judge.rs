@@ -6,10 +6,14 @@ use super::oracle::{Image, Seen};
 
 /// Why an image may be built although no build would see a difference: everything that is not exact, and why.
 /// A name here is what [`exception`] finds; there is no other exception.
-pub(super) const EXCEPTIONS: [(&str, &str); 8] = [
+pub(super) const EXCEPTIONS: [(&str, &str); 9] = [
     ("dockerfile", "the Dockerfile counts with every byte: comments and unreachable stages too"),
     ("links", "a link on the way to context or Dockerfile counts, wherever it leads"),
     ("source with wildcards or variables", "what a pattern matches is not told apart: the whole context counts"),
+    (
+        "source behind an odd link",
+        "it leads out of the context, to nothing, or does not count itself: the whole context counts",
+    ),
     ("onbuild", "triggers act in other images' builds: the whole context counts"),
     ("onbuild of a base", "a base's triggers may copy anything: the whole context counts"),
     ("base of another repository", "nobody can see its triggers: the whole context counts"),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::files::{File, Files, check_out};
 use super::history::{Repository, of_files};
 use super::judge::{Counts, Wrong, judge};
-use super::oracle::{Exact, Oracle};
+use super::oracle::{Exact, Image, Oracle};
 use super::random::Random;
 use super::runs::{Mode, Range, run};
 
@@ -97,16 +97,18 @@ pub(super) fn is_wrong(oracle: &mut Oracle, base: &Files, head: &Files, registry
     let range = Range { before: 0, head: 1 };
     let planned = run(&repository, &commits, Mode::Base, range, &mut Random::new(1), registry);
     let Some(Ok(images)) = planned.map(|planned| planned.images) else { return vec![] };
-    let mut seen = [base, head].map(|files| {
+    let [mut was, mut now] = [base, head].map(|files| {
         let dir = tempfile::TempDir::with_prefix("hephy-model-").unwrap();
         check_out(files, dir.path());
         oracle.ask(dir.path(), Exact::NOW)
     });
     // Nobody would know what to make of an example that cannot be built.
-    for seen in &mut seen {
-        seen.images.retain(|_, image| image.broken.is_empty());
-    }
-    let [was, now] = seen;
+    let broken = |image: &Image| !image.broken.is_empty();
+    let both = was.images.iter().chain(&now.images).filter(|(_, image)| broken(image));
+    let broken: BTreeSet<String> = both.map(|(dir, _)| dir.clone()).collect();
+    was.images.retain(|dir, _| !broken.contains(dir));
+    now.images.retain(|dir, _| !broken.contains(dir));
+    let images = images.into_iter().filter(|name| now.images.values().any(|image| image.name == *name)).collect();
     judge(Some(&was), &now, &images, &mut Counts::default())
 }
 

@@ -215,7 +215,7 @@ impl World {
 
     fn dockerfile(&self, image: &Image) -> String {
         let mut text = String::new();
-        if image.dockerfile_style % 5 > 0 {
+        if !image.dockerfile_style.is_multiple_of(5) {
             let _ = writeln!(text, "# style {}", image.dockerfile_style);
         }
         let mut variables: Vec<String> = Vec::new();

@@ -55,6 +55,12 @@ func (repo *repository) files(dir string, config config, built *build, image *im
 	if why := notLiteral(built, config.Target); why != "" {
 		image.Exceptions = append(image.Exceptions, why)
 	}
+	hidden := func(name string) bool {
+		return path.Base(name) == "README.md" || matches(config.Ignore, path.Join(relative, name))
+	}
+	if slices.ContainsFunc(built.follow, func(source string) bool { return strays(place, source, hidden) }) {
+		image.Exceptions = append(image.Exceptions, "source behind an odd link")
+	}
 	if bytes.Contains(built.config, []byte(`"OnBuild":[`)) {
 		image.Exceptions = append(image.Exceptions, "onbuild")
 	}
@@ -266,6 +272,42 @@ func links(root, name string) string {
 		at = next
 	}
 	return strings.Join(found, "\x00")
+}
+
+// strays tells whether a link on the way to a source is absolute, leads above the context (BuildKit takes the
+// context's root for both, other builders do not) or to nothing, or does not count itself.
+func strays(place, source string, hidden func(string) bool) bool {
+	var at []string
+	todo := strings.Split(path.Clean(source), "/")
+	followed := false
+	for steps := 0; len(todo) > 0 && steps < 200; steps++ {
+		part := todo[0]
+		todo = todo[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			if len(at) == 0 {
+				return true
+			}
+			at = at[:len(at)-1]
+			continue
+		}
+		at = append(at, part)
+		name := path.Join(at...)
+		to, err := os.Readlink(filepath.Join(place, name))
+		if err != nil {
+			continue
+		}
+		if path.IsAbs(to) || hidden(name) {
+			return true
+		}
+		followed = true
+		at = at[:len(at)-1]
+		todo = append(strings.Split(to, "/"), todo...)
+	}
+	_, err := os.Lstat(filepath.Join(place, filepath.Join(at...)))
+	return followed && (err != nil || len(todo) > 0)
 }
 
 // notLiteral says why the sources of the stages that are built are not all literal paths.
