@@ -35,6 +35,7 @@ pub(crate) fn measure(report: &mut Report) {
         let kind = ("Content-Type".to_owned(), "application/vnd.oci.image.index.v1+json".to_owned());
         match answer(&seen.path) {
             Some(index) => Action::Answer(200, vec![kind], index),
+            None if seen.path == "/v2/" => Action::Answer(200, Vec::new(), b"{}".to_vec()),
             None => Action::error(404, "MANIFEST_UNKNOWN", "unknown"),
         }
     });
