@@ -182,15 +182,17 @@ impl Sources<'_> {
     /// Reads the commits that tell the reasons of most images, where the base does not.
     fn read_commits(&self, objects: &mut Objects<'_>, against: &mut Against) -> Result<()> {
         let Some(head) = self.head.filter(|_| self.ground.context.commits_only) else { return Ok(()) };
-        let mut images: BTreeMap<&str, usize> = BTreeMap::new();
-        for (index, (standing, _)) in &against.standings {
+        let mut images: BTreeMap<&str, (usize, Option<&String>)> = BTreeMap::new();
+        for (index, (standing, recorded)) in &against.standings {
             let Standing::Differs { revision: Some(revision), .. } = standing else { continue };
             if self.told_by(*index, standing, &against.pasts).is_none() {
-                *images.entry(revision).or_default() += 1;
+                let entry = images.entry(revision).or_default();
+                *entry = (entry.0 + 1, recorded.as_ref().and_then(|it| it.created.as_ref()));
             }
         }
-        let mut revisions: Vec<(&str, usize)> = images.into_iter().collect();
-        revisions.sort_by_key(|(revision, count)| (std::cmp::Reverse(*count), *revision));
+        // The newest first among equals: what was published before it has its key there too.
+        let mut revisions: Vec<_> = images.into_iter().collect();
+        revisions.sort_by_key(|(revision, counted)| (std::cmp::Reverse(*counted), *revision));
         let mut found = Vec::new();
         for (revision, _) in revisions.into_iter().take(MAX_COMMITS) {
             found.extend(self.now.at(&self.ground.repository, objects, head, revision)?);

@@ -96,9 +96,12 @@ fn gitlab_gets_dotenv_values_a_code_quality_report_and_sections() {
 fn nothing_to_do_leaves_outputs_too() {
     let (project, github) = (Project::with(&["a"]), Github::new());
     let head = project.repo.head();
-    github.step(&project, &head, ["prepare"]).run().ok();
-    github.step(&project, &head, ["build", "--arch", "amd64"]).run().ok();
-    github.step(&project, &head, ["manifest"]).run().ok();
+    // The second pipeline finds everything published.
+    for _ in 0..2 {
+        for stage in [&["prepare"][..], &["build", "--arch", "amd64"], &["manifest"]] {
+            github.step(&project, &head, stage.iter().copied()).run().ok();
+        }
+    }
     let outputs = ["has_builds", "need_amd64", "dirs", "images"].map(|name| github.output(name));
     assert_eq!(outputs, ["false", "false", "[]", "{}"]);
     std::fs::remove_dir_all(project.out("")).unwrap();

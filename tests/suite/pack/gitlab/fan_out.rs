@@ -87,6 +87,7 @@ fn a_child_pipeline_is_never_empty_and_a_check_needs_no_job_for_tags() {
     world.image("a", "linux/amd64", "FROM scratch\nCOPY text /text\n");
     world.image("b", "linux/amd64", "ARG ECR_REGISTRY\nARG A_TAG\nFROM ${ECR_REGISTRY}:${A_TAG}\nCOPY text /b\n");
     let first = world.commit("first");
+    pipeline(&world, Event::Push { before: NEW }).1.succeeded();
     let (child, ran) = pipeline(&world, Event::Push { before: &first });
     ran.succeeded().says(&["Nothing to build: the plan names no image."]);
     assert!(child["nothing to build"].is_object());
