@@ -43,6 +43,7 @@ escape.
 - `upstream_repo` and `upstream_ref` come together, and exclude `use_local_context: true` and `context_from: repository`.
 - `manual_build: true` needs `manual_images`, with one image for each platform.
 - `target` excludes `targets`.
+- `targets` needs a builder that reads a Dockerfile, and excludes `manual_build: true`.
 - `version_from` excludes `upstream_repo`: the version of another repository is its `upstream_ref`.
 ";
 
