@@ -25,18 +25,6 @@ fn commands_and_flags_of_later_versions_say_so() {
 }
 
 #[test]
-fn watch_is_warned_of_by_check_and_by_plan() {
-    let project = Project::new();
-    project.image("web", "watch: [go.mod]\n").image("api", "watch: []\n");
-    project.repo.commit("images");
-    let checked = project.hephy(["check"]).run().ok();
-    assert!(checked.stdout.contains("web/build-config.yaml:2:8: warning: `watch` is not supported yet"), "{checked}");
-    assert!(checked.stdout.contains("1 warning in 1 of 2 files."), "{checked}");
-    let plan = project.hephy(["plan", "--all"]).run().ok();
-    assert!(plan.to_string().contains("`watch` of web is not supported yet"), "{plan}");
-}
-
-#[test]
 fn another_frontend_is_refused_unless_hephy_yaml_allows_it() {
     let project = Project::new();
     project.dockerfile("web", "", "#!/usr/bin/env x\n# escape=`\n# syntax = ghcr.io/acme/odd:1\nFROM scratch\n");
