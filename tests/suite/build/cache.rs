@@ -165,6 +165,32 @@ fn a_cache_that_refuses_everything_fails_no_build_of_kaniko() {
     survives(BackendName::Kaniko, 404);
 }
 
+/// The registry serves other bytes than a layer of the cache has; the image is built all the same.
+fn survives_other_bytes(backend: BackendName) {
+    let mut fixture = prepared(fixture(backend), None);
+    build(&fixture, backend);
+    let proxy = Proxy::start(builders::registry().parse().unwrap(), |seen| match seen.is("GET", "/blobs/") {
+        true => Action::Corrupt,
+        false => Action::Forward,
+    });
+    let repository = fixture.registry().split_once('/').unwrap().1.to_owned();
+    fixture.plan.images[0].cache = Some(cache_in(&format!("{}/{repository}", proxy.address)));
+    assert_eq!(build(&fixture, backend).status, Status::Completed, "{backend}");
+    assert!(proxy.seen().iter().any(|seen| seen.is("GET", "/blobs/")), "a layer was asked for");
+}
+
+#[test]
+fn a_cache_with_other_bytes_fails_no_build_of_buildah() {
+    survives_other_bytes(BackendName::Buildah);
+}
+
+#[test]
+fn a_cache_with_other_bytes_fails_no_build_of_kaniko() {
+    let test = "build::cache::a_cache_with_other_bytes_fails_no_build_of_kaniko";
+    let Some(_) = kaniko::executor(test) else { return };
+    survives_other_bytes(BackendName::Kaniko);
+}
+
 #[test]
 fn a_cache_that_refuses_writes_fails_no_build_of_buildkit() {
     // The daemon's own configuration decides which hosts it speaks plain HTTP with; a repository that does not take

@@ -64,7 +64,7 @@ fn the_builder_is_the_images_then_the_flags_then_hephy_yamls_then_kaniko_in_ci_a
     assert_eq!(builders(ci()), pair("buildkit"));
     assert_eq!(builders(ci().env("HEPHY_BACKEND", "ko")), pair("ko"));
     assert_eq!(builders(ci().env("HEPHY_BACKEND", "ko").args(["--backend", "buildah"])), pair("buildah"));
-    ci().env("HEPHY_BACKEND", "spin").run().fails(2, &["`spin` is not supported yet"]);
+    ci().env("HEPHY_BACKEND", "spin").run().fails(2, &["the builder `spin` builds no Dockerfiles"]);
 }
 
 #[test]
