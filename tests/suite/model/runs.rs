@@ -52,10 +52,6 @@ pub(super) const MODES: [(Mode, &str); 12] = [
 ];
 
 impl Mode {
-    pub(super) fn name(self) -> &'static str {
-        MODES.iter().find(|(mode, _)| *mode == self).unwrap().1
-    }
-
     /// Whether the run may publish, and so would ask a registry.
     fn publishes(self) -> bool {
         matches!(self, Self::GitlabPush | Self::GithubPush | Self::Shallow | Self::Gone)

@@ -112,22 +112,6 @@ impl Image {
             format!("{}.dockerignore", self.context_root())
         }
     }
-
-    /// Numbers of the images that it names.
-    pub(super) fn names(&self) -> Vec<u32> {
-        let of_stage = |stage: &Stage| {
-            let from = match stage.from {
-                From::Image(id) | From::Outright(id) => Some(id),
-                _ => None,
-            };
-            let lines = stage.lines.iter().filter_map(|line| match line {
-                Line::CopyFrom(id) => Some(*id),
-                Line::Text(_) => None,
-            });
-            from.into_iter().chain(lines).collect::<Vec<_>>()
-        };
-        self.stages.iter().flat_map(of_stage).chain(self.depends_on.iter().copied()).collect()
-    }
 }
 
 impl World {
