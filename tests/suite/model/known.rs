@@ -19,7 +19,6 @@ fn is_right(base: &[(&str, &str)], head: &[(&str, &str)]) {
 }
 
 #[test]
-#[ignore = "found with seeds 218 and 247: no `.dockerignore` counts by itself yet, and this one lies outside the context"]
 fn an_ignore_file_beside_a_dockerfile_outside_the_context_counts() {
     let common = [
         ("app/Dockerfile", "FROM scratch\nCOPY . /\n"),
@@ -35,7 +34,6 @@ fn an_ignore_file_beside_a_dockerfile_outside_the_context_counts() {
 }
 
 #[test]
-#[ignore = "found with seed 1248: what `.dockerignore` leaves out does not count yet, and here the file itself does not"]
 fn an_ignore_file_that_is_ignored_counts_by_what_it_leaves_out() {
     let common = [
         ("app/Dockerfile", "FROM scratch\nCOPY . /\n"),
