@@ -8,10 +8,10 @@
 //! context or not. Left out are files named `README.md`, `ignore`d paths, and `.hephy/`. The Dockerfile counts always,
 //! and so does what is `watch`ed, for sources elsewhere too.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -22,7 +22,7 @@ use super::ignore::Globs;
 use super::located::Located;
 use super::oid::Oid;
 use super::path::{RepoPath, stretch};
-use super::reach::{CopySource, Reach};
+use super::reach::{CopySource, Ignoring, Reach};
 use super::tree::{Tree, TreeChange, is_own_output};
 use crate::config::{BackendName, ImageConfig, Source};
 use crate::error::Result;
@@ -84,6 +84,25 @@ pub struct ImageInputs<'a> {
     pub upstream_commit: Option<&'a str>,
 }
 
+impl<'a> ImageInputs<'a> {
+    /// What is read of a build context.
+    fn sources(&self, context: &RepoPath) -> Cow<'a, [CopySource]> {
+        let whole = || vec![CopySource { path: context.clone(), filtered: true, direct: false }];
+        self.reach.sources.as_deref().map_or_else(|| Cow::Owned(whole()), Cow::Borrowed)
+    }
+
+    /// What the hash over one source depends on.
+    fn files(&self, context: &RepoPath, source: &CopySource) -> Files {
+        let ignoring = self.reach.ignoring.iter().filter(|_| source.filtered).map(|one| (one.dialect, one.oid));
+        Files {
+            context: context.clone(),
+            source: source.clone(),
+            ignore: self.config.ignore.clone(),
+            ignoring: ignoring.collect(),
+        }
+    }
+}
+
 /// An image that another one is built on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
@@ -136,9 +155,9 @@ pub struct Keyed {
     /// Hash over the files that are `watch`ed, if any are.
     pub watched: Option<String>,
     /// What does not count.
-    pub(crate) ignore: Rc<Globs>,
+    pub(crate) ignore: Arc<Globs>,
     /// What counts besides.
-    pub(crate) watch: Rc<Globs>,
+    pub(crate) watch: Arc<Globs>,
 }
 
 impl Keyed {
@@ -156,7 +175,7 @@ pub struct Keys<'t> {
     tree: &'t Tree,
     files: RefCell<HashMap<Files, [u8; 32]>>,
     watched: RefCell<HashMap<Vec<String>, [u8; 32]>>,
-    globs: RefCell<HashMap<Vec<String>, Rc<Globs>>>,
+    globs: RefCell<HashMap<Vec<String>, Arc<Globs>>>,
     other: Option<(&'t Keys<'t>, &'t [TreeChange])>,
 }
 
@@ -166,6 +185,24 @@ struct Files {
     source: CopySource,
     ignore: Vec<String>,
     ignoring: Vec<(Dialect, Oid)>,
+}
+
+/// Files whose hash nobody has made yet.
+#[derive(Debug)]
+pub struct Unhashed<'a> {
+    files: Files,
+    tree: &'a Tree,
+    ignore: Arc<Globs>,
+    ignoring: &'a [Ignoring],
+}
+
+impl Unhashed<'_> {
+    /// The hash, for [`Keys::learn`]: the costly part of keys, and independent of all others.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let Files { context, source, .. } = &self.files;
+        Content { tree: self.tree, context, ignore: &self.ignore, ignoring: self.ignoring }.digest(source)
+    }
 }
 
 impl<'t> Keys<'t> {
@@ -185,6 +222,35 @@ impl<'t> Keys<'t> {
     #[must_use]
     pub fn tree(&self) -> &'t Tree {
         self.tree
+    }
+
+    /// What [`Keys::key_of`] would hash for these images, each once.
+    ///
+    /// # Errors
+    /// When a pattern of `ignore` is no glob.
+    pub fn unhashed<'a>(&self, images: impl IntoIterator<Item = ImageInputs<'a>>) -> Result<Vec<Unhashed<'a>>>
+    where
+        't: 'a,
+    {
+        let (mut seen, mut found) = (HashSet::new(), Vec::new());
+        for inputs in images {
+            let Some(context) = inputs.located.and_then(Located::context_dir) else { continue };
+            let ignore = self.globs(&inputs.config.ignore)?;
+            for source in inputs.sources(context).iter() {
+                let files = inputs.files(context, source);
+                let is_known = self.files.borrow().contains_key(&files) || self.unchanged_digest(&files).is_some();
+                if !is_known && seen.insert(files.clone()) {
+                    let (ignore, ignoring) = (Arc::clone(&ignore), inputs.reach.ignoring.as_slice());
+                    found.push(Unhashed { files, tree: self.tree, ignore, ignoring });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes the hashes of [`Unhashed::digest`], in the same order.
+    pub fn learn(&self, unhashed: Vec<Unhashed<'_>>, digests: Vec<[u8; 32]>) {
+        self.files.borrow_mut().extend(unhashed.into_iter().map(|it| it.files).zip(digests));
     }
 
     /// The key of one image. Its dependencies come first: call this in the order of the graph.
@@ -222,12 +288,12 @@ impl<'t> Keys<'t> {
         })
     }
 
-    fn globs(&self, patterns: &[String]) -> Result<Rc<Globs>> {
+    fn globs(&self, patterns: &[String]) -> Result<Arc<Globs>> {
         if let Some(globs) = self.globs.borrow().get(patterns) {
-            return Ok(Rc::clone(globs));
+            return Ok(Arc::clone(globs));
         }
-        let globs = Rc::new(Globs::new(patterns)?);
-        self.globs.borrow_mut().insert(patterns.to_vec(), Rc::clone(&globs));
+        let globs = Arc::new(Globs::new(patterns)?);
+        self.globs.borrow_mut().insert(patterns.to_vec(), Arc::clone(&globs));
         Ok(globs)
     }
 
@@ -250,20 +316,11 @@ impl<'t> Keys<'t> {
     }
 
     fn add_sources(&self, form: &mut Form, context: &RepoPath, inputs: &ImageInputs<'_>, ignore: &Globs) {
-        let whole = [CopySource { path: context.clone(), filtered: true, direct: false }];
-        let sources = inputs.reach.sources.as_deref().unwrap_or(&whole);
-        let ignoring = &inputs.reach.ignoring;
-        let content = Content { tree: self.tree, context, ignore, ignoring };
+        let sources = inputs.sources(context);
+        let content = Content { tree: self.tree, context, ignore, ignoring: &inputs.reach.ignoring };
         form.count(sources.len());
-        for source in sources {
-            let ignoring = ignoring.iter().filter(|_| source.filtered).map(|one| (one.dialect, one.oid));
-            let files = Files {
-                context: context.clone(),
-                source: source.clone(),
-                ignore: inputs.config.ignore.clone(),
-                ignoring: ignoring.collect(),
-            };
-            form.bytes(&self.source_digest(files, &content));
+        for source in sources.iter() {
+            form.bytes(&self.source_digest(inputs.files(context, source), &content));
         }
     }
 

@@ -27,7 +27,7 @@ mod tree;
 
 pub use compare::{Difference, ImageChange, ImageId, Side, SideImage, State, compare, touched};
 pub use ignore::Globs;
-pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput};
+pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput, Unhashed};
 pub use listed::{ListedImage, by_paths};
 pub use located::Located;
 pub use note::{FileNote, FileStatus, RuleKind, file_notes};

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::backend::Version as BuilderVersion;
 use crate::change::{
     Dependency, Ignoring, ImageId, ImageInputs, InputKey, Keyed, Keys, Located, Reach, RepoPath, Side, SideImage, Tree,
+    Unhashed,
 };
 use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig, Spans};
 use crate::diagnostic::Diagnostic;
@@ -276,9 +277,21 @@ impl Survey {
     ) -> Result<Vec<Option<Rc<Keyed>>>> {
         let mut found: Vec<Option<Rc<Keyed>>> = self.images.iter().map(|_| None).collect();
         let nothing = InputKey::parse(&"0".repeat(64)).ok_or_else(|| Error::internal("zeros are no input key"))?;
+        let inputs = |index: usize| {
+            Some(ImageInputs {
+                config: self.images[index].config()?,
+                backend: self.images[index].backend(rules),
+                located: self.images[index].located.as_ref(),
+                reach: &self.reaches[index],
+                upstream_commit: commits.get(&index).map(String::as_str),
+            })
+        };
+        let fresh = (0..self.images.len()).filter(|index| known.key(self, *index).is_none());
+        let unhashed = keys.unhashed(fresh.filter_map(inputs))?;
+        let digests = crew::map(&unhashed, Unhashed::digest);
+        keys.learn(unhashed, digests);
         for index in self.order.as_ref().map(Vec::as_slice).unwrap_or_default() {
-            let image = &self.images[*index];
-            let Some(config) = image.config() else { continue };
+            let Some(inputs) = inputs(*index) else { continue };
             let mut dependencies: Vec<Dependency> = self.edges[*index]
                 .iter()
                 .map(|to| Dependency {
@@ -287,19 +300,11 @@ impl Survey {
                 })
                 .collect();
             dependencies.sort_by(|a, b| a.name.cmp(&b.name));
-            let commit = commits.get(index).map(String::as_str);
-            if let Some(same) = known.key(self, *index).filter(|it| commit.is_none() && it.dependencies == dependencies)
-            {
+            let is_same = |it: &&Rc<Keyed>| inputs.upstream_commit.is_none() && it.dependencies == dependencies;
+            if let Some(same) = known.key(self, *index).filter(is_same) {
                 found[*index] = Some(Rc::clone(same));
                 continue;
             }
-            let inputs = ImageInputs {
-                config,
-                backend: image.backend(rules),
-                located: image.located.as_ref(),
-                reach: &self.reaches[*index],
-                upstream_commit: commit,
-            };
             found[*index] = Some(Rc::new(keys.key_of(&inputs, &dependencies)?));
         }
         Ok(found)

@@ -20,20 +20,23 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::backend::Version;
+use crate::backend::Version as BuilderVersion;
 use crate::change::{ImageChange, ImageId, Keyed, Keys, State, Tree, TreeChange, compare};
 use crate::ci::{CiContext, Finding};
 use crate::cli::SelectArgs;
 use crate::commands::published::Found;
 use crate::commands::session::Session;
 use crate::commands::stale::Standing;
-use crate::commands::survey::{Known, Other, Survey, UpstreamCommits, survey};
+use crate::commands::survey::{Known, Other, Rules, Survey, UpstreamCommits, survey};
 use crate::config::BackendName;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::git::{Base, Request};
+use crate::plan::Reason;
 use crate::plan::assemble::{Candidate, Facts};
 use crate::plan::decide::Selection;
+use crate::plan::standing::Reuse;
+use crate::plan::tags::{ImageTags, TagFacts, Version};
 
 use against::{Against, Compared, Note, of_another_run};
 use candidates::Upstreams;
@@ -41,6 +44,7 @@ pub(super) use candidates::{bases, check_offers};
 use ground::Ground;
 pub(super) use judge::matching;
 use lines::{quote, quoted};
+use listed::ListedPaths;
 use past::Past;
 pub use preflight::{Choice as PreflightChoice, choice as preflight_of};
 use published::Question;
@@ -68,7 +72,7 @@ pub struct Planning {
     /// Whether what a builder would not build as written stops the run.
     pub preflight: bool,
     /// Builders that jobs declare, with their versions.
-    pub offers: Vec<(BackendName, Option<Version>)>,
+    pub offers: Vec<(BackendName, Option<BuilderVersion>)>,
 }
 
 /// Both sides of the comparison.
@@ -98,7 +102,7 @@ pub struct Sides {
 impl Planning {
     /// The declared version of a builder.
     #[must_use]
-    pub fn version_of(&self, backend: BackendName) -> Option<Version> {
+    pub fn version_of(&self, backend: BackendName) -> Option<BuilderVersion> {
         self.offers.iter().find(|(name, _)| *name == backend).and_then(|(_, version)| *version)
     }
 
@@ -147,35 +151,23 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     };
     let other = Other { survey: &now, changes: &loaded.changes };
     let was = loaded.base.as_ref().map(|tree| survey(tree, &mut loaded.objects, &rules, Some(&other))).transpose()?;
-
-    let keys = Keys::new(&loaded.head);
-    let compared = now.keys(&keys, &rules, &UpstreamCommits::new(), &Known::Nothing)?;
-    let before = match (&was, &loaded.base) {
-        (Some(was), Some(tree)) => {
-            let keys = Keys::of_base(tree, &keys, &loaded.changes);
-            was.keys(&keys, &rules, &UpstreamCommits::new(), &Known::Other(&compared))?
-        }
-        _ => Vec::new(),
-    };
-    let base_side = was.as_ref().zip(loaded.base.as_ref()).map(|(was, tree)| was.side(tree, &before));
-    let changes = match listed {
-        Some(listed) => listed.changes(&now, &compared, &loaded.head),
-        None => compare(&now.side(&loaded.head, &compared), base_side.as_ref(), &loaded.changes),
-    };
-    warnings.extend(gone_targets(&now, &changes));
+    let base = was.as_ref().zip(loaded.base.as_ref());
+    let sides = Sided::new(&now, base, (&loaded.head, &loaded.changes), &rules, listed)?;
+    let Sided { keys, compared, before, changes } = &sides;
+    warnings.extend(gone_targets(&now, changes));
     let mut against = Against::default();
     let mut upstreams = None;
     if let Some(question) = &question {
         let sides = Compared {
             now: &now,
-            was: was.as_ref().zip(loaded.base.as_ref()),
+            was: base,
             tree: &loaded.head,
             changes: &loaded.changes,
-            keys: &keys,
+            keys,
             rules: &rules,
-            compared: &compared,
-            before: &before,
-            images: &changes,
+            compared,
+            before,
+            images: changes,
             base: &loaded.base_commit,
             head: loaded.commit.as_ref().map(|commit| commit.id),
         };
@@ -183,39 +175,29 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         against = sides.with_published(&ground, question, &selection, found, &mut loaded.objects)?;
         warnings.append(&mut against.warnings);
     }
-    let mut decided = judge::decided(&now, &changes, &selection, select, &loaded.base_commit, &against.verdicts);
+    let mut decided = judge::decided(&now, changes, &selection, select, &loaded.base_commit, &against.verdicts);
     let mut known_bases = BTreeMap::new();
     if select.only_stale {
         let standing = schedule::standing(&now, &rules, &destination)?;
         known_bases = schedule::keep_stale(session, &standing, &mut decided, &mut warnings)?;
     }
-    judge::refuse_invalid(&now, &decided, &changes, &selection, destination.layout, &mut warnings)
+    judge::refuse_invalid(&now, &decided, changes, &selection, destination.layout, &mut warnings)
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
 
     let facts = ground.tag_facts(&loaded, destination.layout);
     let versions = candidates::versions(&now, &facts);
-    let for_tags = question.as_ref().is_some_and(|question| question.for_tags && question.reuse);
-    let tagged = |index: usize| !decided[index].is_empty() || (for_tags && against.is_equal(index));
-    let tags = candidates::all_tags(&now, tagged, &facts, &versions)
+    let published = question.as_ref().map(|question| (question, &against));
+    let (tags, reused) = tags_and_reuse(&now, &decided, &facts, &versions, published)
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
-    let reused = match &question {
-        Some(question) => {
-            let another = of_another_run(&facts, question.for_tags);
-            let (elsewhere, _) = candidates::tags_and_findings(&now, &another, &versions, |_| false);
-            against.reused(&now, question, &facts, &tags, &elsewhere)?
-        }
-        None => BTreeMap::new(),
-    };
     let upstreams = upstreams.unwrap_or_else(|| Upstreams::of(&now));
     let (commits, unresolved) = upstreams.settle(&now, &decided)?;
     warnings.extend(unresolved);
-    let keyed = now.keys(&keys, &rules, &commits, &Known::Same(&compared))?;
-    let registry = destination.registry.as_deref();
+    let keyed = now.keys(keys, &rules, &commits, &Known::Same(compared))?;
     let parts = candidates::Parts {
         survey: &now,
         rules: &rules,
         facts: &facts,
-        registry,
+        registry: destination.registry.as_deref(),
         keyed: &keyed,
         decided,
         reused,
@@ -227,7 +209,11 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         candidates::candidates(session, parts).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     candidates::check_offers(session, &candidates)?;
 
+    // Both with the commits of upstream repositories, or both without.
+    let head_keys = by_id(&now, if question.is_some() { &keyed } else { compared });
     let range_keys = against.pasts.iter().find(|past| past.files.is_none()).map(|past| past.keys.clone());
+    let base_keys = range_keys.or_else(|| was.as_ref().map(|was| by_id(was, before))).unwrap_or_default();
+    let changes = sides.changes;
     Ok(Planning {
         facts: Facts {
             mode: ground.context.mode,
@@ -250,12 +236,8 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         sides: Sides {
             published: question.as_ref().map(|question| against.notes(&now, question)).unwrap_or_default(),
             pasts: against.pasts,
-            // Both with the commits of upstream repositories, or both without.
-            head_keys: by_id(&now, if question.is_some() { &keyed } else { &compared }),
-            base_keys: match range_keys {
-                Some(keys) => keys,
-                None => was.as_ref().map(|was| by_id(was, &before)).unwrap_or_default(),
-            },
+            head_keys,
+            base_keys,
             survey: now,
             was,
             base_commit: loaded.base_commit,
@@ -268,6 +250,63 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         root: ground.root,
         context: ground.context,
     })
+}
+
+/// The keys of both sides, without the commits of upstream repositories, and what became of each image.
+struct Sided<'t> {
+    keys: Keys<'t>,
+    /// Keys now.
+    compared: Vec<Option<Rc<Keyed>>>,
+    /// Keys at the base; empty without one.
+    before: Vec<Option<Rc<Keyed>>>,
+    changes: Vec<ImageChange>,
+}
+
+impl<'t> Sided<'t> {
+    fn new(
+        now: &Survey,
+        was: Option<(&Survey, &Tree)>,
+        (head, changes): (&'t Tree, &[TreeChange]),
+        rules: &Rules<'_>,
+        listed: Option<ListedPaths>,
+    ) -> Result<Self> {
+        let keys = Keys::new(head);
+        let compared = now.keys(&keys, rules, &UpstreamCommits::new(), &Known::Nothing)?;
+        let before = match was {
+            Some((was, tree)) => {
+                let keys = Keys::of_base(tree, &keys, changes);
+                was.keys(&keys, rules, &UpstreamCommits::new(), &Known::Other(&compared))?
+            }
+            None => Vec::new(),
+        };
+        let base = was.map(|(was, tree)| was.side(tree, &before));
+        let changes = match listed {
+            Some(listed) => listed.changes(now, &compared, head),
+            None => compare(&now.side(head, &compared), base.as_ref(), changes),
+        };
+        Ok(Self { keys, compared, before, changes })
+    }
+}
+
+/// The tags of every image, and the published indexes that get some without a build.
+///
+/// # Errors
+/// When an image that gets tags has illegal ones, or two images would write the same tag.
+fn tags_and_reuse(
+    now: &Survey,
+    decided: &[Vec<Reason>],
+    facts: &TagFacts,
+    versions: &[Option<Version>],
+    published: Option<(&Question, &Against)>,
+) -> Result<(BTreeMap<usize, ImageTags>, BTreeMap<usize, Reuse>)> {
+    let reuses = published.filter(|(question, _)| question.for_tags && question.reuse);
+    let equal = |index: usize| reuses.is_some_and(|(_, against)| against.is_equal(index));
+    let tags = candidates::all_tags(now, |index| !decided[index].is_empty() || equal(index), facts, versions)?;
+    let Some((question, against)) = published else { return Ok((tags, BTreeMap::new())) };
+    let another = of_another_run(facts, question.for_tags);
+    let (elsewhere, _) = candidates::tags_and_findings(now, &another, versions, |_| false);
+    let reused = against.reused(now, question, facts, &tags, &elsewhere)?;
+    Ok((tags, reused))
 }
 
 /// The images of the tree that a plan would be made of, without a comparison.

@@ -183,7 +183,7 @@ impl Project {
 
     /// An image that holds one file; `config` is added to its configuration.
     pub(crate) fn image(&self, dir: &str, config: &str) -> &Self {
-        self.dockerfile(dir, config, "FROM scratch\nCOPY file /file\nCOPY . /all/\n")
+        self.dockerfile(dir, config, "FROM scratch\nCOPY file /file\nCOPY . /\n")
     }
 
     pub(crate) fn dockerfile(&self, dir: &str, config: &str, dockerfile: &str) -> &Self {
@@ -199,7 +199,7 @@ impl Project {
     pub(crate) fn image_on(&self, dir: &str, on: &str, config: &str) -> &Self {
         let variable = on.to_uppercase().replace('-', "_");
         let dockerfile = format!(
-            "ARG ECR_REGISTRY\nARG {variable}_TAG\nFROM ${{ECR_REGISTRY}}:${{{variable}_TAG}}\nCOPY file /{dir}\nCOPY . /all/\n"
+            "ARG ECR_REGISTRY\nARG {variable}_TAG\nFROM ${{ECR_REGISTRY}}:${{{variable}_TAG}}\nCOPY file /{dir}\nCOPY . /\n"
         );
         self.dockerfile(dir, config, &dockerfile)
     }

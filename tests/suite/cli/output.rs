@@ -55,7 +55,7 @@ fn quiet_and_verbose_change_stderr_only() {
     let (plain, quiet, verbose) = (run(&[]), run(&["-q"]), run(&["-v"]));
     assert_eq!(quiet.stderr, "");
     assert!(!plain.stderr.is_empty() && verbose.stderr.len() > plain.stderr.len());
-    assert!(verbose.stderr.contains("STEP 1/2: FROM scratch"), "{verbose}");
+    assert!(verbose.stderr.contains("STEP 1/3: FROM scratch"), "{verbose}");
     assert_eq!(plain.stdout.lines().next(), quiet.stdout.lines().next());
     let outcome = project.hephy(["plan", "-q", "-v"]).run();
     assert_eq!(outcome.code, 2, "{outcome}");

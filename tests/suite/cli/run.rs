@@ -96,7 +96,7 @@ fn a_check_run_pushes_nothing_to_the_registry_that_it_names() {
     project.dockerfile(
         "app",
         "",
-        "ARG BASE_TAG\nARG HEPHY_REGISTRY\nFROM ${HEPHY_REGISTRY}:${BASE_TAG}\nCOPY Dockerfile /app\n",
+        "ARG BASE_TAG\nARG HEPHY_REGISTRY\nFROM ${HEPHY_REGISTRY}:${BASE_TAG}\nCOPY . /app/\n",
     );
     project.repo.commit("images");
     let registry = project.registry();

@@ -148,7 +148,7 @@ fn a_version_in_build_arguments_is_part_of_what_is_built() {
     // The files lie outside the contexts.
     project.repo.write("arg/VERSION", "1.2.4\n").write("tag/VERSION", "1.2.4\n");
     project.repo.commit("versions");
-    let plan = project.push(&before, ["plan", "--format", "json"]).run().ok();
+    let plan = project.range(&before, ["plan", "--format", "json"]).run().ok();
     assert_eq!(plan.built(), ["arg"]);
     assert_eq!(plan.reason("arg"), "`build_args` changed");
     assert_eq!(plan.json()["images"][0]["build_args"][0]["value"][0]["text"], "v1.2.4");

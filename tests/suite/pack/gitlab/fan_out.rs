@@ -93,6 +93,7 @@ fn a_child_pipeline_is_never_empty_and_a_check_needs_no_job_for_tags() {
     assert!(child["nothing to build"].is_object());
 
     // The chain of a check run is built in one job, whose registry nobody else sees.
+    let published = world.tags();
     world.repo.git(&["checkout", "-q", "-b", "change"]);
     world.repo.write("a/text", "changed");
     world.commit("change");
@@ -101,5 +102,5 @@ fn a_child_pipeline_is_never_empty_and_a_check_needs_no_job_for_tags() {
     let (child, ran) = pipeline(&world, Event::MergeRequest);
     ran.succeeded();
     assert_eq!(child["build a and 1 more amd64"]["variables"]["HEPHY_IMAGES"], "a,b");
-    assert_eq!(world.tags(), [""; 0]);
+    assert_eq!(world.tags(), published);
 }
