@@ -68,7 +68,7 @@ impl Globs {
             if glob.prefix.len() == glob.whole {
                 tree.get(glob.prefix.as_bytes()).into_iter().for_each(&mut *take);
             } else {
-                tree.under(&dir).filter(|entry| glob.matches(entry.path, &mut None)).for_each(&mut *take);
+                tree.under(&dir).filter(|entry| glob.matches(entry.path)).for_each(&mut *take);
             }
         }
     }
@@ -76,22 +76,18 @@ impl Globs {
     /// The first pattern that matches, as it was written.
     #[must_use]
     pub fn matching(&self, path: &[u8]) -> Option<&str> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let mut text = None;
-        self.0.iter().find(|glob| glob.matches(path, &mut text)).map(|glob| glob.text.as_str())
+        let mut near = self.0.iter().filter(|glob| path.starts_with(glob.prefix.as_bytes())).peekable();
+        near.peek()?;
+        let text = String::from_utf8_lossy(path);
+        let names: Vec<&str> = text.split('/').collect();
+        near.find(|glob| matches(&glob.parts, &names)).map(|glob| glob.text.as_str())
     }
 }
 
 impl Glob {
-    /// `text` is the path once it was decoded.
-    fn matches<'p>(&self, path: &'p [u8], text: &mut Option<std::borrow::Cow<'p, str>>) -> bool {
-        if !path.starts_with(self.prefix.as_bytes()) {
-            return false;
-        }
-        let text = text.get_or_insert_with(|| String::from_utf8_lossy(path));
-        matches(&self.parts, &text.split('/').collect::<Vec<_>>())
+    fn matches(&self, path: &[u8]) -> bool {
+        path.starts_with(self.prefix.as_bytes())
+            && matches(&self.parts, &String::from_utf8_lossy(path).split('/').collect::<Vec<_>>())
     }
 }
 

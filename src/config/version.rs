@@ -16,17 +16,22 @@ pub struct VersionFrom {
 const ONLY_WORD: &str = r"\A\s*(\S+)\s*\z";
 
 impl VersionFrom {
-    /// Largest file that is searched, in bytes. Lock files and manifests have some hundred KiB.
-    pub const MAX_BYTES: u64 = 1024 * 1024;
+    /// Largest file that is searched, in bytes: the time of a search is at most its length times that of the program.
+    pub const MAX_BYTES: u64 = 256 * 1024;
+    /// Largest compiled pattern, in bytes. `"version": "(.*?)"` has some hundred.
+    const MAX_PROGRAM: usize = 8 * 1024;
 
-    /// Compiles a pattern: `^` and `$` at the ends of lines, whichever way these end. Linear in time, bounded in size.
+    /// Compiles a pattern: `^` and `$` at the ends of lines, whichever way these end. Linear in time, and so small that no file takes long.
     pub(super) fn regex(pattern: &str) -> Result<Regex, regex_lite::Error> {
-        RegexBuilder::new(pattern).multi_line(true).crlf(true).size_limit(1 << 20).build()
+        RegexBuilder::new(pattern).multi_line(true).crlf(true).size_limit(Self::MAX_PROGRAM).build()
     }
 
     /// What the group of the first match holds; none where nothing matches.
     #[must_use]
     pub fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
+        if text.len() as u64 > Self::MAX_BYTES {
+            return None;
+        }
         let regex = Self::regex(self.pattern.as_deref().unwrap_or(ONLY_WORD)).ok()?;
         let found = regex.captures(text.strip_prefix('\u{feff}').unwrap_or(text))?;
         Some(found.get(1)?.as_str())
@@ -49,5 +54,15 @@ mod tests {
         assert_eq!(found(Some(r"^ARG V=(\S+)$"), "FROM x\r\nARG V=8.5.0\r\nARG V=9\n"), Some("8.5.0"));
         assert_eq!(found(Some(r#""version": "(.*?)""#), r#"{"version": "1.2.3", "x": "y"}"#), Some("1.2.3"));
         assert_eq!(found(Some("(a)|b"), "b"), None);
+    }
+
+    #[test]
+    fn no_pattern_takes_long() {
+        assert!(VersionFrom::regex("(?:[ab]?[ab]?){3000}(z)").is_err());
+        let slow = "(?:[ab]?[ab]?){60}(z)";
+        assert!(VersionFrom::regex(slow).is_ok());
+        let (start, text) = (std::time::Instant::now(), "ab".repeat(VersionFrom::MAX_BYTES as usize / 2));
+        assert_eq!(VersionFrom { file: "f".into(), pattern: Some(slow.to_owned()) }.find(&text), None);
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn accept(image: &mut Image, path: &str, content: &Content) {
             None if from.pattern.is_some() => (pattern, format!("nothing in {path} matches")),
             None => (pattern, format!("{path} holds more than one word: a `pattern` says which is the version")),
         },
-        Content::TooLarge(_) => ("version_from.file", format!("{path} has more than 1 MiB")),
+        Content::TooLarge(_) => ("version_from.file", format!("{path} has more than 256 KiB")),
         Content::Missing => ("version_from.file", format!("{path} cannot be read")),
     };
     let finding = Diagnostic::error(&image.file, image.parsed.spans.of(field), message);
