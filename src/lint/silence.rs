@@ -102,18 +102,33 @@ fn silences(source: &Source) -> Vec<Silence> {
         // A comment behind a value speaks of that line alone.
         let next = if is_code(line) { at + 1 } else { next };
         let Some(names) = line[comment..].trim_start_matches('#').trim_start().strip_prefix(BEGINS) else { continue };
-        // The names end at the first space, so that a reason may follow.
-        let names = names.split(char::is_whitespace).next().unwrap_or_default();
+        let names = &names[..end_of_names(names)];
         let mut offset = line.len() - line[comment..].len() + line[comment..].find(BEGINS).unwrap_or_default();
         offset += BEGINS.len();
-        for name in names.split(',') {
-            let column = line[..offset].chars().count() + 1;
+        for written in names.split(',') {
+            let name = written.trim();
+            let before = written.len() - written.trim_start().len();
+            let column = line[..offset + before].chars().count() + 1;
             let span = Span::new(at + 1, column, name.chars().count().max(1));
             found.push(Silence { name: name.to_owned(), span, next });
-            offset += name.len() + 1;
+            offset += written.len() + 1;
         }
     }
     found
+}
+
+/// The names end at the first space that stands behind no comma, so that a reason may follow.
+fn end_of_names(text: &str) -> usize {
+    let mut expects = true;
+    for (at, character) in text.char_indices() {
+        match character {
+            ',' => expects = true,
+            ' ' | '\t' if expects => {}
+            ' ' | '\t' | '\r' => return at,
+            _ => expects = false,
+        }
+    }
+    text.len()
 }
 
 /// Where the comment of a line begins.
