@@ -33,11 +33,16 @@ const SECRET_WORDS: [&str; 4] = ["PASSWORD", "TOKEN", "SECRET", "PRIVATE_KEY"];
 /// A shorter value hides nothing, and its mask would cover half of the text.
 const SHORTEST_SECRET: usize = 6;
 
+/// Whether a variable's name says that it holds a secret.
+#[must_use]
+pub(crate) fn is_telling(name: &str) -> bool {
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
 /// Values of the environment that no output may show, the longest first.
 #[must_use]
 pub(crate) fn secrets(env: &super::Env) -> Vec<String> {
-    let telling = |name: &str| SECRET_WORDS.iter().any(|word| name.contains(word));
-    let values = env.iter().filter(|(name, _)| telling(name)).map(|(_, value)| value);
+    let values = env.iter().filter(|(name, _)| is_telling(name)).map(|(_, value)| value);
     let mut secrets: Vec<String> = values.filter(|value| value.len() >= SHORTEST_SECRET).cloned().collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets

@@ -13,6 +13,8 @@ pub trait Variables {
     /// The value of an environment variable that `hephy.yaml` allows: `None` when it does not allow it, `Some(None)`
     /// when it does and the variable is not set.
     fn allowed(&self, name: &str) -> Option<Option<String>>;
+    /// Whether the variable holds a secret, by its name or because `hephy.yaml` lists it as one.
+    fn is_secret(&self, name: &str) -> bool;
 }
 
 /// A value that cannot be expanded, by the argument's position in the list.
@@ -93,6 +95,10 @@ fn value_of(
         return facts.variable(name, version).ok_or_else(|| (format!("`${{{name}}}` has no value in this run"), None));
     }
     match variables.allowed(name) {
+        Some(_) if variables.is_secret(name) => Err((
+            format!("`{name}` holds a secret, and build arguments stand in the plan and in the image's history"),
+            Some(format!("give it to the build as `secrets: [{{id: {}, env: {name}}}]`", name.to_lowercase())),
+        )),
         Some(Some(value)) => Ok(value),
         Some(None) => Err((format!("`{name}` is not set in the environment"), None)),
         None if name.ends_with("_TAG") => Err((
@@ -122,8 +128,13 @@ mod tests {
             match name {
                 "CHANNEL" => Some(Some("beta".into())),
                 "UNSET" => Some(None),
+                "NPM_TOKEN" => Some(Some("hunter2".into())),
                 _ => None,
             }
+        }
+
+        fn is_secret(&self, name: &str) -> bool {
+            name == "NPM_TOKEN"
         }
     }
 
@@ -161,6 +172,10 @@ mod tests {
             ("${OTHER_TAG}", "`${OTHER_TAG}` is not the tag of an image that this one is built on"),
             ("${BUILD_NUMBER}", "`${BUILD_NUMBER}` has no value in this run"),
             ("${UNSET}", "`UNSET` is not set in the environment"),
+            (
+                "x${NPM_TOKEN}",
+                "`NPM_TOKEN` holds a secret, and build arguments stand in the plan and in the image's history",
+            ),
             ("${", "a `${` is not closed"),
         ] {
             assert_eq!(expanded(value), Err(message.to_owned()));

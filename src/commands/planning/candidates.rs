@@ -8,7 +8,7 @@ use crate::backend::{declared_arches, declared_backends};
 use crate::change::Keyed;
 use crate::commands::session::Session;
 use crate::commands::survey::{Image, Rules, Survey, UpstreamCommits};
-use crate::config::{BackendName, ContextFrom, ImageConfig, Source};
+use crate::config::{BackendName, ContextFrom, ImageConfig, RootConfig, Source};
 use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
 use crate::oci::ImageName;
@@ -36,6 +36,15 @@ impl Variables for Known<'_> {
         let allowed = self.survey.root.build_args_env.iter().any(|allowed| allowed == name);
         allowed.then(|| self.session.env.get(name).cloned())
     }
+
+    fn is_secret(&self, name: &str) -> bool {
+        is_secret(&self.survey.root, name)
+    }
+}
+
+/// Whether a variable holds a secret.
+pub(super) fn is_secret(root: &RootConfig, name: &str) -> bool {
+    crate::ci::output::is_telling(name) || root.secrets.env.iter().any(|secret| secret == name)
 }
 
 /// The version of every image, by index (specification §5): what the file of `version_from` says, else the upstream ref,

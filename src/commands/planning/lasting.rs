@@ -5,15 +5,15 @@
 
 use std::rc::Rc;
 
-use super::candidates::{argument_findings, tags_and_findings, versions};
+use super::candidates::{argument_findings, is_secret, tags_and_findings, versions};
 use crate::commands::survey::{Image, Survey};
-use crate::config::{Layout, Source};
+use crate::config::{Layout, RootConfig, Source};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::oci::ImageName;
 use crate::plan::args::{Variables, expand};
 use crate::plan::tags::{TagFacts, Version};
 
-struct Anything<'a>(&'a [String]);
+struct Anything<'a>(&'a RootConfig);
 
 impl Variables for Anything<'_> {
     fn registry(&self) -> Option<&str> {
@@ -21,7 +21,11 @@ impl Variables for Anything<'_> {
     }
 
     fn allowed(&self, name: &str) -> Option<Option<String>> {
-        self.0.iter().any(|allowed| allowed == name).then(|| Some(String::new()))
+        self.0.build_args_env.iter().any(|allowed| allowed == name).then(|| Some(String::new()))
+    }
+
+    fn is_secret(&self, name: &str) -> bool {
+        is_secret(self.0, name)
     }
 }
 
@@ -48,7 +52,7 @@ pub(super) fn findings(survey: &Survey, layout: Layout) -> Vec<Diagnostic> {
     };
     let versions = some_versions(survey, &facts);
     let (_, mut found) = tags_and_findings(survey, &facts, &versions, |_| true);
-    let variables = Anything(&survey.root.build_args_env);
+    let variables = Anything(&survey.root);
     for ((image, edges), version) in survey.images.iter().zip(&survey.edges).zip(&versions) {
         let Some(config) = image.config() else { continue };
         if let Some(why) = &image.illegal {
