@@ -43,6 +43,19 @@ impl InputKey {
         valid.then(|| Self(text.to_owned()))
     }
 
+    /// The key of a build that was made on other images, by name, than `key` says.
+    #[must_use]
+    pub fn of_others(key: &str, others: &BTreeMap<String, String>) -> Self {
+        let mut form = Form::new(b"built on others");
+        form.bytes(key.as_bytes());
+        form.count(others.len());
+        for (name, what) in others {
+            form.bytes(name.as_bytes());
+            form.bytes(what.as_bytes());
+        }
+        Self(hex(&form.finish()))
+    }
+
     /// The digits.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt as _};
 
+use crate::change::InputKey;
 use crate::config::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Recorded;
@@ -26,6 +27,8 @@ pub struct Found {
     pub digest: Digest,
     /// Digest of the image of each platform.
     pub platforms: BTreeMap<Platform, Digest>,
+    /// What it was built from, where it says so.
+    pub input_key: Option<InputKey>,
 }
 
 /// Runs asynchronous work of the registry room on this thread.
@@ -71,11 +74,13 @@ pub fn client(settings: Settings, report: &crate::report::Report) -> Client {
 /// When the registry refuses or fails.
 pub async fn look_up(client: &Client, repository: &Repository, by: By<'_>) -> Result<Option<Found>> {
     let Some(manifest) = client.manifest(repository, by).await? else { return Ok(None) };
-    let platforms = match manifest.is_index() {
-        true => crate::index::platforms(&manifest.index()?),
-        false => BTreeMap::from([(platform_of(client, repository, &manifest).await?, manifest.digest.clone())]),
-    };
-    Ok(Some(Found { digest: manifest.digest, platforms }))
+    if manifest.is_index() {
+        let Recorded { digest, platforms, input_key, .. } = Recorded::of(manifest.digest.clone(), &manifest.index()?);
+        return Ok(Some(Found { digest, platforms, input_key }));
+    }
+    let platform = platform_of(client, repository, &manifest).await?;
+    let platforms = BTreeMap::from([(platform, manifest.digest.clone())]);
+    Ok(Some(Found { digest: manifest.digest, platforms, input_key: None }))
 }
 
 async fn platform_of(
@@ -123,17 +128,25 @@ pub async fn heads(
     stream::iter(names).map(|name| head(name)).buffered(CONCURRENT_HEADS).collect().await
 }
 
-/// The first of `tags` that exists.
+/// The first of `tags` that was built from `wanted`, or else the first that exists.
 ///
 /// # Errors
 /// When the registry refuses or fails.
-pub async fn first_of(client: &Client, repository: &Repository, tags: &[Tag]) -> Result<Option<(Tag, Found)>> {
+pub async fn first_of(
+    client: &Client,
+    repository: &Repository,
+    tags: &[Tag],
+    wanted: &str,
+) -> Result<Option<(Tag, Found)>> {
+    let mut first = None;
     for tag in tags {
-        if let Some(found) = look_up(client, repository, By::Tag(tag)).await? {
+        let Some(found) = look_up(client, repository, By::Tag(tag)).await? else { continue };
+        if found.input_key.as_ref().is_some_and(|key| key.as_str() == wanted) {
             return Ok(Some((tag.clone(), found)));
         }
+        first = first.or_else(|| Some((tag.clone(), found)));
     }
-    Ok(None)
+    Ok(first)
 }
 
 /// Looks up references of any registry, several at a time, each once. The result has every reference.

@@ -283,6 +283,8 @@ const fn line_of(via: &DependencyVia) -> Option<usize> {
 /// # Errors
 /// When a base does not exist for a wanted platform.
 pub fn resolve(network: &Network, planning: &mut Planning, published: Published) -> Result<Resolved> {
+    let warnings = key_by_what_is_there(&mut planning.candidates, &published);
+    planning.warnings.extend(warnings);
     let found = published.0.into_iter().filter_map(|(name, found)| Some((name, found?)));
     let dependencies = found.map(|(name, (tag, found))| (name, (tag, found.digest))).collect();
     let mut resolved = Resolved { dependencies, ..Resolved::default() };
@@ -290,9 +292,50 @@ pub fn resolve(network: &Network, planning: &mut Planning, published: Published)
     Ok(resolved)
 }
 
+/// An image that is built on a published one of another input than that one has now (which is not built in this run) is
+/// not what its key says. It gets a key that no plan asks for, so that the next run builds it again; and so does what is
+/// built on it.
+fn key_by_what_is_there(candidates: &mut [Candidate], published: &Published) -> Vec<String> {
+    let edges: Vec<Vec<usize>> = candidates.iter().map(|it| it.edges.iter().map(|edge| edge.to).collect()).collect();
+    let mut other: BTreeMap<usize, String> = BTreeMap::new();
+    let mut warnings = Vec::new();
+    // Circles were refused before.
+    for index in order(&edges).unwrap_or_default() {
+        if !candidates[index].is_built() {
+            continue;
+        }
+        let mut on = BTreeMap::new();
+        for to in &edges[index] {
+            let below = &candidates[*to];
+            if let Some(key) = other.get(to) {
+                on.insert(below.name.to_string(), key.clone());
+            }
+            let found = published.0.get(&below.name).and_then(Option::as_ref).filter(|_| !below.is_built());
+            if let Some((_, found)) = found
+                && found.input_key.as_ref().is_none_or(|key| key.as_str() != below.input_key)
+            {
+                on.insert(below.name.to_string(), found.digest.to_string());
+                warnings.push(format!(
+                    "{} is built on {} as it is published, which is not what is here now: the next run that publishes \
+                     builds it again",
+                    candidates[index].name, below.name
+                ));
+            }
+        }
+        if !on.is_empty() {
+            let key = crate::change::InputKey::of_others(&candidates[index].input_key, &on);
+            candidates[index].input_key = key.to_string();
+            other.insert(index, key.to_string());
+        }
+    }
+    warnings
+}
+
 /// One image that planned ones need, and the first place that needs it.
 struct Need {
     index: usize,
+    /// What it would be built from now.
+    key: String,
     platforms: BTreeSet<Platform>,
     place: String,
 }
@@ -307,7 +350,12 @@ fn needs(candidates: &[Candidate]) -> Vec<Need> {
                 DependencyVia::Reference { text, line } => format!("{}:{line} names {}", file(), escape(text)),
                 DependencyVia::DependsOn => format!("{} depends_on it", escape(&candidate.dir)),
             };
-            let need = needs.entry(edge.to).or_insert(Need { index: edge.to, platforms: BTreeSet::new(), place });
+            let need = needs.entry(edge.to).or_insert(Need {
+                index: edge.to,
+                key: candidates[edge.to].input_key.clone(),
+                platforms: BTreeSet::new(),
+                place,
+            });
             if line_of(&edge.via).is_some() {
                 need.platforms.extend(edge.platforms.iter().cloned());
             }
@@ -316,7 +364,7 @@ fn needs(candidates: &[Candidate]) -> Vec<Need> {
     needs.into_values().collect()
 }
 
-/// The published image: `<dep>-latest`, else `<dep>-head`.
+/// The published image: `<dep>-latest`, else `<dep>-head`; before both the one that was built from what is here now.
 async fn look_up(network: &Network, layout: Layout, name: &ImageName, need: &Need) -> Result<Option<(Tag, Found)>> {
     let Some(registry) = &network.registry else { return Ok(None) };
     let repository = layout.repository_of(registry, name);
@@ -324,7 +372,7 @@ async fn look_up(network: &Network, layout: Layout, name: &ImageName, need: &Nee
     let repository = Repository::parse(&repository).map_err(invalid)?;
     let tags = [layout.tag_of(name, "latest"), layout.tag_of(name, "head")];
     let tags = tags.iter().map(|tag| Tag::parse(tag)).collect::<std::result::Result<Vec<_>, _>>().map_err(invalid)?;
-    first_of(&network.client, &repository, &tags).await.map_err(|error| {
+    first_of(&network.client, &repository, &tags, &need.key).await.map_err(|error| {
         let advice = "the images that others are built on must be readable, in check runs too";
         let hint = error.hint_text().map_or_else(|| advice.to_owned(), |hint| format!("{hint}\n{advice}"));
         Error::new(error.kind(), format!("{name} could not be looked up in {repository}; {}", need.place))

@@ -71,7 +71,7 @@ pub enum Relation {
     Newer,
     /// Of a newer version than ours.
     NewerVersion,
-    /// Built from a line of history that our git tag does not lie on.
+    /// Built from a line of history that our git tag is not known to lie on.
     OtherLine,
     /// Built from an ancestor, from the same commit, from another line of history, or by nobody known.
     NotNewer,
@@ -165,7 +165,9 @@ pub fn standing(
     let lies_elsewhere = || {
         let clean = |revision: &str| revision.trim_end_matches("-dirty").to_owned();
         let theirs = current.revision.as_deref().map(clean).filter(|revision| is_commit_id(revision));
-        theirs.is_some_and(|theirs| is_ancestor(&theirs, &clean(ours.commit)) == Some(false))
+        // Where nobody knows it stays: a clone without history would let any late release win.
+        let clean_ours = clean(ours.commit);
+        theirs.is_some_and(|theirs| theirs != clean_ours && is_ancestor(&theirs, &clean_ours) != Some(true))
     };
     match commits {
         Relation::NotNewer

@@ -99,7 +99,7 @@ fn is_newer(run: &Run<'_>, behind: &Behind) -> bool {
 
 fn is_newer_version(run: &Run<'_>, image: &PlannedImage, tag: &Tag, behind: &Behind) -> bool {
     let annotations = index::of_image(run.plan, image);
-    let follows = index::Follows::of(run.plan.layout, &image.name, image.tags.first(), tag);
+    let follows = index::Follows::of(run.plan.layout, &image.name, run.build_tag(image), tag);
     let ours = run.ours(annotations.get(index::VERSION).map(String::as_str));
     index::standing(&behind.current, &ours, follows, run.options.is_ancestor) == Relation::NewerVersion
 }

@@ -30,7 +30,7 @@ pub use results::{Left, Results};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{self, Child, Held, Ours};
-use crate::oci::{ImageName, Platform, Repository};
+use crate::oci::{ImageName, Platform, Repository, Tag};
 use crate::plan::{Mode, Plan, PlannedImage};
 use crate::registry::Client;
 
@@ -63,6 +63,12 @@ impl Run<'_> {
     fn ours<'a>(&'a self, version: Option<&'a str>) -> Ours<'a> {
         let source = &self.plan.source;
         Ours { commit: &source.commit, time: &source.commit_time, version, of_git_tag: source.tag.is_some() }
+    }
+
+    /// The base tag where it names this very build; one without date and commit moves as others do.
+    fn build_tag<'i>(&self, image: &'i PlannedImage) -> Option<&'i Tag> {
+        let (date, commit) = (self.plan.date.as_str(), self.plan.source.commit.get(..7).unwrap_or("-"));
+        image.tags.first().filter(|tag| tag.as_str().contains(date) || tag.as_str().contains(commit))
     }
 
     fn repository(&self, image: &ImageName) -> Result<Repository> {

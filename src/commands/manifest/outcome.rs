@@ -88,7 +88,9 @@ impl PublishedTag {
             (state, _) if state.points_here() => self.tag.to_string(),
             (TagState::NewerVersion, Some(there)) => format!("{} ({there} there, which is newer)", self.tag),
             (TagState::Newer | TagState::NewerVersion, _) => format!("{} (newer there)", self.tag),
-            (TagState::OtherLine, _) => format!("{} (not moved: it follows another branch)", self.tag),
+            (TagState::OtherLine, _) => {
+                format!("{} (not moved: it is not known to be older than this git tag)", self.tag)
+            }
             _ => format!("{} (not moved)", self.tag),
         }
     }

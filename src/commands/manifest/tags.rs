@@ -52,7 +52,7 @@ pub(super) async fn publish_image(
     let target = Target {
         run,
         name: &image.name,
-        build_tag: image.tags.first(),
+        build_tag: run.build_tag(image),
         version: index::of_image(run.plan, image).remove(index::VERSION),
         repository: run.repository(&image.name)?,
         manifest,
@@ -215,11 +215,16 @@ impl Target<'_> {
     /// Writes what moves and is not written yet, and looks again.
     async fn move_others(&self, states: &mut [PublishedTag], warnings: &mut Vec<String>) -> Result<()> {
         let done = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let others = states.iter_mut().filter(|state| !done.contains(&state.tag)).map(|state| async {
-            let mut said = Vec::new();
-            self.write(state, false, &mut said).await.map(|()| said)
-        });
-        warnings.extend(join_all(others).await.into_iter().collect::<Result<Vec<_>>>()?.concat());
+        let open = states.iter_mut().filter(|state| !done.contains(&state.tag));
+        // `{image}-head` says to later runs that everything is done: it moves when all others did.
+        let (heads, others): (Vec<_>, Vec<_>) = open.partition(|state| self.follows(&state.tag) == Follows::Commits);
+        for some in [others, heads] {
+            let written = some.into_iter().map(async |state| {
+                let mut said = Vec::new();
+                self.write(state, false, &mut said).await.map(|()| said)
+            });
+            warnings.extend(join_all(written).await.into_iter().collect::<Result<Vec<_>>>()?.concat());
+        }
         self.look_again(states, warnings).await
     }
 

@@ -233,7 +233,10 @@ async fn look_up(client: &Client, references: &BTreeSet<&str>) -> (BTreeMap<Stri
     for ((digest, state), texts) in answers {
         for text in texts {
             if let (Some(digest), Now::Index(platforms)) = (&digest, &state) {
-                found.insert(text.to_owned(), Found { digest: digest.clone(), platforms: platforms.clone() });
+                found.insert(
+                    text.to_owned(),
+                    Found { digest: digest.clone(), platforms: platforms.clone(), input_key: None },
+                );
             }
             now.insert(text.to_owned(), state.clone());
         }

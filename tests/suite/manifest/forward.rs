@@ -82,6 +82,45 @@ fn a_release_of_an_old_branch_moves_its_own_tags_and_none_of_a_newer_release() {
 }
 
 #[test]
+fn a_release_takes_no_tag_from_a_build_of_which_nobody_knows_whether_it_is_older() {
+    let stage = Stage::start();
+    let registry = stage.to.to_string();
+    // A clone without history.
+    let unknown = |one: &str, other: &str| (one == other).then_some(true);
+    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &unknown };
+    let publish = |plan: &Plan, seed: &str| {
+        let results = stage.built(plan, seed);
+        block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() }).published.remove(0)
+    };
+    let mut newer = release(NEW, "1.3.0", &["curl-1.3.0"]);
+    (newer.source.tag, newer.images[0].version) = (None, None);
+    publish(&newer, "newer");
+    let late = publish(&release(OLD, "1.2.9", &["curl-1.2.9"]), "late");
+    let latest = late.tags.iter().find(|tag| tag.tag.as_str() == "curl-latest").unwrap();
+    assert!(matches!(latest.state, TagState::OtherLine | TagState::Newer), "{latest:?}");
+}
+
+#[test]
+fn a_base_tag_that_names_no_build_goes_to_no_older_version() {
+    let stage = Stage::start();
+    let registry = stage.to.to_string();
+    let apart = |one: &str, other: &str| Some(one == other);
+    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &apart };
+    let publish = |plan: &Plan, seed: &str| {
+        let results = stage.built(plan, seed);
+        block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() }).published.remove(0)
+    };
+    let release = |commit: &str, version: &str| {
+        let mut plan = release(commit, version, &[]);
+        plan.images[0].tags[0] = tag("curl-newest");
+        plan
+    };
+    publish(&release(NEW, "2.0.0"), "2");
+    let old = publish(&release(OLD, "1.0.0"), "1");
+    assert_eq!(old.tags[0].state, TagState::NewerVersion, "{old:?}");
+}
+
+#[test]
 fn a_tag_that_an_older_version_takes_meanwhile_is_repaired_towards_the_newer() {
     let setup = Stage::start();
     let registry = setup.to.to_string();

@@ -3,6 +3,7 @@
 mod refused;
 mod reuse;
 mod told;
+mod truth;
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
