@@ -85,10 +85,17 @@ fn build(tool: &Tool, step: &Step) -> Invocation {
     invocation
 }
 
+/// Versions that take a stale layer when only the body of a here-document has changed.
+const STALE: [(u32, u32); 2] = [(1, 33), (1, 34)];
+
+fn has_cache(version: Version) -> bool {
+    version >= CACHES && !STALE.contains(&(version.0, version.1))
+}
+
 /// The cache, where this version has one. An unknown option would end every build, so a version that nobody knows is
 /// not asked.
 fn used<'a>(tool: &Tool, step: &'a Step) -> Option<&'a StepCache> {
-    step.cache.as_ref().filter(|_| tool.version.is_some_and(|version| version >= CACHES))
+    step.cache.as_ref().filter(|_| tool.version.is_some_and(has_cache))
 }
 
 /// A storage of the step's own beside a cache: options of `buildah` itself.
@@ -142,6 +149,12 @@ fn surroundings(invocation: &mut Invocation, tool: &Tool, step: &Step) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_that_take_stale_layers_have_no_cache() {
+        let has: Vec<bool> = [26, 27, 32, 33, 34, 35].map(|minor| has_cache(Version(1, minor, 1))).into();
+        assert_eq!(has, [false, true, true, false, false, true]);
+    }
     use crate::backend::tests::{args, step, tool};
 
     #[test]

@@ -190,7 +190,7 @@ pub fn findings(asked: &[Asked], backend: BackendName, version: Option<Version>)
         };
         found.push(match row.effect {
             Effect::Warns(_) => finding,
-            _ => finding.note(advice(it.construct, backend)),
+            _ => finding.note(advice(it.construct, asked, backend)),
         });
     }
     found
@@ -208,21 +208,29 @@ fn named(backend: BackendName, version: Option<Version>) -> String {
     version.map_or_else(|| backend.to_string(), |version| format!("{backend} {version}"))
 }
 
-/// Builders that can, for people.
-fn advice(construct: Construct, backend: BackendName) -> String {
+/// Builders that build everything that is asked for, for people.
+fn advice(construct: Construct, asked: &[Asked], backend: BackendName) -> String {
     let can: Vec<String> = [Buildkit, Buildah, Kaniko, Docker]
         .into_iter()
-        .filter(|other| *other != backend)
-        .filter_map(|other| match TABLE.iter().find(|row| row.construct == construct && row.backend == other) {
-            None => Some(other.to_string()),
-            Some(row) => row.since.map(|since| format!("{other} from {since} on")),
-        })
+        .filter(|it| *it != backend)
+        .filter_map(|it| able(it, asked))
         .collect();
     let labels = if construct == Construct::Annotations { "; or use `labels`" } else { "" };
     match can.as_slice() {
+        [] if asked.len() > 1 => "no builder of hephy's can build all that is asked for here".to_owned(),
         [] => "no builder of hephy's can".to_owned(),
         can => format!("these can: {}{labels}", can.join(", ")),
     }
+}
+
+/// The builder, and from which version on it builds everything; none when no version does.
+fn able(backend: BackendName, asked: &[Asked]) -> Option<String> {
+    let is_asked = |row: &&Row| row.backend == backend && asked.iter().any(|it| it.construct == row.construct);
+    let mut since = None;
+    for row in TABLE.iter().filter(is_asked).filter(|row| !matches!(row.effect, Effect::Warns(_))) {
+        since = since.max(Some(row.since?));
+    }
+    Some(since.map_or_else(|| backend.to_string(), |since| format!("{backend} from {since} on")))
 }
 
 /// The first of these builders that builds everything that is asked for as BuildKit would.
@@ -290,6 +298,13 @@ mod tests {
         assert_eq!(found[0].message, "kaniko ignores `COPY --exclude`: the excluded files are copied");
         assert_eq!((found[0].file.as_str(), found[0].span.line), ("app/Dockerfile", 4));
         assert!(found[0].notes[0].starts_with("these can: buildkit, buildah from 1.38.0 on"), "{:?}", found[0].notes);
+
+        // Whoever is named builds the rest of the file too.
+        let both = findings(&[asked(Feature::TmpfsMount), asked(Feature::Exclude)], Kaniko, Some(Version(1, 28, 3)));
+        assert_eq!(both.len(), 2);
+        for finding in &both {
+            assert!(finding.notes[0].starts_with("these can: buildkit, buildah from 1.38.0 on"), "{:?}", finding.notes);
+        }
 
         let found = findings(&[asked(Feature::CacheMount)], Kaniko, Some(Version(1, 25, 0)));
         assert_eq!(found[0].message, "kaniko 1.25.0 ignores `RUN --mount=type=cache`: nothing is mounted");
