@@ -129,7 +129,7 @@ pub struct SelectArgs {
     /// Build every image.
     #[arg(long, help_heading = "Images")]
     pub all: bool,
-    /// Build the images in directories that match (repeatable; globs).
+    /// Build the images in directories that match (repeatable; globs), or the image of this name.
     #[arg(long = "dir", value_name = "DIR", help_heading = "Images", conflicts_with = "all")]
     pub dirs: Vec<String>,
     /// Build the images that `rebuild-NAME.txt` lists.

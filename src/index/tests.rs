@@ -308,7 +308,7 @@ fn a_git_tag_beside_the_branch_takes_nothing_from_it() {
             assert_eq!(tagged(APART), Relation::OtherLine, "{follows:?} {theirs:?}");
             assert_eq!(tagged(LATER), Relation::NotNewer, "{follows:?} {theirs:?}");
             assert_eq!(tagged(EARLIER), Relation::Newer, "{follows:?} {theirs:?}");
-            assert_eq!(tagged(UNKNOWN), Relation::NotNewer, "git does not say, and their commit is older");
+            assert_eq!(tagged(UNKNOWN), Relation::OtherLine, "git does not say, and a late fix is no release");
             // A branch that was rewritten is followed.
             assert_eq!(stands(theirs, Some("1.2.9"), false, follows, APART), Relation::NotNewer);
         }

@@ -53,10 +53,14 @@ pub(in crate::commands) fn matching(flag: &str, pattern: &str, survey: &Survey) 
     let compiled = Globs::new(&[trimmed.to_owned()])
         .map_err(|error| Error::usage(format!("{flag}{shown} is not a glob")).cause(error))?;
     let dirs = survey.images.iter().enumerate();
-    let found: Vec<usize> = dirs
+    let mut found: Vec<usize> = dirs
         .filter(|(_, image)| image.dir == trimmed || compiled.matching(image.dir.as_bytes()).is_some())
         .map(|(index, _)| index)
         .collect();
+    if found.is_empty() {
+        // One of the images of a directory with `targets` has a name only.
+        found.extend(survey.images.iter().position(|image| image.name.as_str() == trimmed));
+    }
     if found.is_empty() {
         let error = Error::new(ErrorKind::NotFound, format!("{flag}{shown} matches no image directory"));
         let near = nearest(trimmed, survey.images.iter().map(|image| image.dir.as_str()));

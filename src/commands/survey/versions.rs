@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Image;
 use crate::change::{Oid, RepoPath, Resolved, Tree};
-use crate::config::{ContextFrom, ImageConfig, Source};
+use crate::config::{ContextFrom, ImageConfig, Source, VersionFrom};
 use crate::diagnostic::{Diagnostic, escape_cut};
 use crate::git::Content;
 use crate::plan::tags::Version;
@@ -63,15 +63,17 @@ pub(super) fn accept(image: &mut Image, path: &str, content: &Content) {
     let Some(from) = image.config().and_then(|config| config.version_from.clone()) else { return };
     let pattern = if from.pattern.is_some() { "version_from.pattern" } else { "version_from.file" };
     let (field, message) = match content {
-        Content::Bytes(bytes) => match from.find(&String::from_utf8_lossy(bytes)) {
-            Some(text) => match Version::of_file(text) {
-                Some(version) => return set(image, version),
-                None => (pattern, format!("`{}` in {path} is no version", escape_cut(text, 60))),
-            },
-            None if from.pattern.is_some() => (pattern, format!("nothing in {path} matches")),
-            None => (pattern, format!("{path} holds more than one word: a `pattern` says which is the version")),
-        },
-        Content::TooLarge(_) => ("version_from.file", format!("{path} has more than 256 KiB")),
+        Content::Bytes(bytes) if bytes.len() as u64 <= VersionFrom::MAX_BYTES => {
+            match from.find(&String::from_utf8_lossy(bytes)) {
+                Some(text) => match Version::of_file(text) {
+                    Some(version) => return set(image, version),
+                    None => (pattern, format!("`{}` in {path} is no version", escape_cut(text, 60))),
+                },
+                None if from.pattern.is_some() => (pattern, format!("nothing in {path} matches")),
+                None => (pattern, format!("{path} holds more than one word: a `pattern` says which is the version")),
+            }
+        }
+        Content::Bytes(_) | Content::TooLarge(_) => ("version_from.file", format!("{path} has more than 256 KiB")),
         Content::Missing => ("version_from.file", format!("{path} cannot be read")),
     };
     let finding = Diagnostic::error(&image.file, image.parsed.spans.of(field), message);

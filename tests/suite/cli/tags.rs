@@ -83,14 +83,14 @@ fn a_file_and_a_pattern_say_the_version() {
 #[test]
 fn a_version_that_cannot_be_had_is_an_error_at_its_field() {
     let project = Project::new();
-    let long = "x".repeat(1 << 20) + "y";
+    let long = "x".repeat(256 << 10) + "y";
     project.repo.write("a/two", "1.2.3 1.2.4\n").write("a/long", &long).write("a/odd", "version: a b\n");
     project.repo.symlink("../../../etc/passwd", "a/out");
     for (field, place, message) in [
         ("version_from: {file: gone}", "2:22", "the version file `gone` does not exist"),
         ("version_from: {file: out}", "2:22", "the version file `out` leaves the source root"),
         ("version_from: {file: two}", "2:22", "a/two holds more than one word: a `pattern` says which is the version"),
-        ("version_from: {file: long}", "2:22", "a/long has more than 1 MiB"),
+        ("version_from: {file: long}", "2:22", "a/long has more than 256 KiB"),
         ("version_from: {file: odd, pattern: 'v(\\d+)'}", "2:36", "nothing in a/odd matches"),
         ("version_from: {file: odd, pattern: ': (.*)'}", "2:36", "`a b` in a/odd is no version"),
         ("additional_tags: ['${VERSION}']", "2:19", "`${VERSION}` has no value: the image has no version"),

@@ -68,6 +68,7 @@ fn a_change_reaches_the_targets_that_it_concerns() {
     let built = |args: &[&str]| plan(&project, args).ok().built();
     assert_eq!(built(&["--all"]), ["other", "web-app", "web-dbg"]);
     assert_eq!(built(&["--dir", "web"]), ["web-app", "web-dbg"], "a directory is all its images");
+    assert_eq!(built(&["--dir", "web-dbg"]), ["web-dbg"], "and a name is one");
     project.change("web/file");
     assert_eq!(built(&["--base", "HEAD^"]), ["web-app", "web-dbg"]);
     project.repo.write("rebuild-weekly.txt", "web\n").commit("a list");
