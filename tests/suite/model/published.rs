@@ -24,7 +24,7 @@ use crate::support::builders::tool;
 use crate::support::repo::Repo;
 
 /// Sequences that every run of the suite makes.
-const SEQUENCES: u64 = 2;
+const SEQUENCES: u64 = 1;
 /// Pipelines of a sequence.
 const PIPELINES: usize = 5;
 

@@ -15,7 +15,7 @@ use super::setting;
 use super::shrink::{shown, shrunk};
 
 /// Cases that every run of the suite makes.
-const CASES: u64 = 100;
+const CASES: u64 = 40;
 /// Comparisons of a case.
 const COMPARISONS: usize = 8;
 

@@ -17,7 +17,7 @@ use super::world::{Image, World};
 use crate::support::builders::{buildkit, tool};
 
 /// Pairs of builds that every run of the suite makes.
-const PAIRS: u64 = 8;
+const PAIRS: u64 = 5;
 
 /// The layers and the configuration of an image, as BuildKit makes them; none where it cannot be built.
 type Built = Option<(Value, Value)>;
