@@ -239,7 +239,7 @@ fn excluded(random: &mut Random, world: &mut World) -> &'static str {
     with_image(random, world, |random, _, image| {
         let mut beside = image.excluded.as_ref().is_some_and(|excluded| excluded.beside);
         match &mut image.excluded {
-            None => image.excluded = Some(generate::excluded(random, image)),
+            None => image.excluded = Some(generate::excluded(random)),
             Some(excluded) => match random.below(5) {
                 0 => image.excluded = None,
                 1 => beside = !excluded.beside,
@@ -251,7 +251,6 @@ fn excluded(random: &mut Random, world: &mut World) -> &'static str {
                 _ => random.shuffle(&mut excluded.lines),
             },
         }
-        let beside = beside && generate::may_lie_beside(image);
         image.excluded.iter_mut().for_each(|excluded| excluded.beside = beside);
     });
     ".dockerignore"

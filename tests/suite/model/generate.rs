@@ -1,7 +1,6 @@
 //! Random repositories.
 
 use super::files::{File, Files, is_free};
-use super::oracle::Exact;
 use super::random::Random;
 use super::world::{Excluded, From, Image, Line, Root, Stage, World};
 
@@ -244,7 +243,7 @@ pub(super) fn add_image(random: &mut Random, world: &mut World, limits: Limits) 
             image.dockerfile = random.pick(&["docker/File", "Dockerfile.prod", "src/Dockerfile"]).to_owned();
         }
     }
-    image.excluded = random.chance(50).then(|| excluded(random, &image));
+    image.excluded = random.chance(50).then(|| excluded(random));
     for _ in 0..2 + random.below(8) {
         add_file(random, &mut world.files, &format!("{dir}/"), limits);
     }
@@ -260,13 +259,8 @@ pub(super) fn add_image(random: &mut Random, world: &mut World, limits: Limits) 
     world.images.insert(id, image);
 }
 
-pub(super) fn excluded(random: &mut Random, image: &Image) -> Excluded {
-    Excluded { beside: may_lie_beside(image) && random.chance(25), lines: some(random, &PATTERNS, 5) }
-}
-
-/// Whether `<Dockerfile>.dockerignore` may be written: outside the context it is missed while hephy reads none.
-pub(super) fn may_lie_beside(image: &Image) -> bool {
-    Exact::NOW.ignore_files || !image.of_repository && image.context == "."
+pub(super) fn excluded(random: &mut Random) -> Excluded {
+    Excluded { beside: random.chance(25), lines: some(random, &PATTERNS, 5) }
 }
 
 pub(super) fn pattern(random: &mut Random) -> String {

@@ -6,7 +6,7 @@ use super::oracle::{Image, Seen};
 
 /// Why an image may be built although no build would see a difference: everything that is not exact, and why.
 /// A name here is what [`exception`] finds; there is no other exception.
-pub(super) const EXCEPTIONS: [(&str, &str); 9] = [
+pub(super) const EXCEPTIONS: [(&str, &str); 8] = [
     ("dockerfile", "the Dockerfile counts with every byte: comments and unreachable stages too"),
     ("links", "a link on the way to context or Dockerfile counts, wherever it leads"),
     ("source with wildcards or variables", "what a pattern matches is not told apart: the whole context counts"),
@@ -18,7 +18,6 @@ pub(super) const EXCEPTIONS: [(&str, &str); 9] = [
     ("onbuild of a base", "a base's triggers may copy anything: the whole context counts"),
     ("base of another repository", "nobody can see its triggers: the whole context counts"),
     ("dependency", "the image is built on one that is built for one of these reasons"),
-    ("not exact yet", "the key counts more than a build sees while a switch of `Exact` is off"),
 ];
 
 /// What is wrong with a plan.
@@ -125,7 +124,7 @@ fn exception(was: &Image, now: &Image) -> Option<String> {
         "wide" => {
             let both = [&was.exceptions, &now.exceptions];
             let mut named = both.into_iter().flatten().flatten();
-            named.next().map_or("not exact yet", String::as_str)
+            named.next()?.as_str()
         }
         other => other,
     };

@@ -28,13 +28,6 @@ mod shrink;
 mod truth;
 mod world;
 
-use oracle::Exact;
-
-impl Exact {
-    /// What hephy does now.
-    const NOW: Self = Self { ignore_files: true, sources: true, watch: true };
-}
-
 /// A number of the environment.
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))

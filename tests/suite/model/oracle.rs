@@ -10,17 +10,6 @@ use serde_json::json;
 
 use crate::support::builders::tool;
 
-/// What hephy's key claims of itself. Where a switch is off it may count more than a build sees, and never less.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Exact {
-    /// What `.dockerignore` excludes does not count.
-    pub(super) ignore_files: bool,
-    /// What no `COPY`, `ADD` or mount names does not count.
-    pub(super) sources: bool,
-    /// What `watch` names counts.
-    pub(super) watch: bool,
-}
-
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Seen {
     pub(super) images: BTreeMap<String, Image>,
@@ -58,11 +47,8 @@ impl Oracle {
     }
 
     /// What the images of the checkout in `root` are built from.
-    pub(super) fn ask(&mut self, root: &Path, exact: Exact) -> Seen {
-        let request = json!({
-            "root": root, "exact_ignore": exact.ignore_files, "exact_sources": exact.sources,
-            "exact_watch": exact.watch,
-        });
+    pub(super) fn ask(&mut self, root: &Path) -> Seen {
+        let request = json!({ "root": root });
         writeln!(self.stdin, "{request}").unwrap();
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();

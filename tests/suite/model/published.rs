@@ -15,7 +15,7 @@ use super::edits::edit;
 use super::files::{Files, check_out, clear};
 use super::generate::{self, Limits};
 use super::judge::{Counts, Wrong, differences, judge};
-use super::oracle::{Exact, Oracle, Seen};
+use super::oracle::{Oracle, Seen};
 use super::random::Random;
 use super::setting;
 use super::world::World;
@@ -87,7 +87,7 @@ fn sequence(seed: u64, counts: &mut Counts) {
             .or_insert_with(|| {
                 let dir = tempfile::tempdir().unwrap();
                 check_out(&world.written(), dir.path());
-                oracle.ask(dir.path(), Exact::NOW)
+                oracle.ask(dir.path())
             })
             .clone();
         let published = run.published(&now, &seen);

@@ -8,7 +8,7 @@ use super::files::check_out;
 use super::generate::Limits;
 use super::history::{Commit, Repository, history};
 use super::judge::{Counts, differences, judge};
-use super::oracle::{Exact, Oracle, Seen};
+use super::oracle::{Oracle, Seen};
 use super::random::Random;
 use super::runs::{MODES, Range, run};
 use super::setting;
@@ -115,7 +115,7 @@ impl Checkouts<'_> {
         self.seen.entry(commit).or_insert_with(|| {
             let dir = tempfile::TempDir::with_prefix("hephy-model-").unwrap();
             check_out(&self.commits[commit].files, dir.path());
-            oracle.ask(dir.path(), Exact::NOW)
+            oracle.ask(dir.path())
         })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::files::{File, Files, check_out};
 use super::history::{Repository, of_files};
 use super::judge::{Counts, Wrong, judge};
-use super::oracle::{Exact, Image, Oracle};
+use super::oracle::{Image, Oracle};
 use super::random::Random;
 use super::runs::{Mode, Range, run};
 
@@ -100,7 +100,7 @@ pub(super) fn is_wrong(oracle: &mut Oracle, base: &Files, head: &Files, registry
     let [mut was, mut now] = [base, head].map(|files| {
         let dir = tempfile::TempDir::with_prefix("hephy-model-").unwrap();
         check_out(files, dir.path());
-        oracle.ask(dir.path(), Exact::NOW)
+        oracle.ask(dir.path())
     });
     // Nobody would know what to make of an example that cannot be built.
     let broken = |image: &Image| !image.broken.is_empty();

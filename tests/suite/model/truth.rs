@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::Exact;
 use super::files::check_out;
 use super::generate::Limits;
 use super::history::history;
@@ -38,7 +37,7 @@ fn what_the_oracle_calls_the_same_is_built_the_same() {
             check_out(&commits[at].files, dir.path());
             dir
         });
-        let seen = [0, 1].map(|at: usize| oracle.ask(dirs[at].path(), Exact::NOW).images);
+        let seen = [0, 1].map(|at: usize| oracle.ask(dirs[at].path()).images);
         let worlds = [0, 1].map(|at: usize| commits[at].world.as_ref().unwrap());
         for (id, image) in &worlds[0].images {
             let Some(later) = worlds[1].images.get(id).filter(|later| later.dir == image.dir) else { continue };

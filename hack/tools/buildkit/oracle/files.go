@@ -72,14 +72,8 @@ func (repo *repository) files(dir string, config config, built *build, image *im
 	if len(built.external) > 0 {
 		image.Exceptions = append(image.Exceptions, "base of another repository")
 	}
-	wide := fsutil.FilterOpt{}
-	if repo.ExactIgnore {
-		wide.ExcludePatterns = patterns
-	}
-	if len(image.Exceptions) > 0 || !repo.ExactSources || !repo.ExactIgnore {
-		if repo.ExactSources && len(image.Exceptions) == 0 {
-			wide.FollowPaths = built.follow
-		}
+	if len(image.Exceptions) > 0 {
+		wide := fsutil.FilterOpt{ExcludePatterns: patterns}
 		if image.Rule["wide"], err = listing(counted, wide, true); err != nil {
 			return err
 		}

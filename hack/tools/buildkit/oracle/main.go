@@ -14,16 +14,12 @@ import (
 	"os"
 )
 
-// A request names a checkout and how exact hephy's key claims to be.
+// A request names a checkout.
 type request struct {
 	Root string `json:"root"`
 	// Used where hephy.yaml names none.
 	Registry string `json:"registry"`
 	Backend  string `json:"backend"`
-	// Without them more counts than a build sees: what .dockerignore excludes, and what no COPY names.
-	ExactIgnore  bool `json:"exact_ignore"`
-	ExactSources bool `json:"exact_sources"`
-	ExactWatch   bool `json:"exact_watch"`
 }
 
 // An answer has one entry an image directory.

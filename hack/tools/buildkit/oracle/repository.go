@@ -212,9 +212,7 @@ func (repo *repository) image(dir string) (*image, error) {
 	}
 	image.Truth["configuration"] = of(fields(config))
 	image.Truth["steps"] = built.steps
-	if repo.ExactWatch {
-		image.Truth["watch"] = watched
-	}
+	image.Truth["watch"] = watched
 	image.config = built.config
 	if err := repo.files(dir, config, built, image); err != nil {
 		return nil, err
