@@ -51,7 +51,7 @@ impl Job<'_> {
             return self.accept(image, result, &reference.repository.to_string(), reference.version());
         }
         (self.observer)(started(image.backend.word()));
-        let builder = backend(image.backend).ok_or_else(|| Error::internal("a builder without a driver"))?;
+        let builder = backend(image.backend);
         let tool =
             self.tools.get(&image.backend).cloned().ok_or_else(|| Error::internal("a builder was not looked for"))?;
         let work = WorkDir::new(&self.options.out)?;

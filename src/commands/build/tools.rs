@@ -24,9 +24,7 @@ const VERSION_LIMIT: Duration = Duration::from_secs(20);
 /// # Errors
 /// When it is not there; the hint says how to get it.
 pub fn find_tool(name: BackendName, environment: &BTreeMap<String, String>) -> Result<Tool> {
-    let Some(backend) = backend(name) else {
-        return Err(Error::config(format!("backend {name} is not supported yet")).hint("use another build_backend"));
-    };
+    let backend = backend(name);
     let looked = Lookup(environment);
     let tool = match name {
         BackendName::Kaniko => looked.kaniko()?,

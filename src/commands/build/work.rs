@@ -88,7 +88,7 @@ impl Job<'_> {
     /// Whether the image's builder bears no other build on this machine beside it.
     fn builds_alone(&self, image: &PlannedImage) -> bool {
         let tool = self.tools.get(&image.backend).filter(|_| image.manual_images.is_none());
-        backend(image.backend).zip(tool).is_some_and(|(backend, tool)| !backend.shares_machine(tool))
+        tool.is_some_and(|tool| !backend(image.backend).shares_machine(tool))
     }
 
     /// Writes down how an image ended, for other jobs and for those that are built on it.
