@@ -1,6 +1,7 @@
 //! Pushes one index and moves its tags: look, write, look again.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::{join_all, try_join_all};
@@ -66,19 +67,7 @@ pub(super) async fn publish_image(
     target.push_index(&states).await?;
     let mut warnings = Vec::new();
     target.move_tags(&mut states, &mut warnings).await.map_err(|error| target.tell_what_moved(error))?;
-    let lacking = image.platforms.iter().filter(|it| !platforms.contains(it)).cloned().collect();
-    let published = Published {
-        image: image.name.clone(),
-        repository: target.repository.to_string(),
-        digest: target.manifest.digest.clone(),
-        media_type: target.manifest.media_type.clone(),
-        size: target.manifest.bytes.len() as u64,
-        platforms: assembled.platforms,
-        lacking,
-        tags: states,
-        reused: false,
-    };
-    Ok((published, warnings))
+    Ok((target.published(&image.platforms, assembled.platforms.clone(), states), warnings))
 }
 
 /// Puts tags on an index that is published already: the same looks, and the same way forward only. The index itself is
@@ -119,18 +108,8 @@ pub(super) async fn tag_published(run: &Run<'_>, image: &ReusedImage) -> Result<
     let mut states = target.look(&image.tags).await?;
     let mut warnings = Vec::new();
     target.move_others(&mut states, &mut warnings).await.map_err(|error| target.tell_what_moved(error))?;
-    let published = Published {
-        image: image.name.clone(),
-        repository: target.repository.to_string(),
-        digest: target.manifest.digest.clone(),
-        media_type: target.manifest.media_type.clone(),
-        size: target.manifest.bytes.len() as u64,
-        lacking: image.platforms.iter().filter(|it| !recorded.platforms.contains_key(it)).cloned().collect(),
-        platforms: recorded.platforms.clone(),
-        tags: states,
-        reused: true,
-    };
-    Ok((published, warnings))
+    let published = target.published(&image.platforms, recorded.platforms.clone(), states);
+    Ok((Published { reused: true, ..published }, warnings))
 }
 
 /// What runs on every machine has no index: tags point at its own manifest.
@@ -140,6 +119,26 @@ async fn alone(run: &Run<'_>, image: &PlannedImage, child: &Child) -> Result<Man
 }
 
 impl Target<'_> {
+    /// What was published, of these wanted platforms.
+    fn published(
+        &self,
+        wanted: &[Platform],
+        platforms: BTreeMap<Platform, Digest>,
+        tags: Vec<PublishedTag>,
+    ) -> Published {
+        Published {
+            image: self.name.clone(),
+            repository: self.repository.to_string(),
+            digest: self.manifest.digest.clone(),
+            media_type: self.manifest.media_type.clone(),
+            size: self.manifest.bytes.len() as u64,
+            lacking: wanted.iter().filter(|it| !platforms.contains_key(it)).cloned().collect(),
+            platforms,
+            tags,
+            reused: false,
+        }
+    }
+
     /// Looks at every tag and decides: one request a tag. Where a newer run has one of them, those that it wants too
     /// are its own, written yet or not: it would not look again at what is written behind its back.
     async fn look(&self, tags: &[Tag]) -> Result<Vec<PublishedTag>> {
