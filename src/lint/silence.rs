@@ -173,6 +173,7 @@ mod tests {
         assert_eq!(shown(dockerfile, Language::Dockerfile), ["1:17-4 latest-base", "1:29-4 unpinned-base"]);
         let yaml = "a: b # hephy: ignore=x\nc: '# hephy: ignore=y' #hephy: ignore=z\n  # hephy: ignore=w\nd: e#hephy: ignore=v\n";
         assert_eq!(shown(yaml, Language::Yaml), ["1:22-1 x", "2:39-2 z", "3:19-4 w"]);
+        assert_eq!(shown("# hephy: ignore=x, yy\t,z for now, of course", Language::Yaml), ["1:17-1 x", "1:20-1 yy"]);
         assert_eq!(shown("# hephy: ignore=", Language::Yaml), ["1:17-1 "]);
         assert_eq!(shown("ä: 'it''s' # hephy: ignore=x", Language::Yaml), ["1:28-1 x"]);
         assert_eq!(shown("\u{feff}# hephy: ignore=x\r\na: b\r\n", Language::Yaml), ["1:17-2 x"]);
