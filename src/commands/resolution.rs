@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{ImageName, Platform, Repository, Tag};
 use crate::plan::assemble::{Candidate, Resolved};
 use crate::plan::graph::{Names, Node, cycle_finding, order};
+use crate::plan::there::{There, key_by_what_is_there};
 use crate::plan::{DependencyVia, Plan, PlannedSource, Reason, ReasonKind};
 use crate::registry::{Client, Settings};
 
@@ -283,52 +284,15 @@ const fn line_of(via: &DependencyVia) -> Option<usize> {
 /// # Errors
 /// When a base does not exist for a wanted platform.
 pub fn resolve(network: &Network, planning: &mut Planning, published: Published) -> Result<Resolved> {
-    let warnings = key_by_what_is_there(&mut planning.candidates, &published);
+    let there = published.0.iter().filter_map(|(name, found)| Some((name, &found.as_ref()?.1)));
+    let there = there.map(|(name, found)| (name, There { key: found.input_key.as_ref(), digest: &found.digest }));
+    let warnings = key_by_what_is_there(&mut planning.candidates, &there.collect());
     planning.warnings.extend(warnings);
     let found = published.0.into_iter().filter_map(|(name, found)| Some((name, found?)));
     let dependencies = found.map(|(name, (tag, found))| (name, (tag, found.digest))).collect();
     let mut resolved = Resolved { dependencies, ..Resolved::default() };
     block_on(resolve_bases(network, planning, &mut resolved))?;
     Ok(resolved)
-}
-
-/// An image that is built on a published one of another input than that one has now (which is not built in this run) is
-/// not what its key says. It gets a key that no plan asks for, so that the next run builds it again; and so does what is
-/// built on it.
-fn key_by_what_is_there(candidates: &mut [Candidate], published: &Published) -> Vec<String> {
-    let edges: Vec<Vec<usize>> = candidates.iter().map(|it| it.edges.iter().map(|edge| edge.to).collect()).collect();
-    let mut other: BTreeMap<usize, String> = BTreeMap::new();
-    let mut warnings = Vec::new();
-    // Circles were refused before.
-    for index in order(&edges).unwrap_or_default() {
-        if !candidates[index].is_built() {
-            continue;
-        }
-        let mut on = BTreeMap::new();
-        for to in &edges[index] {
-            let below = &candidates[*to];
-            if let Some(key) = other.get(to) {
-                on.insert(below.name.to_string(), key.clone());
-            }
-            let found = published.0.get(&below.name).and_then(Option::as_ref).filter(|_| !below.is_built());
-            if let Some((_, found)) = found
-                && found.input_key.as_ref().is_none_or(|key| key.as_str() != below.input_key)
-            {
-                on.insert(below.name.to_string(), found.digest.to_string());
-                warnings.push(format!(
-                    "{} is built on {} as it is published, which is not what is here now: the next run that publishes \
-                     builds it again",
-                    candidates[index].name, below.name
-                ));
-            }
-        }
-        if !on.is_empty() {
-            let key = crate::change::InputKey::of_others(&candidates[index].input_key, &on);
-            candidates[index].input_key = key.to_string();
-            other.insert(index, key.to_string());
-        }
-    }
-    warnings
 }
 
 /// One image that planned ones need, and the first place that needs it.

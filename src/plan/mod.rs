@@ -14,6 +14,7 @@ pub mod show;
 pub mod stale;
 pub mod standing;
 pub mod tags;
+pub mod there;
 
 use std::collections::BTreeMap;
 
