@@ -72,7 +72,7 @@ pub struct Request<'a> {
 
 /// Both sides of a comparison.
 #[derive(Debug)]
-pub struct Loaded<'r> {
+pub struct Loaded {
     /// The head commit; none in a repository without one.
     pub commit: Option<Commit>,
     /// Whether the working tree counts and differs from the head commit.
@@ -85,8 +85,6 @@ pub struct Loaded<'r> {
     pub base: Option<Tree>,
     /// What leads from the base to the head, sorted by path.
     pub changes: Vec<TreeChange>,
-    /// Contents of both sides.
-    pub objects: Objects<'r>,
 }
 
 impl Repository {
@@ -159,27 +157,29 @@ impl Repository {
         Objects::new(&self.private, Some(self))
     }
 
-    /// Both trees and what differs.
+    /// Both trees and what differs, and the contents of both sides.
     ///
     /// # Errors
     /// When a revision that somebody typed means no commit, or git fails. A base of the platform's that cannot be
     /// had is no error: [`Loaded::base_commit`] says so, and there is no base.
-    pub fn load(&self, request: &Request<'_>) -> Result<Loaded<'_>> {
+    pub fn load(&self, request: &Request<'_>) -> Result<(Loaded, Objects<'_>)> {
         let mut objects = self.objects();
         let commit = objects.commits(&[request.head.unwrap_or("HEAD")])?.pop().flatten();
-        let Some(commit) = commit else { return self.load_without_commit(request, objects) };
+        let Some(commit) = commit else {
+            return Ok((self.load_without_commit(request, &mut objects)?, objects));
+        };
         let base_commit = base::find(self, &mut objects, &commit, request.base)?;
         let (at_commit, base, mut changes) = self.trees(commit.id, base_commit.id())?;
         if request.commits_only || request.head.is_some() {
             let commit = Some(commit);
-            return Ok(Loaded { commit, dirty: false, head: at_commit, base_commit, base, changes, objects });
+            return Ok((Loaded { commit, dirty: false, head: at_commit, base_commit, base, changes }, objects));
         }
         let head = self.work_tree(commit.id.is_sha256(), request.exclude, &mut objects)?;
         let dirty = !head.changes_since(&at_commit).is_empty();
         if let Some(base) = &base {
             changes = head.changes_since(base);
         }
-        Ok(Loaded { commit: Some(commit), dirty, head, base_commit, base, changes, objects })
+        Ok((Loaded { commit: Some(commit), dirty, head, base_commit, base, changes }, objects))
     }
 
     /// An earlier state of `head`, the tree of the commit `head_id`: the tree of `revision` (a full id) and what leads
@@ -205,7 +205,7 @@ impl Repository {
         diff.args(["--no-relative", "--ignore-submodules=none", &base.to_string(), &head.to_string()])
     }
 
-    fn load_without_commit<'r>(&'r self, request: &Request<'_>, mut objects: Objects<'r>) -> Result<Loaded<'r>> {
+    fn load_without_commit(&self, request: &Request<'_>, objects: &mut Objects<'_>) -> Result<Loaded> {
         if let Some(head) = request.head {
             return Err(base::no_such_commit(head));
         }
@@ -213,9 +213,9 @@ impl Repository {
             return Err(Error::new(ErrorKind::NotFound, "the repository has no commit"));
         }
         let sha256 = self.places.extension("objectformat")?.is_some_and(|format| format == "sha256");
-        let head = self.work_tree(sha256, request.exclude, &mut objects)?;
+        let head = self.work_tree(sha256, request.exclude, objects)?;
         let base_commit = Base::Nothing { reason: "the repository has no commit yet".into() };
-        Ok(Loaded { commit: None, dirty: true, head, base_commit, base: None, changes: Vec::new(), objects })
+        Ok(Loaded { commit: None, dirty: true, head, base_commit, base: None, changes: Vec::new() })
     }
 
     fn work_tree(&self, sha256: bool, exclude: &[RepoPath], objects: &mut Objects<'_>) -> Result<Tree> {

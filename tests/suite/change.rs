@@ -99,14 +99,14 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
     Side { tree, images }
 }
 
-fn changes_of(loaded: &mut Loaded<'_>) -> Vec<ImageChange> {
+fn changes_of((loaded, objects): &mut (Loaded, Objects<'_>)) -> Vec<ImageChange> {
     let head_keys = Keys::new(&loaded.head);
-    let head = side(&head_keys, &mut loaded.objects);
+    let head = side(&head_keys, objects);
     let Some(base_tree) = &loaded.base else { return compare(&head, None, &loaded.changes) };
     let base_keys = Keys::of_base(base_tree, &head_keys, &loaded.changes);
-    let base = side(&base_keys, &mut loaded.objects);
+    let base = side(&base_keys, objects);
     // What the sides share must not change what comes out.
-    let alone = side(&Keys::new(base_tree), &mut loaded.objects);
+    let alone = side(&Keys::new(base_tree), objects);
     for (id, image) in &base.images {
         assert_eq!(key(image), key(&alone.images[id]), "{}", id.dir);
     }
@@ -157,7 +157,7 @@ fn based_on(repo: &Repo, spec: &BaseSpec) -> (Base, Vec<String>) {
     let repository = Repository::open(repo.path()).unwrap().allow_protocols("file");
     let request = Request { head: None, base: spec, commits_only: true, exclude: &[] };
     let mut loaded = repository.load(&request).unwrap();
-    (loaded.base_commit.clone(), letters(&changes_of(&mut loaded)))
+    (loaded.0.base_commit.clone(), letters(&changes_of(&mut loaded)))
 }
 
 /// Keys of the images of `HEAD`.
@@ -165,9 +165,9 @@ fn keyed(repo: &Repo) -> BTreeMap<String, Keyed> {
     let repository = Repository::open(repo.path()).unwrap();
     let spec = BaseSpec::Nothing("test".into());
     let request = Request { head: None, base: &spec, commits_only: true, exclude: &[] };
-    let mut loaded = repository.load(&request).unwrap();
+    let (loaded, mut objects) = repository.load(&request).unwrap();
     let keys = Keys::new(&loaded.head);
-    let side = side(&keys, &mut loaded.objects);
+    let side = side(&keys, &mut objects);
     side.images
         .into_iter()
         .filter_map(|(dir, image)| match image {

@@ -2,15 +2,16 @@
 //! tell why, and lets [`crate::plan::standing`] judge.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use super::candidates::Upstreams;
 use super::ground::Ground;
 use super::judge::state_of;
 use super::past::{MAX_COMMITS, Now, Past};
 use super::published::{Answers, Question};
-use crate::change::{Difference, ImageChange, ImageId, Keyed, Keys, Oid, State, Tree, TreeChange};
-use crate::commands::survey::{Known, Rules, Survey};
+use super::run::Run;
+use super::sided::Sided;
+use crate::change::{Difference, ImageChange, ImageId, Oid, State};
+use crate::commands::survey::{Known, Survey};
 use crate::config::Source;
 use crate::diagnostic::escape_cut;
 use crate::error::Result;
@@ -51,57 +52,40 @@ pub struct Note {
     pub equal: bool,
 }
 
-/// Both sides of the range, compared.
-pub(super) struct Compared<'a> {
-    pub(super) now: &'a Survey,
-    /// The images and the files at the base.
-    pub(super) was: Option<(&'a Survey, &'a Tree)>,
-    pub(super) tree: &'a Tree,
-    pub(super) changes: &'a [TreeChange],
-    pub(super) keys: &'a Keys<'a>,
-    pub(super) rules: &'a Rules<'a>,
-    /// Keys now and at the base, without the commits of upstream repositories.
-    pub(super) compared: &'a [Option<Rc<Keyed>>],
-    pub(super) before: &'a [Option<Rc<Keyed>>],
-    /// What became of the images since the base.
-    pub(super) images: &'a [ImageChange],
-    pub(super) base: &'a Base,
-    pub(super) head: Option<Oid>,
-}
-
-impl Compared<'_> {
-    /// Compares with what is published instead.
+impl Run<'_> {
+    /// Compares with what is published.
     ///
     /// # Errors
     /// When a signal came, or git fails.
     pub(super) fn with_published(
         &self,
-        ground: &Ground,
         question: &Question,
-        selection: &Selection,
         upstreams: &Upstreams,
         objects: &mut Objects<'_>,
     ) -> Result<Against> {
-        let keyed = self.now.keys(self.keys, self.rules, &upstreams.commits, &Known::Same(self.compared))?;
+        let Sided { keys, compared, before, changes } = self.sided;
+        let keyed = self.now.keys(keys, self.rules, &upstreams.commits, &Known::Same(compared))?;
         let now = Now {
             survey: self.now,
-            tree: self.tree,
-            keys: self.keys,
+            tree: &self.loaded.head,
+            keys,
             rules: self.rules,
-            compared: self.compared,
+            compared,
             keyed: &keyed,
             upstreams,
         };
-        let range = match (self.was, self.base.id()) {
+        let base = &self.loaded.base_commit;
+        let range = match (self.was, base.id()) {
             (Some((was, tree)), Some(id)) => Some(Past {
                 commit: id.to_string(),
                 files: None,
-                keys: now.keys_of(was, (tree, self.changes), self.before)?,
-                states: self.images.to_vec(),
+                keys: now.keys_of(was, (tree, &self.loaded.changes), before)?,
+                states: changes.clone(),
             }),
             _ => None,
         };
-        let (changes, base, head) = (self.images, self.base, self.head);
+        let head = self.loaded.commit.as_ref().map(|commit| commit.id);
+        let (ground, selection) = (self.ground, &self.asked.selection);
         Sources { ground, question, selection, now: &now, range, changes, base, head }.judge(objects)
     }
 }

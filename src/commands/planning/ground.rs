@@ -10,7 +10,7 @@ use crate::commands::session::Session;
 use crate::commands::survey::Rules;
 use crate::config::{BackendName, Layout, Transports};
 use crate::error::{Error, Result};
-use crate::git::{Loaded, Repository, Request};
+use crate::git::{Loaded, Objects, Repository, Request};
 use crate::oci;
 use crate::plan::tags::TagFacts;
 use crate::plan::{Mode, PlanSource};
@@ -75,13 +75,14 @@ impl Ground {
     }
 
     /// The files as they are, compared with nothing.
-    pub(super) fn load_head(&self) -> Result<Loaded<'_>> {
-        self.repository.load(&Request {
-            head: None,
-            base: &BaseSpec::Nothing(String::new()),
-            commits_only: self.context.commits_only,
-            exclude: &self.exclude,
-        })
+    pub(super) fn load_head(&self) -> Result<(Loaded, Objects<'_>)> {
+        self.load(None, &BaseSpec::Nothing(String::new()))
+    }
+
+    /// Both sides of a comparison.
+    pub(super) fn load(&self, head: Option<&str>, base: &BaseSpec) -> Result<(Loaded, Objects<'_>)> {
+        let (commits_only, exclude) = (self.context.commits_only, self.exclude.as_slice());
+        self.repository.load(&Request { head, base, commits_only, exclude })
     }
 
     /// What is the same for every image.
@@ -101,7 +102,7 @@ impl Ground {
     }
 
     /// The facts that tags are made of.
-    pub(super) fn tag_facts(&self, loaded: &Loaded<'_>, layout: Layout) -> TagFacts {
+    pub(super) fn tag_facts(&self, loaded: &Loaded, layout: Layout) -> TagFacts {
         let created = self.context.created_at.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
         let date = created.unwrap_or_else(jiff::Timestamp::now).strftime("%Y%m%d").to_string();
         let commit = loaded.commit.as_ref().map_or_else(|| "0".repeat(40), |commit| commit.id.to_string());
@@ -122,7 +123,7 @@ impl Ground {
     }
 
     /// What is built, for the plan.
-    pub(super) fn plan_source(&self, loaded: &Loaded<'_>) -> PlanSource {
+    pub(super) fn plan_source(&self, loaded: &Loaded) -> PlanSource {
         let dirty = if loaded.dirty { "-dirty" } else { "" };
         let commit = loaded.commit.as_ref();
         let time = commit.and_then(|commit| jiff::Timestamp::from_second(commit.time).ok()).unwrap_or_default();

@@ -25,7 +25,7 @@ pub(super) struct ListedPaths {
 pub(super) fn ask(
     session: &Session,
     context: &CiContext,
-    loaded: &mut Loaded<'_>,
+    loaded: &mut Loaded,
     warnings: &mut Vec<String>,
 ) -> Result<Option<ListedPaths>> {
     let Base::Nothing { reason } = &loaded.base_commit else { return Ok(None) };

@@ -158,7 +158,7 @@ fn only_https_and_ssh_are_used_unless_asked_for() {
     let clone = repo.clone_with(&["--depth=1"]);
     let repository = Repository::open(clone.path()).unwrap().allow_protocols("https:ssh");
     let request = Request { head: None, base: &previous(&before), commits_only: true, exclude: &[] };
-    let reason = reason(&repository.load(&request).unwrap().base_commit);
+    let reason = reason(&repository.load(&request).unwrap().0.base_commit);
     assert!(reason.contains("transport 'file' not allowed"), "{reason}");
 }
 
@@ -280,6 +280,6 @@ fn bare_repositories_linked_worktrees_and_odd_places_work() {
     let repository = Repository::open(&odd.join("a")).unwrap();
     assert_eq!(repository.root(), Some(odd.canonicalize().unwrap().as_path()));
     let request = Request { head: None, base: &previous(&base), commits_only: true, exclude: &[] };
-    assert_eq!(repository.load(&request).unwrap().changes.len(), 1);
+    assert_eq!(repository.load(&request).unwrap().0.changes.len(), 1);
     assert!(Repository::open(std::path::Path::new("/")).is_err());
 }

@@ -112,7 +112,7 @@ fn fetching_runs_nothing_that_the_checkout_names() {
     let repository = Repository::open(repo.path()).unwrap();
     let gone = BaseSpec::Commit { id: Oid::from_hex("1".repeat(40).as_bytes()).unwrap(), what: "it" };
     let request = Request { head: None, base: &gone, commits_only: true, exclude: &[] };
-    let loaded = repository.load(&request).unwrap();
+    let (loaded, _) = repository.load(&request).unwrap();
     assert!(loaded.base_commit.text().contains("transport 'ext' not allowed"), "{:?}", loaded.base_commit);
     // The same with an address that would use ssh, and one by path that would use `uploadpack`.
     let other = Repo::new();
@@ -121,7 +121,7 @@ fn fetching_runs_nothing_that_the_checkout_names() {
         let (repo, marks, _) = trapped();
         repo.git(&["config", "--replace-all", "remote.origin.url", url]);
         let repository = Repository::open(repo.path()).unwrap().allow_protocols("file:ssh");
-        let loaded = repository.load(&request).unwrap();
+        let (loaded, _) = repository.load(&request).unwrap();
         assert_eq!(loaded.base_commit.id(), None);
         assert_eq!(sprung(&marks), 0, "{url}");
     }

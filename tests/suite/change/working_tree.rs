@@ -12,7 +12,7 @@ fn now(repo: &Repo) -> (bool, Vec<String>) {
     let spec = BaseSpec::Revision("HEAD".into());
     let request = Request { head: None, base: &spec, commits_only: false, exclude: &[RepoPath::from("out")] };
     let mut loaded = repository.load(&request).unwrap();
-    (loaded.dirty, letters(&changes_of(&mut loaded)))
+    (loaded.0.dirty, letters(&changes_of(&mut loaded)))
 }
 
 fn two() -> Repo {
@@ -67,9 +67,9 @@ fn the_key_of_what_is_not_yet_committed_is_the_key_of_the_commit() {
         let repository = Repository::open(repo.path()).unwrap();
         let spec = BaseSpec::Nothing("test".into());
         let request = Request { head: None, base: &spec, commits_only: false, exclude: &[] };
-        let mut loaded = repository.load(&request).unwrap();
+        let (loaded, mut objects) = repository.load(&request).unwrap();
         let keys = hephy::change::Keys::new(&loaded.head);
-        let side = super::side(&keys, &mut loaded.objects);
+        let side = super::side(&keys, &mut objects);
         let before = super::key(&side.images[&RepoPath::from("a").into()]);
         repo.commit("committed");
         assert_eq!(before, Some(keyed(&repo)["a"].key.to_string()));
@@ -115,7 +115,7 @@ fn a_repository_without_a_commit_builds_everything() {
     let spec = BaseSpec::Nothing("test".into());
     let request = Request { head: None, base: &spec, commits_only: false, exclude: &[] };
     let mut loaded = repository.load(&request).unwrap();
-    assert!(loaded.commit.is_none() && loaded.dirty);
+    assert!(loaded.0.commit.is_none() && loaded.0.dirty);
     assert_eq!(letters(&changes_of(&mut loaded)), ["B a"]);
 }
 
