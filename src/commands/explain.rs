@@ -205,7 +205,7 @@ impl<'a> Other<'a> {
 }
 
 fn find<'s>(survey: &'s Survey, id: &ImageId) -> Option<&'s Image> {
-    survey.images.iter().find(|image| image.path == id.dir && image.target == id.target).map(Rc::as_ref)
+    survey.images.iter().find(|image| image.path == id.dir && image.target == id.target).map(AsRef::as_ref)
 }
 
 fn first_difference(image: &Image, old: &Image) -> Option<String> {

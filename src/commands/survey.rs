@@ -147,9 +147,9 @@ pub struct Survey {
     /// Places of its fields.
     pub root_spans: Spans,
     /// By directory, those of one in the order of its `targets`.
-    pub images: Vec<Rc<Image>>,
+    pub images: Vec<Arc<Image>>,
     /// What each image refers to, in the same order.
-    pub uses: Vec<Rc<Uses>>,
+    pub uses: Vec<Arc<Uses>>,
     /// What of its build context reaches each image, in the same order.
     pub reaches: Vec<Arc<Reach>>,
     /// What each image is built on, in the same order, each index once.
@@ -173,15 +173,15 @@ pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: 
     let fresh = dirs.into_iter().enumerate().filter(|(index, _)| known_dirs[*index].is_none());
     let mut fresh = reading.images(fresh)?.into_iter();
     let other_images = other.map(|other| other.survey.images.as_slice()).unwrap_or_default();
-    let mut images: Vec<Rc<Image>> = Vec::with_capacity(known_dirs.len());
+    let mut images: Vec<Arc<Image>> = Vec::with_capacity(known_dirs.len());
     let mut twins = Vec::with_capacity(known_dirs.len());
     for known in known_dirs {
         match known {
             Some(known) => {
-                images.extend(other_images[known.clone()].iter().map(Rc::clone));
+                images.extend(other_images[known.clone()].iter().map(Arc::clone));
                 twins.extend(known.map(Some));
             }
-            None => images.extend(fresh.next().into_iter().flatten().map(Rc::new)),
+            None => images.extend(fresh.next().into_iter().flatten().map(Arc::new)),
         }
         twins.resize(images.len(), None);
     }
@@ -196,8 +196,8 @@ pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: 
     let unknown: Vec<&Node<'_>> =
         (0..nodes.len()).filter(|index| known(*index).is_none()).map(|at| &nodes[at]).collect();
     let mut found = crew::map(&unknown, |node| names.uses_of(node)).into_iter();
-    let uses: Vec<Rc<Uses>> =
-        (0..nodes.len()).filter_map(|index| known(index).cloned().or_else(|| found.next().map(Rc::new))).collect();
+    let uses: Vec<Arc<Uses>> =
+        (0..nodes.len()).filter_map(|index| known(index).cloned().or_else(|| found.next().map(Arc::new))).collect();
     let same = |index: usize| known(index).and(twins[index]);
     let reaches = reaches::Found { tree, rules, images: &images, uses: &uses }.reaches(objects, other, &same);
     let edges: Vec<Vec<usize>> = uses

@@ -54,7 +54,7 @@ pub(super) fn versions(survey: &Survey, facts: &TagFacts) -> Vec<Option<Version>
         survey.images.iter().map(|image| (image.name.as_str(), image.dir.as_str())).collect();
     let tag = facts.tag.as_deref().and_then(GitTag::parse);
     let about = tag.as_ref().map(|tag| tag.about(&images)).unwrap_or_default();
-    let version = |(index, image): (usize, &Rc<Image>)| match &image.config()?.source {
+    let version = |(index, image): (usize, &Arc<Image>)| match &image.config()?.source {
         Source::Remote { repository, reference } => {
             let name = repository.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
             Version::of_upstream(reference, &[name.trim_end_matches(".git"), image.name.as_str(), &image.dir])

@@ -3,7 +3,7 @@
 //! A branch, a pipeline's number, the environment and the registry differ from run to run; here each has a value, so
 //! that what is found is wrong for all of them.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::candidates::{argument_findings, is_secret, tags_and_findings, versions};
 use crate::commands::survey::{Image, Survey};
@@ -31,7 +31,7 @@ impl Variables for Anything<'_> {
 
 /// The versions that images have whatever the run, and one for those that a git tag gives theirs.
 fn some_versions(survey: &Survey, facts: &TagFacts) -> Vec<Option<Version>> {
-    let by_tag = |image: &Rc<Image>| {
+    let by_tag = |image: &Arc<Image>| {
         let config = image.config();
         config.is_some_and(|config| matches!(config.source, Source::Local { .. }) && config.version_from.is_none())
     };

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::Image;
+use super::{Image, crew};
 use crate::change::{Ignoring, Oid, RepoPath, Tree};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::git::Content;
@@ -44,16 +44,24 @@ impl IgnoreFiles {
         self.contents.insert(oid, content);
     }
 
-    /// Gives an image its ignore files, and the findings in them.
-    pub(super) fn accept(&mut self, image: &mut Image) {
+    /// Compiles those that hold for these images, each once.
+    pub(super) fn compile(&mut self, images: &[Vec<Image>]) {
+        let located = images.iter().flatten().filter_map(|image| image.located.as_ref());
+        let places = located.flat_map(|located| &located.ignore_places.places);
+        let wanted: HashSet<_> = places.map(|(dialect, _, oid)| (*oid, *dialect)).collect();
+        let wanted: Vec<_> = wanted.into_iter().filter(|file| !self.compiled.contains_key(file)).collect();
+        let compiled = crew::map(&wanted, |(oid, dialect)| compile(self.contents.get(oid), *dialect));
+        self.compiled.extend(wanted.into_iter().zip(compiled));
+    }
+
+    /// Gives an image its ignore files, once they are compiled, and the findings in them.
+    pub(super) fn accept(&self, image: &mut Image) {
         let Some(located) = &image.located else { return };
         for (dialect, path, oid) in &located.ignore_places.places {
-            let contents = &self.contents;
-            let compiled = self.compiled.entry((*oid, *dialect));
-            let (file, findings) = compiled.or_insert_with(|| compile(contents.get(oid), *dialect));
+            let Some((file, findings)) = self.compiled.get(&(*oid, *dialect)) else { continue };
             let file = Arc::clone(file);
             image.ignoring.push(Ignoring { path: path.clone(), oid: *oid, dialect: *dialect, file });
-            for finding in findings.iter() {
+            for finding in findings {
                 let finding = Diagnostic { file: path.to_string(), ..finding.clone() };
                 // Two rules may find the same.
                 if !image.problems.contains(&finding) {

@@ -133,6 +133,7 @@ impl Reading<'_, '_> {
         let ignore_files = &mut self.ignore_files;
         self.objects
             .each(&oids, dockerfile::MAX_BYTES as u64, &mut |at, content| ignore_files.take(oids[at], content))?;
+        ignore_files.compile(&images);
         images.iter_mut().flatten().for_each(|image| ignore_files.accept(image));
         Ok(images)
     }

@@ -2,11 +2,10 @@
 //! on run in it (`ONBUILD`).
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Image, Other, Rules, Survey};
-use crate::change::{Reach, Tree, UNSEEN};
+use super::{Image, Other, Rules, Survey, crew};
+use crate::change::{Oid, Reach, Tree, UNSEEN};
 use crate::dockerfile::{ContextRead, Dockerfile};
 use crate::git::Objects;
 use crate::plan::DependencyVia;
@@ -16,8 +15,8 @@ use crate::plan::graph::{Edge, Uses};
 pub(super) struct Found<'a> {
     pub(super) tree: &'a Tree,
     pub(super) rules: &'a Rules<'a>,
-    pub(super) images: &'a [Rc<Image>],
-    pub(super) uses: &'a [Rc<Uses>],
+    pub(super) images: &'a [Arc<Image>],
+    pub(super) uses: &'a [Arc<Uses>],
 }
 
 impl Found<'_> {
@@ -29,29 +28,40 @@ impl Found<'_> {
         other: Option<&Other<'_>>,
         same: &dyn Fn(usize) -> Option<usize>,
     ) -> Vec<Arc<Reach>> {
-        let nothing = Arc::new(Reach::default());
-        let reach = |index: usize| {
-            let image = &self.images[index];
-            if let Some(known) = other.and_then(|other| self.known(other.survey, index, same(index)?)) {
-                return known;
+        let known = |index: usize| other.and_then(|other| self.known(other.survey, index, same(index)?));
+        let mut reaches: Vec<Option<Arc<Reach>>> = (0..self.images.len()).map(known).collect();
+        let open: Vec<usize> = (0..self.images.len()).filter(|index| reaches[*index].is_none()).collect();
+        let found = crew::map(&open, |index| {
+            let mut has_links = false;
+            let reach = self.reach(*index, &mut |_| {
+                has_links = true;
+                None
+            });
+            (!has_links).then_some(reach)
+        });
+        for (index, reach) in open.into_iter().zip(found) {
+            let reach = reach.unwrap_or_else(|| self.reach(index, &mut |oid| objects.read_link(oid)));
+            reaches[index] = Some(Arc::new(reach));
+        }
+        reaches.into_iter().flatten().collect()
+    }
+
+    fn reach(&self, index: usize, read_link: &mut dyn FnMut(Oid) -> Option<Vec<u8>>) -> Reach {
+        let image = &self.images[index];
+        let backend = image.backend(self.rules);
+        match &image.located {
+            Some(located) if backend.reads_dockerfile() => {
+                Reach::find(self.tree, located, backend, &image.ignoring, self.reads(index), read_link)
             }
-            let Some(located) = &image.located else { return Arc::clone(&nothing) };
-            let backend = image.backend(self.rules);
-            if !backend.reads_dockerfile() {
-                return Arc::clone(&nothing);
-            }
-            let reads = self.reads(index);
-            let read_link = &mut |oid| objects.read_link(oid);
-            Arc::new(Reach::find(self.tree, located, backend, &image.ignoring, reads, read_link))
-        };
-        (0..self.images.len()).map(reach).collect()
+            _ => Reach::default(),
+        }
     }
 
     fn known(&self, other: &Survey, index: usize, twin: usize) -> Option<Arc<Reach>> {
         // Their Dockerfiles may hold triggers.
         let same = |edge: &Edge| {
             let images = self.images.get(edge.to).zip(other.images.get(edge.to));
-            images.is_some_and(|(one, other)| Rc::ptr_eq(one, other))
+            images.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
         };
         let uses = self.uses.get(index)?;
         uses.edges.iter().all(same).then(|| other.reaches.get(twin).map(Arc::clone)).flatten()

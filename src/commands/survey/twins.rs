@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{Image, Survey};
 use crate::change::{Globs, Keyed, RepoPath, Resolved, TreeChange, touched};
@@ -86,10 +87,10 @@ fn is_self_contained(image: &Image) -> bool {
 }
 
 /// Whether references mean the same images by the same indexes.
-pub(super) fn same_names(one: &[Rc<Image>], other: &[Rc<Image>]) -> bool {
+pub(super) fn same_names(one: &[Arc<Image>], other: &[Arc<Image>]) -> bool {
     let tags = |image: &Image| image.config().map(|config| config.additional_tags.clone()).unwrap_or_default();
     one.len() == other.len()
         && one.iter().zip(other).all(|(one, other)| {
-            Rc::ptr_eq(one, other) || one.id() == other.id() && one.name == other.name && tags(one) == tags(other)
+            Arc::ptr_eq(one, other) || one.id() == other.id() && one.name == other.name && tags(one) == tags(other)
         })
 }
