@@ -41,12 +41,15 @@ pub(super) fn read_plan(out: &Path) -> Result<Plan> {
 }
 
 /// The result that another job of the same plan left for an image, if there is one.
-pub(super) fn read_result(out: &Path, image: &ImageName, platform: &Platform) -> Result<Option<BuildResult>> {
-    let path = out.join(format!("{}.json", BuildResult::stem(image, platform)));
-    let Some(bytes) = read_left(&path, MAX_BYTES)? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        Error::config(format!("{} is no build result", path.display())).cause(error).hint("run the build stage again")
-    })
+pub(super) fn read_result(
+    out: &Path,
+    plan: &Plan,
+    image: &ImageName,
+    platform: &Platform,
+) -> Result<Option<BuildResult>> {
+    let path = out.join(BuildResult::file_name(image, platform));
+    let bytes = read_left(&path, crate::result::MAX_BYTES as u64)?;
+    bytes.map(|bytes| BuildResult::parse(&bytes, plan, image, platform)).transpose()
 }
 
 /// Removes what an earlier run left for these images, so that nobody takes it for this run's.
