@@ -95,7 +95,7 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     let given = planned.facts.registry.clone().filter(|_| check);
     if planned.facts.registry.is_none() || check {
         let data = session.out_below(&planned.root).join("registry");
-        let registry = LocalRegistry::start(&data, session.env.keys().map(String::as_str))?;
+        let registry = LocalRegistry::start(&data, &session.env, interrupt)?;
         session.report.say(&format!("registry {} (data in {})", registry.address(), data.display()));
         if given.is_none() {
             select.registry = Some(registry.address());

@@ -14,7 +14,7 @@ use crate::backend::{
 use crate::diagnostic::{escape, escape_cut_middle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index;
-use crate::oci::Digest;
+use crate::oci::{Digest, is_loopback};
 use crate::plan::{DependencyFrom, Mode, PlannedImage};
 use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
@@ -47,12 +47,7 @@ impl Job<'_> {
     }
 
     /// One attempt; the `last` one has the wait that another one would come after.
-    fn attempt(
-        &self,
-        image: &PlannedImage,
-        result: &mut BuildResult,
-        last: Option<Duration>,
-    ) -> Result<(), Failed> {
+    fn attempt(&self, image: &PlannedImage, result: &mut BuildResult, last: Option<Duration>) -> Result<(), Failed> {
         let started = |backend| Event::Started { image: &image.name, backend, attempt: result.attempts };
         if let Some(images) = &image.manual_images {
             (self.observer)(started("manual"));
@@ -143,7 +138,7 @@ impl Job<'_> {
     }
 
     fn step(&self, image: &PlannedImage, tool: &Tool, result: &BuildResult, work: &Path) -> Result<(Step, Files)> {
-        let mut files = context::prepare(self.options, image, work)?;
+        let mut files = context::prepare(self.options, image, work, self.interrupt)?;
         let tags = self.tags_of(image)?;
         let build_args = self.arguments(image, &tags, files.parsed.as_ref())?;
         self.preflight(image, tool, &files, &build_args)?;
@@ -151,17 +146,12 @@ impl Job<'_> {
             files.pin(&self.pins(image, &tags), work)?;
         }
         let repository = self.plan.repository_of(self.registry, &image.name);
-        let mut insecure_hosts = self.options.insecure_hosts.clone();
-        let host = repository.split('/').next().unwrap_or_default();
-        if crate::backend::is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
-            insecure_hosts.push(host.to_owned());
-        }
         let cache = self.cache(image);
-        if let Some(host) = cache.as_ref().map(StepCache::host)
-            && crate::backend::is_loopback(host)
-            && !insecure_hosts.iter().any(|known| known == host)
-        {
-            insecure_hosts.push(host.to_owned());
+        let mut insecure_hosts = self.options.insecure_hosts.clone();
+        for host in repository.split('/').next().into_iter().chain(cache.as_ref().map(StepCache::host)) {
+            if is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
+                insecure_hosts.push(host.to_owned());
+            }
         }
         let mut ko = image.ko.clone();
         if let Some(dir) = ko.as_mut().and_then(|ko| ko.working_dir.as_mut()) {
@@ -294,12 +284,15 @@ impl Job<'_> {
         if ended.code == Some(0) {
             return Ok(());
         }
-        let failure = classify(ended.code, &log.tail());
+        let failure = classify(ended.status(), &log.tail());
         let name = invocation.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let message = match (ended.code, failure.kind) {
-            (None, _) => format!("{name} was killed by the system"),
-            (Some(code), ErrorKind::ResourceError) => format!("{name} ran out of memory or disk (exit status {code})"),
-            (Some(code), _) => format!("{name} failed with exit status {code}"),
+        let message = match (ended.signal, failure.kind) {
+            (Some(_), ErrorKind::ResourceError) => format!("{name} was killed by the system"),
+            (Some(signal), _) => format!("{name} was ended by signal {signal}"),
+            (None, ErrorKind::ResourceError) => {
+                format!("{name} ran out of memory or disk (exit status {})", ended.status())
+            }
+            (None, _) => format!("{name} failed with exit status {}", ended.status()),
         };
         let hint = match failure.kind {
             ErrorKind::ResourceError => "give the job more memory or disk, or build less at a time",

@@ -70,9 +70,7 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
     let _in_use = OutDir::of_build(&out, &arch, !images.is_empty())?;
     // What a check run pushes stays in the job; what was published before is copied in.
     let inside = match plan.mode {
-        Mode::Check => {
-            Some(LocalRegistry::start(&out.join(format!("registry-{arch}")), session.env.keys().map(String::as_str))?)
-        }
+        Mode::Check => Some(LocalRegistry::start_below(&out, &session.env, interrupt)?),
         Mode::Publish => None,
     };
     let address = inside.as_ref().map(LocalRegistry::address);
@@ -112,6 +110,7 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
     let config = builder_config(&settings, job)?;
     let read = |dir: &Path| std::fs::read_to_string(dir.join("config.json")).unwrap_or_default();
     let mut secrets = crate::ci::output::secrets(&session.env);
+    secrets.extend(session.env.get("DOCKER_AUTH_CONFIG").map(|text| secrets_of(text)).unwrap_or_default());
     for dir in config.iter().map(tempfile::TempDir::path).chain(settings.docker_config.as_deref()) {
         secrets.extend(secrets_of(&read(dir)));
     }

@@ -81,7 +81,8 @@ fn order(plan: &Plan) -> Result<()> {
         below.iter().for_each(|name| dependents.entry(name).or_default().push(&image.name));
         waiting.insert(&image.name, below);
     }
-    let mut ready: Vec<&ImageName> = waiting.iter().filter(|(_, below)| below.is_empty()).map(|(name, _)| *name).collect();
+    let mut ready: Vec<&ImageName> =
+        waiting.iter().filter(|(_, below)| below.is_empty()).map(|(name, _)| *name).collect();
     while let Some(name) = ready.pop() {
         waiting.remove(name);
         for dependent in dependents.remove(name).unwrap_or_default() {
