@@ -140,11 +140,18 @@ mod tests {
     #[test]
     fn secrets_are_hidden_wherever_they_stand() {
         let env = super::super::Env::from(
-            [("CI_JOB_TOKEN", "hunter2-x"), ("A_PASSWORD", "hunter2"), ("SHORT_TOKEN", "on"), ("HOME", "/root-x")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            [
+                ("CI_JOB_TOKEN", "hunter2-x"),
+                ("A_PASSWORD", "hunter2"),
+                ("SHORT_TOKEN", "on"),
+                ("npm_api_key", "lower-1"),
+                ("DB_PASSWD", "passwd-22"),
+                ("HOME", "/root-x"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         let secrets = secrets(&env);
-        assert_eq!(secrets, ["hunter2-x", "hunter2"]);
+        assert_eq!(secrets, ["hunter2-x", "passwd-22", "hunter2", "lower-1"]);
         assert_eq!(masked("hunter2-x /root-x on", &secrets), "*** /root-x on");
         assert_eq!(masked("https://u:pw@h/x", &[]), "https://****@h/x");
     }

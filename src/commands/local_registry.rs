@@ -34,7 +34,7 @@ pub struct LocalRegistry {
     /// Says which registry it is.
     sign: String,
     /// Data that nobody wants any more when the registry has stopped, which comes first.
-    data: Option<tempfile::TempDir>,
+    _data: Option<tempfile::TempDir>,
 }
 
 impl LocalRegistry {
@@ -67,7 +67,7 @@ impl LocalRegistry {
         let data = tempfile::Builder::new().prefix(super::out_dir::REGISTRY).tempdir_in(out);
         let data = data.map_err(|error| Error::io(format!("{} could not be written", out.display()), error))?;
         match Self::start(data.path(), environment, interrupt) {
-            Ok(registry) => Ok(Self { data: Some(data), ..registry }),
+            Ok(registry) => Ok(Self { _data: Some(data), ..registry }),
             Err(error) => {
                 if error.kind() != ErrorKind::Cancelled {
                     // Its log says why.
@@ -89,7 +89,7 @@ impl LocalRegistry {
             command = command.env_remove(name);
         }
         let log = data.join("registry.log");
-        let registry = Self { daemon: Daemon::start(&command, &log)?, port, sign, data: None };
+        let registry = Self { daemon: Daemon::start(&command, &log)?, port, sign, _data: None };
         Ok(registry.wait(&log, interrupt)?.map(|()| registry))
     }
 

@@ -112,7 +112,8 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     session.report.say(&show::text(&plan));
     let address = own.as_ref().map(LocalRegistry::address);
     if let (Some(inside), Some(real)) = (&address, &given) {
-        bring_dependencies(session, &plan, &plan.images.iter().collect::<Vec<_>>(), real, inside)?;
+        let images: Vec<_> = plan.images.iter().collect();
+        bring_dependencies(session, &plan, &images, real, inside, &platforms.wanted(&plan))?;
     }
     let registry = address.as_deref().or(plan.registry.as_deref());
     let result = stages(

@@ -53,7 +53,7 @@ pub struct Options {
     pub jobs: usize,
     /// Hosts that speak plain HTTP, besides loopback ones.
     pub insecure_hosts: Vec<String>,
-    /// Build for a platform that this machine cannot run: the caller knows that no instruction runs a program.
+    /// Build for a platform that this machine cannot run, where no instruction runs a program of it.
     pub cross: bool,
     /// Directory with the `config.json` that holds the registry's credentials.
     pub docker_config: Option<PathBuf>,

@@ -18,26 +18,7 @@ pub(super) fn read_plan(out: &Path) -> Result<Plan> {
         Error::config(format!("there is no plan at {}", path.display()))
             .hint("run `hephy prepare` first; in CI, the build job needs prepare's artifacts")
     })?;
-    let invalid = |error: serde_json::Error| {
-        Error::config(format!("{} is no plan of this version of hephy", path.display()))
-            .cause(error)
-            .hint("prepare and build must run the same version of hephy")
-    };
-    // The version first: a plan of another version may have other fields.
-    let document: serde_json::Value = serde_json::from_slice(&bytes).map_err(invalid)?;
-    match document.get("version").and_then(serde_json::Value::as_u64) {
-        Some(version) if version == u64::from(crate::plan::VERSION) => {}
-        version => {
-            let version = version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"));
-            return Err(Error::config(format!(
-                "{} has {version}, this hephy reads version {}",
-                path.display(),
-                crate::plan::VERSION
-            ))
-            .hint("prepare and build must run the same version of hephy"));
-        }
-    }
-    serde_json::from_value(document).map_err(invalid)
+    Plan::parse(&bytes)
 }
 
 /// The result that another job of the same plan left for an image, if there is one.
