@@ -201,7 +201,7 @@ pub struct ManifestArgs {
     /// Publish this image only (repeatable).
     #[arg(long = "image", env = "HEPHY_IMAGES", value_delimiter = ',', value_name = "NAME")]
     pub images: Vec<String>,
-    /// Publish nothing: read from the registry what other jobs published for this plan.
+    /// Read from the registry what other jobs published for this plan; write only tags of images that are reused.
     #[arg(long)]
     pub collect: bool,
     /// Publish what exists where a platform failed; never takes a platform away from a tag.

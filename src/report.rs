@@ -235,7 +235,7 @@ impl Report {
         output::harmless(&output::masked(text, &self.secrets), self.groups == Groups::Github)
     }
 
-    /// A warning: shown even when quiet is not asked for only.
+    /// A warning; `--quiet` hides it.
     pub fn warn(&self, line: &str) {
         if !self.quiet {
             self.talk(&format!("{} {}", self.paint(YELLOW, "warning:"), escape(line)));

@@ -93,20 +93,24 @@ const TEMPORARY: &[&str] = &[
     "device or resource busy",
 ];
 
+/// The status of what the system killed, for want of memory as a rule. A builder that crashes has another one.
+const SIGKILL: i32 = 128 + 9;
+
 /// How many of the last lines are the end of a failed command.
 const COMMAND_LINES: usize = 12;
 /// How many of the last lines hold the builder's own words.
 const BUILDER_LINES: usize = 5;
 
-/// Classifies a build that ended badly by its exit status (none when a signal ended it) and its last lines.
+/// Classifies a build that ended badly by its exit status (128 and the number of a signal that ended it) and its last
+/// lines.
 #[must_use]
-pub fn classify(code: Option<i32>, tail: &[String]) -> Failure {
+pub fn classify(status: i32, tail: &[String]) -> Failure {
     let lines: Vec<String> = tail.iter().map(|line| line.to_ascii_lowercase()).collect();
     let last = |count: usize| &lines[lines.len().saturating_sub(count)..];
     let says = |lines: &[String], table: &[&str]| lines.iter().any(|line| table.iter().any(|text| line.contains(text)));
     let permanent = |kind| Failure { kind, temporary: false, not_the_builders: kind == ErrorKind::ResourceError };
 
-    if code.is_none() || code == Some(137) || says(last(COMMAND_LINES), KILLED) || says(last(COMMAND_LINES), FULL) {
+    if status == SIGKILL || says(last(COMMAND_LINES), KILLED) || says(last(COMMAND_LINES), FULL) {
         return permanent(ErrorKind::ResourceError);
     }
     if says(last(COMMAND_LINES), COMMAND_FAILED) {
@@ -131,7 +135,7 @@ mod tests {
 
     fn of(code: i32, lines: &[&str]) -> (&'static str, bool) {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-        let failure = classify(Some(code), &lines);
+        let failure = classify(code, &lines);
         (failure.kind.code(), failure.temporary)
     }
 
@@ -178,7 +182,7 @@ mod tests {
         assert_eq!(of(1, &["write /x: No space left on device"]), ("resource_error", false));
         assert_eq!(of(137, &[]), ("resource_error", false));
         assert_eq!(of(1, &["process \"x\" did not complete successfully: exit code: 137"]), ("resource_error", false));
-        assert_eq!(classify(None, &[]).kind, ErrorKind::ResourceError);
+        assert_eq!(of(139, &[]), ("build_error", false), "a crash");
         assert_eq!(of(1, &["unknown instruction: RNU"]), ("build_error", false));
     }
 }

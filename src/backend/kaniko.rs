@@ -153,10 +153,6 @@ fn direct(tool: &Tool, step: &Step) -> Invocation {
 const AWS: [&str; 5] =
     ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"];
 
-fn is_ecr(host: &str) -> bool {
-    host.contains(".dkr.ecr") && (host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
-}
-
 fn in_container(tool: &Tool, image: &str, step: &Step) -> Invocation {
     let (workspace, dockerfiles, work) = IN_CONTAINER;
     let mut invocation = Invocation::new(tool);
@@ -165,10 +161,10 @@ fn in_container(tool: &Tool, image: &str, step: &Step) -> Invocation {
     invocation.stop = Some(vec!["kill".into(), "--".into(), name.into()]);
     // A registry on the loopback interface is the machine's, not the container's.
     let hosts = || std::iter::once(step.host()).chain(step.cache.as_ref().map(super::StepCache::host));
-    if hosts().any(crate::backend::is_loopback) {
+    if hosts().any(crate::oci::is_loopback) {
         invocation.arg("--network=host");
     }
-    if hosts().any(is_ecr) {
+    if hosts().any(crate::oci::is_ecr) {
         for name in AWS {
             invocation.option("--env", name);
         }

@@ -273,16 +273,6 @@ pub fn backend(name: BackendName) -> &'static dyn Backend {
     }
 }
 
-/// Whether `host[:port]` is the machine's own, which Docker takes for plain HTTP.
-#[must_use]
-pub fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 /// Reads a digest from text that holds nothing else.
 fn parse_report(backend: BackendName, text: &str) -> Result<Digest> {
     Digest::parse(text.trim()).map_err(|invalid| no_report(backend).cause(invalid))

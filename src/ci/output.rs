@@ -1,5 +1,6 @@
 //! Lines for the platforms' own files and logs, made so that a value cannot forge another line.
 
+use crate::config::may_name_a_secret;
 use crate::diagnostic::{escape, is_unseen};
 use crate::error::{Error, Result};
 use crate::oci::Digest;
@@ -28,21 +29,13 @@ pub fn dotenv_line(name: &str, value: &str) -> Result<String> {
     Ok(format!("{name}={value}\n"))
 }
 
-/// Words in the names of variables whose values are secrets.
-const SECRET_WORDS: [&str; 4] = ["PASSWORD", "TOKEN", "SECRET", "PRIVATE_KEY"];
 /// A shorter value hides nothing, and its mask would cover half of the text.
 const SHORTEST_SECRET: usize = 6;
-
-/// Whether a variable's name says that it holds a secret.
-#[must_use]
-pub(crate) fn is_telling(name: &str) -> bool {
-    SECRET_WORDS.iter().any(|word| name.contains(word))
-}
 
 /// Values of the environment that no output may show, the longest first.
 #[must_use]
 pub(crate) fn secrets(env: &super::Env) -> Vec<String> {
-    let values = env.iter().filter(|(name, _)| is_telling(name)).map(|(_, value)| value);
+    let values = env.iter().filter(|(name, _)| may_name_a_secret(name)).map(|(_, value)| value);
     let mut secrets: Vec<String> = values.filter(|value| value.len() >= SHORTEST_SECRET).cloned().collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets
@@ -147,11 +140,18 @@ mod tests {
     #[test]
     fn secrets_are_hidden_wherever_they_stand() {
         let env = super::super::Env::from(
-            [("CI_JOB_TOKEN", "hunter2-x"), ("A_PASSWORD", "hunter2"), ("SHORT_TOKEN", "on"), ("HOME", "/root-x")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            [
+                ("CI_JOB_TOKEN", "hunter2-x"),
+                ("A_PASSWORD", "hunter2"),
+                ("SHORT_TOKEN", "on"),
+                ("npm_api_key", "lower-1"),
+                ("DB_PASSWD", "passwd-22"),
+                ("HOME", "/root-x"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         let secrets = secrets(&env);
-        assert_eq!(secrets, ["hunter2-x", "hunter2"]);
+        assert_eq!(secrets, ["hunter2-x", "passwd-22", "hunter2", "lower-1"]);
         assert_eq!(masked("hunter2-x /root-x on", &secrets), "*** /root-x on");
         assert_eq!(masked("https://u:pw@h/x", &[]), "https://****@h/x");
     }

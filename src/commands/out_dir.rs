@@ -19,7 +19,9 @@ use crate::store::remove_tree;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Beginnings of the names of what lies in the directory only while somebody works.
-const TEMPORARY: [&str; 5] = [".source-", ".unpack-", ".peek-", ".credentials-", ".hephy-"];
+const TEMPORARY: [&str; 6] = [".source-", ".unpack-", ".peek-", ".credentials-", ".hephy-", REGISTRY];
+/// The data of a registry inside a job.
+pub(crate) const REGISTRY: &str = ".registry-";
 /// The same while a plan is made.
 pub(crate) const STAGING: &str = ".prepare-";
 /// Where builds keep their files while they run.

@@ -95,7 +95,7 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     let given = planned.facts.registry.clone().filter(|_| check);
     if planned.facts.registry.is_none() || check {
         let data = session.out_below(&planned.root).join("registry");
-        let registry = LocalRegistry::start(&data, session.env.keys().map(String::as_str))?;
+        let registry = LocalRegistry::start(&data, &session.env, interrupt)?;
         session.report.say(&format!("registry {} (data in {})", registry.address(), data.display()));
         if given.is_none() {
             select.registry = Some(registry.address());
@@ -112,7 +112,8 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     session.report.say(&show::text(&plan));
     let address = own.as_ref().map(LocalRegistry::address);
     if let (Some(inside), Some(real)) = (&address, &given) {
-        bring_dependencies(session, &plan, &plan.images.iter().collect::<Vec<_>>(), real, inside)?;
+        let images: Vec<_> = plan.images.iter().collect();
+        bring_dependencies(session, &plan, &images, real, inside, &platforms.wanted(&plan))?;
     }
     let registry = address.as_deref().or(plan.registry.as_deref());
     let result = stages(

@@ -44,6 +44,7 @@ pub use reference::reference_markdown;
 pub use root::parse_root;
 pub use schema::{image_schema, root_schema};
 pub use secrets::{AllowedSecrets, Secret, SecretSource};
+pub(crate) use secrets::{may_name_a_secret, names_a_secret};
 pub use spin::SpinConfig;
 pub use targets::Target;
 pub use transports::Transports;

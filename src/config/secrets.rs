@@ -81,6 +81,37 @@ pub(super) fn allowed(file: &File<'_>) -> AllowedSecrets {
     }
 }
 
+/// How secrets are named, in lower case: [`names_a_secret`], and [`may_name_a_secret`].
+const NAMES: [&str; 13] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "private_key",
+    "secret_key",
+    "access_key",
+    "credential",
+    "credentials",
+    "auth_config",
+];
+
+/// Whether a name ends like a secret's, as whole words: `NPM_TOKEN`, and neither `TOKENIZER` nor `TOKEN_URL`.
+#[must_use]
+pub(crate) fn names_a_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    NAMES.iter().any(|word| name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_')))
+}
+
+/// Whether a secret's name is anywhere in this one. For who must rather take one too many for a secret.
+#[must_use]
+pub(crate) fn may_name_a_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    NAMES.iter().any(|word| name.contains(word))
+}
+
 /// The secrets of an image: each has an id of its own and one place, which `hephy.yaml` allows.
 pub(super) fn secrets(file: &mut File<'_>, allowed: &AllowedSecrets) -> Vec<Secret> {
     let Some(Node { kind: NodeKind::Seq(nodes), .. }) = file.get("secrets").map(|entry| entry.value.clone()) else {
@@ -161,6 +192,20 @@ mod tests {
         }
         let found = findings(&root("secrets_env: [CI_JOB_TOKEN]"), "[{id: a, file: CI_JOB_TOKEN}]");
         assert_eq!(found, ["hephy.yaml does not let builds see the file CI_JOB_TOKEN"]);
+    }
+
+    #[test]
+    fn names_of_secrets_end_like_one() {
+        for name in ["PASSWORD", "DB_PASSWORD", "npm_token", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "STRIPE_API_KEY"]
+        {
+            assert!(names_a_secret(name) && may_name_a_secret(name), "{name}");
+        }
+        for name in ["TOKENIZER", "TOKEN_URL", "PASSWORD_FILE", "SECRETARY", "XTOKEN"] {
+            assert!(!names_a_secret(name) && may_name_a_secret(name), "{name}");
+        }
+        for name in ["KEY", "PUBLIC_KEY", "CURL_TAG"] {
+            assert!(!names_a_secret(name) && !may_name_a_secret(name), "{name}");
+        }
     }
 
     #[test]

@@ -113,6 +113,14 @@ impl Dockerfile {
         found.into_values().flatten().collect()
     }
 
+    /// Whether building `target` runs programs of the image's platform: stages with a `--platform` of their own run those
+    /// of another one.
+    #[must_use]
+    pub fn runs_programs(&self, target: Option<&str>, references: &References) -> bool {
+        let mut reached = self.uses(target, references).into_iter().filter_map(|used| self.stages.get(used.stage));
+        reached.any(|stage| stage.runs && stage.from.platform.is_none())
+    }
+
     /// What the image itself lies on: the `FROM` of the stage that is built, through stages that it is built from. None
     /// for `scratch`.
     #[must_use]

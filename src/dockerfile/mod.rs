@@ -80,6 +80,8 @@ pub struct Stage {
     pub reads: Vec<ContextRead>,
     /// The same behind `ONBUILD`.
     pub trigger_reads: Vec<ContextRead>,
+    /// Whether it has a `RUN`.
+    pub runs: bool,
     /// What it asks of its builder.
     pub features: Vec<FeatureUse>,
     /// The same behind `ONBUILD`.
@@ -220,6 +222,7 @@ impl Dockerfile {
                     triggers: Vec::new(),
                     reads: Vec::new(),
                     trigger_reads: Vec::new(),
+                    runs: false,
                     features: Vec::new(),
                     triggered_features: Vec::new(),
                 });
@@ -232,6 +235,7 @@ impl Dockerfile {
                     stage.trigger_reads.extend(reads::of_instruction(&onbuild.instruction, lines));
                 }
                 (other, Some(stage)) => {
+                    stage.runs |= matches!(other, Instruction::Run(_));
                     stage.uses.extend(ImageUse::of_instruction(other, lines));
                     stage.reads.extend(reads::of_instruction(other, lines));
                 }

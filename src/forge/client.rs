@@ -11,7 +11,8 @@ use reqwest::{StatusCode, Url};
 use super::api::{Ask, Header, Trouble};
 use crate::ci::Env;
 use crate::diagnostic::escape;
-use crate::registry::{is_loopback, tls_config};
+use crate::oci::is_loopback;
+use crate::registry::tls_config;
 
 /// Longest answer that is read. A comparison carries the changed lines of up to a thousand files.
 const MAX_BODY: usize = 16 << 20;

@@ -56,6 +56,11 @@ impl Current {
     }
 }
 
+/// A revision without what says that the checkout had changes.
+fn clean(revision: &str) -> String {
+    revision.trim_end_matches("-dirty").to_owned()
+}
+
 fn spelled(os: &str, architecture: &str, variant: &str) -> (String, String, String) {
     let slash = if variant.is_empty() { "" } else { "/" };
     match Platform::parse(&format!("{os}/{architecture}{slash}{variant}")) {
@@ -86,7 +91,6 @@ pub fn relation(
     our_time: &str,
     is_ancestor: &dyn Fn(&str, &str) -> Option<bool>,
 ) -> Relation {
-    let clean = |revision: &str| revision.trim_end_matches("-dirty").to_owned();
     let Some(theirs) = current.revision.as_deref().map(clean) else { return Relation::NotNewer };
     let ours = clean(ours);
     if theirs == ours || !is_commit_id(&theirs) {
@@ -163,7 +167,6 @@ pub fn standing(
     }
     let commits = relation(current, ours.commit, ours.time, is_ancestor);
     let lies_elsewhere = || {
-        let clean = |revision: &str| revision.trim_end_matches("-dirty").to_owned();
         let theirs = current.revision.as_deref().map(clean).filter(|revision| is_commit_id(revision));
         // Where nobody knows it stays: a clone without history would let any late release win.
         let clean_ours = clean(ours.commit);

@@ -4,6 +4,7 @@
 mod contents;
 mod digest;
 mod elf;
+mod host;
 mod name;
 mod platform;
 mod reference;
@@ -13,6 +14,7 @@ mod tag;
 pub use contents::{Contents, Mismatch, Program, Sampled, Start};
 pub use digest::Digest;
 pub use elf::{Elf, needs_interpreter};
+pub use host::{is_ecr, is_loopback};
 pub use name::ImageName;
 pub use platform::Platform;
 pub use reference::Reference;

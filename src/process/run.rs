@@ -31,6 +31,16 @@ pub(super) fn own_group(expression: duct::Expression) -> duct::Expression {
 pub struct Ended {
     /// Exit status; none when a signal ended it.
     pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+impl Ended {
+    /// One number for both, as shells give it: 137 is a process that SIGKILL ended.
+    #[must_use]
+    pub fn status(self) -> i32 {
+        self.code.unwrap_or(128 + self.signal.unwrap_or_default())
+    }
 }
 
 enum Event {
@@ -97,7 +107,7 @@ impl Command {
             Error::internal(format!("{} could not be waited for", self.program.display())).cause(error)
         })?;
         match verdict {
-            Verdict::Ended => Ok(Ended { code: output.status.code().filter(|_| output.status.signal().is_none()) }),
+            Verdict::Ended => Ok(Ended { code: output.status.code(), signal: output.status.signal() }),
             Verdict::TimedOut => Err(self.timed_out()),
             Verdict::Interrupted => Err(cancelled()),
         }

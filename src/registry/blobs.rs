@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::auth::{Access, Asking, Scope};
 use super::policy::MAX_CONFIG;
-use super::transport::{Failed, Request, connection};
+use super::transport::{Failed, Request, broken, connection};
 use super::{Client, pull, push};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Digest, Repository};
@@ -146,11 +146,18 @@ impl Client {
     ) -> Result<Option<Vec<u8>>> {
         let read = async || -> Result<Option<Vec<u8>>, Failed> {
             let Some(mut blob) = self.blob_stream(repository, digest, max_bytes).await? else { return Ok(None) };
+            let request = blob.request.clone();
             let mut bytes = Vec::new();
-            while let Some(chunk) = blob.next().await? {
-                bytes.extend_from_slice(&chunk);
-            }
-            Ok(Some(bytes))
+            let whole = async {
+                while let Some(chunk) = blob.next().await? {
+                    bytes.extend_from_slice(&chunk);
+                }
+                Ok(Some(bytes))
+            };
+            // Each read has its limit; a registry that gives a byte at a time keeps all of them.
+            let limit = self.transport.answer_timeout();
+            let late = |_| Err(broken(&request, format!("not done after {} s", limit.as_secs()), None));
+            tokio::time::timeout(limit, whole).await.unwrap_or_else(late)
         };
         self.transport.retrying(read).await
     }

@@ -12,10 +12,10 @@ use std::time::Duration;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde_json::{Value, json};
 
-use super::docker_config::is_ecr;
 use super::settings::Settings;
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, ErrorKind, Result};
+use crate::oci::is_ecr;
 
 /// Largest `config.json` that is read.
 const MAX_CONFIG_FILE: u64 = 1024 * 1024;

@@ -7,23 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::settings::Settings;
 use crate::error::{Error, Result};
-
-/// Whether a host is a private Amazon ECR registry: `<12 digits>.dkr.ecr.<region>.amazonaws.com[.cn]`, its FIPS
-/// and dual-stack spellings included.
-#[must_use]
-pub fn is_ecr(host: &str) -> bool {
-    let parts: Vec<&str> = host.split('.').collect();
-    let account = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let region = |text: &str| {
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-    };
-    match parts.as_slice() {
-        [id, "dkr", "ecr" | "ecr-fips", place, "amazonaws", "com"]
-        | [id, "dkr", "ecr" | "ecr-fips", place, "amazonaws", "com", "cn"]
-        | [id, "dkr-ecr" | "dkr-ecr-fips", place, "on", "aws"] => account(id) && region(place),
-        _ => false,
-    }
-}
+use crate::oci::is_ecr;
 
 /// The content of a `config.json` for builders that push to `host`, or none when what is there (`existing`, the
 /// text of Docker's own file) is enough as it stands.

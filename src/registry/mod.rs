@@ -27,11 +27,11 @@ use auth::{Access, Asking, Auth, Scope};
 use transport::{Answer, Failed, OnRetry, Request, Transport};
 
 pub use blobs::{Blob, BlobSize};
-pub use docker_config::{for_builders, is_ecr, secrets_of};
+pub use docker_config::{for_builders, secrets_of};
 pub use manifests::{By, Manifest};
 pub use policy::{MAX_CONFIG, MAX_MANIFEST, Policy, Retry};
 pub(crate) use settings::host_of;
-pub use settings::{EnvCredential, Settings, insecure_all, is_loopback};
+pub use settings::{EnvCredential, Settings, insecure_all};
 pub(crate) use tls::config as tls_config;
 
 use crate::error::{Error, Result};

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::policy::Policy;
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, Result};
 use crate::oci::Repository;
+use crate::oci::is_loopback;
 
 /// How to talk to registries.
 #[derive(Clone, Debug, Default)]
@@ -154,14 +154,6 @@ fn without_port(host: &str) -> &str {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
         _ => host,
     }
-}
-
-/// Whether a host is this machine: `localhost`, `127.0.0.0/8`, `[::1]`, with any port.
-#[must_use]
-pub fn is_loopback(host: &str) -> bool {
-    let name = without_port(host);
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

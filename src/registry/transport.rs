@@ -15,9 +15,9 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::failure::{Refusal, shown};
 use super::policy::{MAX_WORDS, Policy, Retry, retry_after};
-use super::settings::is_loopback;
 use super::tls;
 use crate::error::{Error, ErrorKind, Result};
+use crate::oci::is_loopback;
 
 /// Who wants to know about pauses.
 pub(super) type OnRetry = Arc<dyn Fn(&Retry) + Send + Sync>;
@@ -139,6 +139,11 @@ impl Transport {
             .build()
             .map_err(|error| Error::internal("no HTTP client could be made").cause(error.without_url()))?;
         Ok(slot.get_or_init(|| client))
+    }
+
+    /// How long an answer may take, its body included.
+    pub(super) fn answer_timeout(&self) -> Duration {
+        self.policy.answer_timeout
     }
 
     /// One attempt, redirects followed; 429 and 5xx are failures, other statuses are for the caller.
@@ -318,7 +323,7 @@ pub(super) fn connection(request: &Request, url: &Url, error: reqwest::Error) ->
     broken(request, words.to_owned(), Some(error.without_url()))
 }
 
-fn broken(request: &Request, words: String, error: Option<reqwest::Error>) -> Failed {
+pub(super) fn broken(request: &Request, words: String, error: Option<reqwest::Error>) -> Failed {
     let reason = format!("{} {words}", request.name());
     let failure = Error::new(ErrorKind::RegistryError, format!("the registry did not answer {}", request.what));
     let cause = match error {

@@ -19,6 +19,7 @@ use tar::EntryType;
 use super::limits::{self, MAX_BYTES, MAX_ENTRIES, MAX_NAMES, shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
+use crate::process::Interrupt;
 
 /// Unpacks `archive` into `into`, which must not exist or be empty; its parent must exist. On failure `into` is as it
 /// was. Files get the modes 0644 and 0755 and the commit's time, whatever the umask and whoever runs this.
@@ -56,7 +57,9 @@ fn verify(file: &mut File, archive: &Path, expected: &Digest) -> Result<()> {
     let unreadable = |error| Error::io(format!("{} cannot be read", archive.display()), error);
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 128 * 1024];
+    let interrupt = Interrupt::installed();
     loop {
+        interrupt.check()?;
         match file.read(&mut buffer).map_err(unreadable)? {
             0 => break,
             read => hasher.update(buffer.get(..read).unwrap_or_default()),
@@ -94,7 +97,9 @@ impl Unpacking<'_> {
         let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
         let (mut long_path, mut long_target) = (None, None);
         let entries = tar.entries().map_err(|error| self.garbage(error))?;
+        let interrupt = Interrupt::installed();
         for entry in entries.raw(true) {
+            interrupt.check()?;
             let mut entry = entry.map_err(|error| self.garbage(error))?;
             self.count(entry.size())?;
             match entry.header().entry_type() {

@@ -1,10 +1,12 @@
 //! One image through its builder: context, arguments, commands, report, confirmation; and again where that may
 //! help (specification §16: network, temporary resource and rate-limit errors only).
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::context::{self, Files};
+use super::work_dir::WorkDir;
 use super::{Event, Job, LONGEST_WAIT, confirm, secrets};
 use crate::backend::{
     Backend, Invocation, Said, Step, StepCache, Tool, backend, classify, instructions, locate, manual_reference,
@@ -12,8 +14,8 @@ use crate::backend::{
 use crate::diagnostic::{escape, escape_cut_middle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index;
-use crate::oci::Digest;
-use crate::plan::{Mode, PlannedImage};
+use crate::oci::{Digest, is_loopback};
+use crate::plan::{DependencyFrom, Mode, PlannedImage};
 use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
 use crate::source;
@@ -29,11 +31,12 @@ impl Job<'_> {
         loop {
             result.attempts += 1;
             result.error = None;
-            let failure = match self.attempt(image, result) {
+            let last = (result.attempts > retries).then_some(wait);
+            let failure = match self.attempt(image, result, last) {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            if !failure.temporary || result.attempts > retries {
+            if !failure.temporary || last.is_some() {
                 return Err(failure.error);
             }
             let attempt = result.attempts;
@@ -43,31 +46,42 @@ impl Job<'_> {
         }
     }
 
-    fn attempt(&self, image: &PlannedImage, result: &mut BuildResult) -> Result<(), Failed> {
+    /// One attempt; the `last` one has the wait that another one would come after.
+    fn attempt(&self, image: &PlannedImage, result: &mut BuildResult, last: Option<Duration>) -> Result<(), Failed> {
         let started = |backend| Event::Started { image: &image.name, backend, attempt: result.attempts };
         if let Some(images) = &image.manual_images {
             (self.observer)(started("manual"));
             let reference = manual_reference(images, &self.options.platform)?;
-            return self.accept(image, result, &reference.repository.to_string(), reference.version());
+            self.accept(image, result, &reference.repository.to_string(), reference.version())?;
+            return Ok(self.bring(image, result, &reference.repository.to_string())?);
         }
         (self.observer)(started(image.backend.word()));
         let builder = backend(image.backend);
         let tool =
             self.tools.get(&image.backend).cloned().ok_or_else(|| Error::internal("a builder was not looked for"))?;
         let work = WorkDir::new(&self.options.out)?;
-        let (mut step, files) = self.step(image, &tool, result, &work.0)?;
+        let (mut step, files) = self.step(image, &tool, result, work.path())?;
         if builder.annotates(&tool) {
             // The manifest stage compares them with its plan: children of another input or image make no index.
             step.annotations.insert(index::INPUT_KEY.to_owned(), image.input_key.clone());
             step.annotations.insert(index::IMAGE.to_owned(), image.name.to_string());
         }
-        let digest = match self.run_builder(builder, &tool, &step, &files, image, result) {
-            // A cache that is broken fails no build.
-            Err(failed) if failed.may_be_the_caches && step.cache.take().is_some() => {
+        let stem = BuildResult::stem(&image.name, &self.options.platform);
+        let log = open_log(&self.options.out, &stem, result.attempts)?;
+        let mut running = Running { image, builder, tool, files, stem, log, until: deadline(image, Instant::now()) };
+        let digest = match self.run_builder(&running, &step, result) {
+            Err(failed) if failed.may_be_the_caches && step.cache.is_some() => {
+                // What passes by itself gets its wait, and only the end of all waits is answered without the cache.
+                let wait = if failed.temporary { last } else { Some(Duration::ZERO) };
+                let Some(wait) = wait else { return Err(failed) };
+                // A cache that is broken fails no build.
                 let text = format!("failed with its layer cache, and is built once more without: {}", failed.error);
                 (self.observer)(Event::Note { image: &image.name, text: &text });
-                result.error = None;
-                self.run_builder(builder, &tool, &step, &files, image, result)?
+                self.interrupt.sleep(wait)?;
+                // Waiting is no part of the build's time.
+                running.until = running.until.and_then(|until| until.checked_add(wait));
+                (step.cache, result.error) = (None, None);
+                self.run_builder(&running, &step, result)?
             }
             built => built?,
         };
@@ -109,8 +123,22 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// Copies an image that was built elsewhere to where those that are built on it look for it: the manifest stage,
+    /// which publishes it, comes after them, and a check run has none.
+    fn bring(&self, image: &PlannedImage, result: &BuildResult, from: &str) -> Result<()> {
+        let to = self.plan.repository_of(self.registry, &image.name);
+        let edges = self.plan.images.iter().flat_map(|other| &other.dependencies);
+        let mut edges = edges.filter(|edge| edge.name == image.name && edge.from == DependencyFrom::Plan);
+        match &result.digest {
+            Some(digest) if from != to && edges.any(|edge| edge.is_for(&self.options.platform)) => {
+                self.view.copy(from, &to, digest)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn step(&self, image: &PlannedImage, tool: &Tool, result: &BuildResult, work: &Path) -> Result<(Step, Files)> {
-        let mut files = context::prepare(self.options, image, work)?;
+        let mut files = context::prepare(self.options, image, work, self.interrupt)?;
         let tags = self.tags_of(image)?;
         let build_args = self.arguments(image, &tags, files.parsed.as_ref())?;
         self.preflight(image, tool, &files, &build_args)?;
@@ -118,17 +146,12 @@ impl Job<'_> {
             files.pin(&self.pins(image, &tags), work)?;
         }
         let repository = self.plan.repository_of(self.registry, &image.name);
-        let mut insecure_hosts = self.options.insecure_hosts.clone();
-        let host = repository.split('/').next().unwrap_or_default();
-        if crate::backend::is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
-            insecure_hosts.push(host.to_owned());
-        }
         let cache = self.cache(image);
-        if let Some(host) = cache.as_ref().map(StepCache::host)
-            && crate::backend::is_loopback(host)
-            && !insecure_hosts.iter().any(|known| known == host)
-        {
-            insecure_hosts.push(host.to_owned());
+        let mut insecure_hosts = self.options.insecure_hosts.clone();
+        for host in repository.split('/').next().into_iter().chain(cache.as_ref().map(StepCache::host)) {
+            if is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
+                insecure_hosts.push(host.to_owned());
+            }
         }
         let mut ko = image.ko.clone();
         if let Some(dir) = ko.as_mut().and_then(|ko| ko.working_dir.as_mut()) {
@@ -179,16 +202,8 @@ impl Job<'_> {
     }
 
     /// Runs the commands of a step; the digest is what the builder says.
-    fn run_builder(
-        &self,
-        builder: &dyn Backend,
-        tool: &Tool,
-        step: &Step,
-        files: &Files,
-        image: &PlannedImage,
-        result: &mut BuildResult,
-    ) -> Result<Digest, Failed> {
-        let stem = BuildResult::stem(&image.name, &self.options.platform);
+    fn run_builder(&self, running: &Running<'_>, step: &Step, result: &mut BuildResult) -> Result<Digest, Failed> {
+        let Running { image, builder, tool, stem, .. } = running;
         let (mut said, mut cached) = (None, false);
         let (observer, name) = (self.observer, &image.name);
         let watch = Box::new(|line: &str| {
@@ -196,22 +211,22 @@ impl Job<'_> {
             cached |= builder.uses_cache(line);
             observer(Event::Line { image: name, text: line });
         });
-        let file = open_log(&self.options.out, &stem, result.attempts)?;
+        // What is written follows what another run of this attempt wrote: both have one place in the file.
+        let file = running.log.try_clone().map_err(|error| unwritten(stem, error))?;
         let mut log = Log::new(Box::new(std::io::BufWriter::new(file)), watch, &self.hidden);
-        if result.attempts > 1 {
+        if image.cache.is_some() && step.cache.is_none() {
+            log.note("hephy: once more, without the layer cache");
+        } else if result.attempts > 1 {
             log.note(&format!("hephy: attempt {}", result.attempts));
         }
-        let deadline = image.timeout_seconds;
-        // A limit beyond what a clock can hold is none.
-        let deadline = deadline.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
         let mut ended = Ok(());
         let mut pushing = false;
         for (index, invocation) in builder.invocations(tool, step)?.into_iter().enumerate() {
             pushing = index > 0;
-            ended = self.run_one(&invocation, &mut log, deadline);
+            ended = self.run_one(&invocation, &mut log, running.until);
             if let Some(error) = log.failure() {
                 // A disk that takes no log takes no result either: nothing more is pushed.
-                return Err(Error::io(format!("the log of {stem} could not be written"), error).into());
+                return Err(unwritten(stem, error).into());
             }
             if ended.is_err() {
                 break;
@@ -228,7 +243,7 @@ impl Job<'_> {
             }
             // No instruction is to blame for what comes after the build.
             let said = said.as_ref().filter(|_| !pushing);
-            return Err(self.explain(failed, &tail, said, files, &stem, result));
+            return Err(self.explain(failed, &tail, said, running, result));
         }
         let read = |name: &str| crate::store::read_left(&step.work.join(name), MAX_REPORT).ok().flatten();
         Ok(builder.digest(step, &read, &stdout)?)
@@ -269,12 +284,15 @@ impl Job<'_> {
         if ended.code == Some(0) {
             return Ok(());
         }
-        let failure = classify(ended.code, &log.tail());
+        let failure = classify(ended.status(), &log.tail());
         let name = invocation.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let message = match (ended.code, failure.kind) {
-            (None, _) => format!("{name} was killed by the system"),
-            (Some(code), ErrorKind::ResourceError) => format!("{name} ran out of memory or disk (exit status {code})"),
-            (Some(code), _) => format!("{name} failed with exit status {code}"),
+        let message = match (ended.signal, failure.kind) {
+            (Some(_), ErrorKind::ResourceError) => format!("{name} was killed by the system"),
+            (Some(signal), _) => format!("{name} was ended by signal {signal}"),
+            (None, ErrorKind::ResourceError) => {
+                format!("{name} ran out of memory or disk (exit status {})", ended.status())
+            }
+            (None, _) => format!("{name} failed with exit status {}", ended.status()),
         };
         let hint = match failure.kind {
             ErrorKind::ResourceError => "give the job more memory or disk, or build less at a time",
@@ -292,10 +310,10 @@ impl Job<'_> {
         failed: Failed,
         tail: &[String],
         said: Option<&Said>,
-        files: &Files,
-        stem: &str,
+        running: &Running<'_>,
         result: &mut BuildResult,
     ) -> Failed {
+        let Running { files, stem, .. } = running;
         let known = instructions(&files.text);
         let built = files.pinned.as_deref().map(instructions);
         let found = said.and_then(|said| locate(said, built.as_ref().unwrap_or(&known)));
@@ -329,6 +347,29 @@ impl Job<'_> {
     }
 }
 
+/// A build in an attempt, with its layer cache or without.
+struct Running<'a> {
+    image: &'a PlannedImage,
+    builder: &'a dyn Backend,
+    tool: Tool,
+    files: Files,
+    /// `<image>-<arch>`.
+    stem: String,
+    /// The builder's whole output.
+    log: File,
+    /// The end of the image's time.
+    until: Option<Instant>,
+}
+
+/// When the time of a build that begins now is over. A limit beyond what a clock can hold is none.
+fn deadline(image: &PlannedImage, now: Instant) -> Option<Instant> {
+    now.checked_add(Duration::from_secs(image.timeout_seconds?))
+}
+
+fn unwritten(stem: &str, error: std::io::Error) -> Error {
+    Error::io(format!("the log of {stem} could not be written"), error)
+}
+
 /// A failed attempt.
 pub(super) struct Failed {
     error: Error,
@@ -344,7 +385,7 @@ impl From<Error> for Failed {
     }
 }
 
-fn open_log(out: &Path, stem: &str, attempt: u32) -> Result<std::fs::File> {
+fn open_log(out: &Path, stem: &str, attempt: u32) -> Result<File> {
     let dir = out.join("logs");
     context::make_dir(&dir)?;
     let path = dir.join(format!("{stem}.log"));
@@ -356,35 +397,4 @@ fn open_log(out: &Path, stem: &str, attempt: u32) -> Result<std::fs::File> {
         open.append(true)
     };
     open.open(&path).map_err(|error| Error::io(format!("{} could not be written", path.display()), error))
-}
-
-/// A directory for one attempt below the output directory, where it outlives a builder that clears its file system;
-/// removed when it is dropped.
-struct WorkDir(PathBuf);
-
-impl WorkDir {
-    fn new(out: &Path) -> Result<Self> {
-        let parent = out.join("work");
-        let mut left = 100;
-        loop {
-            context::make_dir(&parent)?;
-            left -= 1;
-            match tempfile::Builder::new().prefix(crate::commands::out_dir::BUILD).tempdir_in(&parent) {
-                Ok(dir) => return Ok(Self(dir.keep())),
-                // Another build has ended in between and taken its empty parent away.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && left > 0 => {}
-                Err(error) => return Err(Error::io(format!("{} could not be made", parent.display()), error)),
-            }
-        }
-    }
-}
-
-impl Drop for WorkDir {
-    fn drop(&mut self) {
-        crate::store::remove_tree(&self.0);
-        if let Some(parent) = self.0.parent() {
-            // Only when it is empty.
-            let _ = std::fs::remove_dir(parent);
-        }
-    }
 }

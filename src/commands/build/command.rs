@@ -1,7 +1,10 @@
 //! `hephy build`: from the job's environment to [`super::run`], and what people see of it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::view::ClientView;
 use super::{Event, FIRST_WAIT, Options, Outcome, RETRIES};
@@ -14,7 +17,7 @@ use crate::commands::session::Session;
 use crate::commands::summary;
 use crate::diagnostic::escape;
 use crate::error::{Error, Result};
-use crate::oci::{ImageName, Platform, Repository};
+use crate::oci::{Digest, ImageName, Platform, Repository};
 use crate::plan::{DependencyFrom, Mode, Plan, PlannedImage};
 use crate::process::Interrupt;
 use crate::registry::{Client, Settings, for_builders, secrets_of};
@@ -24,6 +27,9 @@ use crate::result::{BuildResult, Status};
 /// What lies beside Docker's `config.json` and must be found beside ours as well: plugins such as buildx, the builders
 /// that it knows, and the engines.
 const KEPT: [&str; 3] = ["cli-plugins", "buildx", "contexts"];
+
+/// Published images that are copied at the same time.
+const CONCURRENT_COPIES: usize = 4;
 
 /// How one build job differs from the next.
 pub struct Job<'a> {
@@ -37,7 +43,7 @@ pub struct Job<'a> {
     pub images: Vec<ImageName>,
     /// Where images are pushed to.
     pub registry: Option<&'a str>,
-    /// The caller knows that this machine need not run what it builds.
+    /// This machine need not run what it builds; see [`Options::cross`].
     pub cross: bool,
     /// How many images are built at the same time.
     pub jobs: usize,
@@ -70,14 +76,12 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
     let _in_use = OutDir::of_build(&out, &arch, !images.is_empty())?;
     // What a check run pushes stays in the job; what was published before is copied in.
     let inside = match plan.mode {
-        Mode::Check => {
-            Some(LocalRegistry::start(&out.join(format!("registry-{arch}")), session.env.keys().map(String::as_str))?)
-        }
+        Mode::Check => Some(LocalRegistry::start_below(&out, &session.env, interrupt)?),
         Mode::Publish => None,
     };
     let address = inside.as_ref().map(LocalRegistry::address);
     if let (Some(address), Some(real)) = (&address, &plan.registry) {
-        bring_dependencies(session, &plan, &wanted, real, address)?;
+        bring_dependencies(session, &plan, &wanted, real, address, std::slice::from_ref(&platform))?;
     }
     let registry = address.as_deref().or(plan.registry.as_deref());
     let job = Job { root: &root, out, platform, images, registry, cross: false, jobs: args.jobs.into() };
@@ -112,6 +116,7 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
     let config = builder_config(&settings, job)?;
     let read = |dir: &Path| std::fs::read_to_string(dir.join("config.json")).unwrap_or_default();
     let mut secrets = crate::ci::output::secrets(&session.env);
+    secrets.extend(session.env.get("DOCKER_AUTH_CONFIG").map(|text| secrets_of(text)).unwrap_or_default());
     for dir in config.iter().map(tempfile::TempDir::path).chain(settings.docker_config.as_deref()) {
         secrets.extend(secrets_of(&read(dir)));
     }
@@ -178,8 +183,8 @@ fn insecure_hosts(settings: &Settings) -> Vec<String> {
     settings.insecure.iter().chain(all).cloned().collect()
 }
 
-/// Copies what images of this run are built on, and what is not built in it, into the registry inside the job.
-/// Copies what planned images are built on into the registry of a check run.
+/// Copies what planned images are built on for these platforms, and what is not built in this run, into the registry of
+/// a check run.
 ///
 /// # Errors
 /// When one of them cannot be read or written.
@@ -189,15 +194,23 @@ pub(in crate::commands) fn bring_dependencies(
     images: &[&PlannedImage],
     real: &str,
     inside: &str,
+    platforms: &[Platform],
 ) -> Result<()> {
     let client: Client = client(Settings::from_env(&session.env, Some(real))?, &session.report);
-    for dependency in images.iter().flat_map(|image| &image.dependencies) {
-        let DependencyFrom::Published { digest, .. } = &dependency.from else { continue };
-        let from = repository(&plan.repository_of(real, &dependency.name))?;
-        let to = repository(&plan.repository_of(inside, &dependency.name))?;
-        crate::commands::published::block_on(client.copy_index(&from, &to, digest))?;
-    }
-    Ok(())
+    let edges = images.iter().flat_map(|image| &image.dependencies);
+    let edges = edges.filter(|edge| platforms.iter().any(|platform| edge.is_for(platform)));
+    let published = edges.filter_map(|edge| match &edge.from {
+        DependencyFrom::Published { digest, .. } => Some((&edge.name, digest)),
+        _ => None,
+    });
+    // Many images may be built on the same one.
+    let published: BTreeSet<(&ImageName, &Digest)> = published.collect();
+    let copies = stream::iter(published).map(async |(name, digest)| {
+        let from = repository(&plan.repository_of(real, name))?;
+        let to = repository(&plan.repository_of(inside, name))?;
+        client.copy_index(&from, &to, digest).await
+    });
+    crate::commands::published::block_on(copies.buffer_unordered(CONCURRENT_COPIES).try_collect::<()>())
 }
 
 /// What people see of builds while they run.

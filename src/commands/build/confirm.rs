@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Contents, Digest, Platform, Sampled, Start};
 
-/// The part of a registry that a build job reads. `repository` is `host[:port]/path`.
+/// What a build job itself asks of registries. `repository` is `host[:port]/path`.
 pub trait RegistryView: Sync {
     /// A manifest or index by tag or digest, as its bytes stand.
     ///
@@ -25,6 +25,12 @@ pub trait RegistryView: Sync {
     /// # Errors
     /// When it is absent.
     fn blob_prefix(&self, repository: &str, digest: &Digest, length: usize) -> Result<Vec<u8>>;
+
+    /// Makes an image, or an index with all its images, known in another repository under the same digest.
+    ///
+    /// # Errors
+    /// When it is absent, or a registry refuses or fails.
+    fn copy(&self, from: &str, to: &str, digest: &Digest) -> Result<()>;
 }
 
 /// A manifest from a registry.
@@ -220,6 +226,10 @@ mod tests {
         fn blob_prefix(&self, _: &str, digest: &Digest, length: usize) -> Result<Vec<u8>> {
             let bytes = &self.0[digest.as_str()];
             Ok(bytes[..length.min(bytes.len())].to_vec())
+        }
+
+        fn copy(&self, _: &str, _: &str, _: &Digest) -> Result<()> {
+            Ok(())
         }
     }
 

@@ -7,6 +7,7 @@ use crate::diagnostic::escape_cut;
 use crate::dockerfile::{self, Dockerfile, Pin, pin};
 use crate::error::{Error, Result};
 use crate::plan::{PlannedImage, PlannedSource};
+use crate::process::Interrupt;
 use crate::source;
 
 /// Where a build finds its files.
@@ -59,7 +60,7 @@ impl Files {
 }
 
 /// Unpacks or finds an image's source, and confines its paths. `work` is this build's own directory.
-pub(super) fn prepare(options: &Options, image: &PlannedImage, work: &Path) -> Result<Files> {
+pub(super) fn prepare(options: &Options, image: &PlannedImage, work: &Path, interrupt: &Interrupt) -> Result<Files> {
     let (root, shown_root) = match &image.source {
         PlannedSource::Local { root } => (source::confine(&options.checkout, root)?, root.as_str()),
         PlannedSource::Remote { archive, archive_digest, .. } => {
@@ -91,7 +92,7 @@ pub(super) fn prepare(options: &Options, image: &PlannedImage, work: &Path) -> R
     let without = left_out(options, image, &context);
     if !without.is_empty() && !work_is_context(work, &context) {
         let staged = work.join("context");
-        stage(&context, &without, &staged)?;
+        stage(&context, &without, &staged, interrupt)?;
         context = staged;
     }
     Ok(Files { context, dockerfile, text, parsed, shown, pinned: None, ignore_files })
@@ -149,7 +150,7 @@ fn read_dockerfile(path: &Path, shown: &str) -> Result<(String, Dockerfile)> {
 ///
 /// An ignore file would be the lighter way, but each builder has its own rules of which one it reads; a tree that
 /// does not hold them is right for all of them.
-fn stage(from: &Path, without: &[PathBuf], to: &Path) -> Result<()> {
+fn stage(from: &Path, without: &[PathBuf], to: &Path, interrupt: &Interrupt) -> Result<()> {
     let failed = |path: &Path| {
         let shown = path.display().to_string();
         move |error| Error::io(format!("{shown} could not be put into the build context"), error)
@@ -157,6 +158,8 @@ fn stage(from: &Path, without: &[PathBuf], to: &Path) -> Result<()> {
     make_dir(to)?;
     let metadata = std::fs::symlink_metadata(from).map_err(failed(from))?;
     for entry in std::fs::read_dir(from).map_err(failed(from))? {
+        // A large checkout takes its time, above all across file systems.
+        interrupt.check()?;
         let entry = entry.map_err(failed(from))?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         if without.contains(&path) {
@@ -164,7 +167,7 @@ fn stage(from: &Path, without: &[PathBuf], to: &Path) -> Result<()> {
         }
         let kind = entry.file_type().map_err(failed(&path))?;
         if kind.is_dir() {
-            stage(&path, without, &target)?;
+            stage(&path, without, &target, interrupt)?;
         } else if kind.is_symlink() {
             let link = std::fs::read_link(&path).map_err(failed(&path))?;
             std::os::unix::fs::symlink(link, &target).map_err(failed(&path))?;
@@ -198,7 +201,11 @@ mod tests {
         std::fs::write(root.join("sub/.hephy/theirs"), "x").unwrap();
         std::os::unix::fs::symlink("/nowhere", root.join("link")).unwrap();
         let staged = root.join(".hephy/work/1/context");
-        stage(&root, &[root.join(".hephy")], &staged).unwrap();
+        let asked_to_end = Interrupt::default();
+        asked_to_end.raise();
+        let error = stage(&root, &[root.join(".hephy")], &staged, &asked_to_end).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Cancelled);
+        stage(&root, &[root.join(".hephy")], &staged, &Interrupt::default()).unwrap();
         assert!(!staged.join(".hephy").exists());
         assert_eq!(std::fs::read_link(staged.join("link")).unwrap(), Path::new("/nowhere"));
         assert!(staged.join("sub/.hephy/theirs").exists());

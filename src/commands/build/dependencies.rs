@@ -8,7 +8,7 @@ use crate::dockerfile::{Dockerfile, Pin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Digest, ImageName, Tag};
 use crate::plan::{ArgPart, DependencyFrom, DependencyVia, PlannedDependency, PlannedImage};
-use crate::result::Status;
+use crate::result::{BuildResult, Status};
 
 /// `<tag>@<digest>` of each image that another one is built on.
 pub(super) type Tags<'a> = BTreeMap<&'a ImageName, String>;
@@ -105,15 +105,8 @@ impl Job<'_> {
             }
             DependencyFrom::Plan => {}
         }
-        let done = self.state().done.get(name).cloned();
-        let result = match done {
-            Some(result) => Some(result),
-            // Built by another job of this pipeline.
-            None => results::read_result(&self.options.out, name, &self.options.platform)?
-                .filter(|result| result.plan == self.plan.id && result.image == *name),
-        };
-        match result {
-            Some(result) if result.status == Status::Completed && result.platform == self.options.platform => {
+        match self.result_of(name)? {
+            Some(result) if result.status == Status::Completed => {
                 let digest =
                     result.digest.as_ref().ok_or_else(|| Error::internal("a completed build has no digest"))?;
                 Ok(pinned(&result.tag, digest))
@@ -121,6 +114,15 @@ impl Job<'_> {
             Some(_) => Err(Error::new(ErrorKind::BuildError, format!("not built, because {name} was not"))
                 .hint(format!("solve what is said of {name}"))),
             None => self.tag_from_file(name),
+        }
+    }
+
+    /// How the build of an image ended, in this job or in another one of this pipeline.
+    pub(super) fn result_of(&self, name: &ImageName) -> Result<Option<BuildResult>> {
+        let done = self.state().done.get(name).cloned();
+        match done {
+            Some(result) => Ok(Some(result)),
+            None => results::read_result(&self.options.out, self.plan, name, &self.options.platform),
         }
     }
 

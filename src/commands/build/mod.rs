@@ -19,6 +19,7 @@ mod tools;
 pub(in crate::commands) mod validate;
 mod view;
 mod work;
+mod work_dir;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -52,7 +53,7 @@ pub struct Options {
     pub jobs: usize,
     /// Hosts that speak plain HTTP, besides loopback ones.
     pub insecure_hosts: Vec<String>,
-    /// Build for a platform that this machine cannot run: the caller knows that no instruction runs a program.
+    /// Build for a platform that this machine cannot run, where no instruction runs a program of it.
     pub cross: bool,
     /// Directory with the `config.json` that holds the registry's credentials.
     pub docker_config: Option<PathBuf>,
@@ -241,15 +242,15 @@ impl Job<'_> {
     fn build(&self, image: &PlannedImage) -> (BuildResult, Option<Error>) {
         let mut result = results::begin(self.plan, image, &self.options.platform);
         let built = match self.blocker(image) {
-            Some((blocker, error)) => {
+            Some(Blocker { image: blocker, error, told }) => {
                 result.status = Status::Skipped;
                 results::note_failure(&mut result, &error);
                 if let Some(failure) = &mut result.error {
                     failure.because_of = Some(blocker);
                 }
-                // Skipping follows from a failure that has been told already.
                 result.end = results::now();
-                return (result, None);
+                // Skipping follows from a failure; where that is another job's, nothing else says why this one ends badly.
+                return (result, (!told).then_some(error));
             }
             None => self.interrupt.check().and_then(|()| self.attempts(image, &mut result)),
         };
@@ -267,27 +268,37 @@ impl Job<'_> {
         }
     }
 
-    /// The image of this job that stands in the way: one it is built on was not built, or a killed build left its
+    /// The image that stands in the way: one it is built on was not built, or a killed build left its
     /// files behind.
-    fn blocker(&self, image: &PlannedImage) -> Option<(ImageName, Error)> {
-        let state = self.state();
-        let failed = |name: &ImageName| state.done.get(name).is_some_and(|result| result.status != Status::Completed);
-        let mut needed = image.dependencies.iter().filter(|dependency| dependency.is_for(&self.options.platform));
-        if let Some(dependency) = needed.find(|dependency| failed(&dependency.name)) {
-            let name = &dependency.name;
+    fn blocker(&self, image: &PlannedImage) -> Option<Blocker> {
+        let needed = image.dependencies.iter().filter(|dependency| dependency.is_for(&self.options.platform));
+        for name in needed.filter(|it| it.from == DependencyFrom::Plan).map(|it| &it.name) {
+            // One that cannot be read is told of where it is used.
+            let Ok(Some(result)) = self.result_of(name) else { continue };
+            if result.status == Status::Completed {
+                continue;
+            }
             // The root of a chain of skipped images is the one to look at.
-            let root = state.done.get(name).and_then(|result| result.error.as_ref()?.because_of.clone());
-            let root = root.unwrap_or_else(|| name.clone());
+            let root = result.error.and_then(|error| error.because_of).unwrap_or_else(|| name.clone());
             let error = Error::new(ErrorKind::BuildError, format!("not built, because {root} was not"))
                 .hint(format!("solve what is said of {root}"));
-            return Some((root, error));
+            return Some(Blocker { image: root, error, told: self.state().done.contains_key(name) });
         }
-        let soiled = state.soiled.clone()?;
+        let soiled = self.state().soiled.clone()?;
         let error = Error::new(
             ErrorKind::BuildError,
             format!("not built, because the killed build of {soiled} may have left files in this container"),
         )
         .hint("run the job again; Kaniko 1.25.4 and later clean up before they build");
-        Some((soiled, error))
+        Some(Blocker { image: soiled, error, told: true })
     }
+}
+
+/// Why an image is not built.
+struct Blocker {
+    /// The image to look at.
+    image: ImageName,
+    error: Error,
+    /// This job has told of a failure already.
+    told: bool,
 }

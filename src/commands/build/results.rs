@@ -18,35 +18,19 @@ pub(super) fn read_plan(out: &Path) -> Result<Plan> {
         Error::config(format!("there is no plan at {}", path.display()))
             .hint("run `hephy prepare` first; in CI, the build job needs prepare's artifacts")
     })?;
-    let invalid = |error: serde_json::Error| {
-        Error::config(format!("{} is no plan of this version of hephy", path.display()))
-            .cause(error)
-            .hint("prepare and build must run the same version of hephy")
-    };
-    // The version first: a plan of another version may have other fields.
-    let document: serde_json::Value = serde_json::from_slice(&bytes).map_err(invalid)?;
-    match document.get("version").and_then(serde_json::Value::as_u64) {
-        Some(version) if version == u64::from(crate::plan::VERSION) => {}
-        version => {
-            let version = version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"));
-            return Err(Error::config(format!(
-                "{} has {version}, this hephy reads version {}",
-                path.display(),
-                crate::plan::VERSION
-            ))
-            .hint("prepare and build must run the same version of hephy"));
-        }
-    }
-    serde_json::from_value(document).map_err(invalid)
+    Plan::parse(&bytes)
 }
 
 /// The result that another job of the same plan left for an image, if there is one.
-pub(super) fn read_result(out: &Path, image: &ImageName, platform: &Platform) -> Result<Option<BuildResult>> {
-    let path = out.join(format!("{}.json", BuildResult::stem(image, platform)));
-    let Some(bytes) = read_left(&path, MAX_BYTES)? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        Error::config(format!("{} is no build result", path.display())).cause(error).hint("run the build stage again")
-    })
+pub(super) fn read_result(
+    out: &Path,
+    plan: &Plan,
+    image: &ImageName,
+    platform: &Platform,
+) -> Result<Option<BuildResult>> {
+    let path = out.join(BuildResult::file_name(image, platform));
+    let bytes = read_left(&path, crate::result::MAX_BYTES as u64)?;
+    bytes.map(|bytes| BuildResult::parse(&bytes, plan, image, platform)).transpose()
 }
 
 /// Removes what an earlier run left for these images, so that nobody takes it for this run's.

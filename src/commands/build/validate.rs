@@ -32,6 +32,7 @@ pub(in crate::commands) fn plan(plan: &Plan) -> Result<()> {
         return Err(invalid(&twice.name, format!("{} appears twice", twice.name)));
     }
     tags(plan)?;
+    order(plan)?;
     if let Some(registry) = &plan.registry {
         let odd = |c: char| !(c.is_ascii_alphanumeric() || "._-/:[]".contains(c));
         if registry.is_empty() || registry.starts_with(['-', '/']) || registry.contains(odd) {
@@ -67,6 +68,35 @@ fn tags(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// No image waits for itself: none of those that do would ever begin.
+fn order(plan: &Plan) -> Result<()> {
+    let mut waiting: BTreeMap<&ImageName, BTreeSet<&ImageName>> = BTreeMap::new();
+    let mut dependents: BTreeMap<&ImageName, Vec<&ImageName>> = BTreeMap::new();
+    let names: BTreeSet<&ImageName> = plan.images.iter().map(|image| &image.name).collect();
+    for image in &plan.images {
+        let below = image.dependencies.iter().map(|edge| &edge.name).filter(|name| names.contains(name));
+        let below: BTreeSet<&ImageName> = below.collect();
+        below.iter().for_each(|name| dependents.entry(name).or_default().push(&image.name));
+        waiting.insert(&image.name, below);
+    }
+    let mut ready: Vec<&ImageName> =
+        waiting.iter().filter(|(_, below)| below.is_empty()).map(|(name, _)| *name).collect();
+    while let Some(name) = ready.pop() {
+        waiting.remove(name);
+        for dependent in dependents.remove(name).unwrap_or_default() {
+            let below = waiting.entry(dependent).or_default();
+            below.remove(name);
+            if below.is_empty() {
+                ready.push(dependent);
+            }
+        }
+    }
+    match waiting.keys().next() {
+        Some(image) => Err(invalid(image, "it waits for itself, or for images that do")),
+        None => Ok(()),
+    }
 }
 
 fn source(image: &PlannedImage) -> Result<()> {

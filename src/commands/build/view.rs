@@ -1,4 +1,4 @@
-//! The registry client as the build stage reads through it: blocking, one request at a time.
+//! The registry client as the build stage uses it: blocking, one request at a time.
 
 use std::sync::Mutex;
 
@@ -67,5 +67,10 @@ impl RegistryView for ClientView {
         let repository = parsed(repository)?;
         let bytes = self.with(async |client| client.blob_prefix(&repository, digest, length as u64).await)?;
         bytes.ok_or_else(|| absent(&repository, digest.as_str()))
+    }
+
+    fn copy(&self, from: &str, to: &str, digest: &Digest) -> Result<()> {
+        let (from, to) = (parsed(from)?, parsed(to)?);
+        self.with(async |client| client.copy_index(&from, &to, digest).await)
     }
 }

@@ -62,7 +62,7 @@ impl Job<'_> {
         });
         match broken {
             Some(error) => Err(error),
-            None => Ok(outcome_of(ended.into_iter().flatten())),
+            None => Ok(whole(images, outcome_of(ended.into_iter().flatten()))),
         }
     }
 
@@ -110,6 +110,18 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 fn is_cancelled((_, error): &(BuildResult, Option<Error>)) -> bool {
     error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Cancelled)
+}
+
+/// Images that nothing is said of are a failure: their job must not look as if it had built them.
+fn whole(images: &[&PlannedImage], mut outcome: Outcome) -> Outcome {
+    let has_result = |image: &&&PlannedImage| outcome.results.iter().any(|result| result.image == image.name);
+    if outcome.failure.is_none()
+        && outcome.results.len() < images.len()
+        && let Some(image) = images.iter().find(|image| !has_result(image))
+    {
+        outcome.failure = Some(Error::internal(format!("{} was not built, and nothing says why", image.name)));
+    }
+    outcome
 }
 
 /// The first failure decides, but a signal decides over whatever failed before.

@@ -62,7 +62,7 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
     let Some(ours) = found.iter().flatten().find(|behind| is_ours(run, image, behind)) else {
         return Err(absent(image, &repository, found.iter().flatten().next()));
     };
-    let platforms = platforms(&ours.manifest)?;
+    let platforms = platforms(image, &ours.manifest)?;
     let lacking: Vec<Platform> = image.platforms.iter().filter(|it| !platforms.contains_key(it)).cloned().collect();
     if let Some(first) = lacking.first().filter(|_| !run.options.allow_partial) {
         let sentence = format!("{} was published without {first}", image.name);
@@ -88,7 +88,13 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
 fn is_ours(run: &Run<'_>, image: &PlannedImage, behind: &Behind) -> bool {
     behind.says(index::INPUT_KEY, &image.input_key)
         && behind.says(index::IMAGE, image.name.as_str())
-        && (behind.says(index::REVISION, &run.plan.source.commit) || is_newer(run, behind))
+        && (behind.says(index::REVISION, &run.plan.source.commit) || is_newer(run, behind) || is_alone(image, behind))
+}
+
+/// Whether it is what runs on every machine and has no index: a builder wrote what it says, and no builder writes the
+/// commit.
+fn is_alone(image: &PlannedImage, behind: &Behind) -> bool {
+    !behind.manifest.is_index() && image.platforms.iter().all(index::stands_alone)
 }
 
 fn is_newer(run: &Run<'_>, behind: &Behind) -> bool {
@@ -133,14 +139,18 @@ async fn behind(client: &Client, repository: &Repository, tag: &Tag) -> Result<O
     let Some(manifest) = client.manifest(repository, By::Tag(tag)).await? else { return Ok(None) };
     if !manifest.is_index() {
         let current = Current { digest: Some(manifest.digest.clone()), ..Current::default() };
-        return Ok(Some(Behind { manifest, current, annotations: BTreeMap::new() }));
+        let annotations = manifest.image().ok().and_then(|image| image.annotations).unwrap_or_default();
+        return Ok(Some(Behind { manifest, current, annotations }));
     }
     let index = manifest.index()?;
     let current = Current::of(manifest.digest.clone(), &index);
     Ok(Some(Behind { manifest, current, annotations: index.annotations.unwrap_or_default() }))
 }
 
-fn platforms(manifest: &Manifest) -> Result<BTreeMap<Platform, Digest>> {
+fn platforms(image: &PlannedImage, manifest: &Manifest) -> Result<BTreeMap<Platform, Digest>> {
+    if !manifest.is_index() {
+        return Ok(image.platforms.iter().map(|platform| (platform.clone(), manifest.digest.clone())).collect());
+    }
     let entries = manifest.index()?.manifests;
     let platform = |entry: &oci_client::manifest::ImageIndexEntry| {
         let platform = entry.platform.as_ref()?;

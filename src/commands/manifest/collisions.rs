@@ -9,10 +9,13 @@ use crate::oci::{Repository, Tag};
 use crate::plan::{Mode, Plan};
 use crate::registry::{By, Client};
 
-/// Fails when a date tag or an architecture tag of this run exists where tags are immutable.
+/// Fails when an architecture tag of this run exists where tags are immutable.
 ///
 /// No registry says over this API whether its tags are immutable. A registry that does refuses even what changes
 /// nothing, so an existing tag is put to the digest that it has: one request a tag that exists, none otherwise.
+///
+/// Only build jobs write these tags, and everything that follows goes by digest. A tag that people pull is not touched:
+/// another run may move it between the question and the answer, and would see it go back.
 ///
 /// # Errors
 /// When a tag collides; when the registry refuses to be read. That this job may not write is no error.
@@ -25,7 +28,7 @@ pub async fn check_immutable_tags(client: &Client, plan: &Plan, registry: &str) 
         let repository = Repository::parse(&plan.repository_of(registry, &image.name))
             .map_err(|error| Error::config(format!("{} cannot be published", image.name)).cause(error))?;
         client.will_push(&repository);
-        images.push((repository, image.arch_tags.values().chain(image.tags.first()).collect()));
+        images.push((repository, image.arch_tags.values().collect()));
     }
     stream::iter(images)
         .map(|(repository, tags)| async move {

@@ -44,7 +44,7 @@ impl Variables for Known<'_> {
 
 /// Whether a variable holds a secret.
 pub(super) fn is_secret(root: &RootConfig, name: &str) -> bool {
-    crate::ci::output::is_telling(name) || root.secrets.env.iter().any(|secret| secret == name)
+    crate::config::may_name_a_secret(name) || root.secrets.env.iter().any(|secret| secret == name)
 }
 
 /// The version of every image, by index (specification §5): what the file of `version_from` says, else the upstream ref,

@@ -22,7 +22,7 @@ fn a_missing_or_foreign_plan() {
     assert_eq!(error.kind().code(), "config_error");
     assert!(error.hint_text().unwrap().contains("hephy prepare"));
     for (plan, said) in
-        [("{}", "no version"), ("{\"version\":99}", "version 99"), ("nonsense", "no plan"), ("[]", "no version")]
+        [("{}", "not a plan"), ("{\"version\":99}", "version 99"), ("nonsense", "not a plan"), ("[]", "not a plan")]
     {
         std::fs::write(fixture.options.out.join("plan.json"), plan).unwrap();
         let error = fixture.run_only().unwrap_err();

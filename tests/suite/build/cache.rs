@@ -200,6 +200,51 @@ fn a_cache_that_refuses_writes_fails_no_build_of_buildkit() {
     assert_eq!((result.status, result.attempts), (Status::Completed, 1));
 }
 
+/// Buildah, but a build with a cache ends badly and says this.
+fn with_a_cache_that_says(words: &str) -> Fixture {
+    let mut fixture = prepared(fixture(BackendName::Buildah), None);
+    let buildah = builders::tool("buildah").display().to_string();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *--cache-from*) echo '--> Pushing cache x'; echo '{words}' >&2; exit 125 ;; esac\n\
+         exec {buildah} \"$@\"\n"
+    );
+    let bin = fixture.file("bin/text", script).parent().unwrap().to_owned();
+    kaniko::install(&bin.join("text"), &bin.join("buildah"));
+    let path = format!("{}:{}", bin.display(), fixture.options.environment["PATH"]);
+    fixture.options.environment.insert("PATH".into(), path);
+    fixture
+}
+
+/// What was told of attempts.
+fn told(fixture: &Fixture) -> Vec<String> {
+    let events = fixture.events.lock().unwrap();
+    let of_ours = |line: &&String| ["started", "retry", "note"].iter().any(|start| line.starts_with(start));
+    events.iter().filter(of_ours).map(|line| line.split(':').next().unwrap().to_owned()).collect()
+}
+
+const AGAIN: &str = "note app failed with its layer cache, and is built once more without";
+
+#[test]
+fn the_log_has_the_build_with_the_cache_and_the_one_without() {
+    let fixture = with_a_cache_that_says("Error: the cache is odd");
+    assert_eq!(build(&fixture, BackendName::Buildah).status, Status::Completed);
+    assert_eq!(told(&fixture), ["started app buildah 1", AGAIN]);
+    let log = fixture.out("logs/app-amd64.log");
+    let (with, without) = log.split_once("hephy: once more, without the layer cache\n").expect(&log);
+    assert!(with.contains("the cache is odd") && without.contains("STEP 1/4"), "{log}");
+}
+
+#[test]
+fn a_cache_that_is_busy_has_its_waits_before_it_is_left_alone() {
+    let mut fixture = with_a_cache_that_says("Error: toomanyrequests: rate limit");
+    fixture.options.retries = 1;
+    let result = build(&fixture, BackendName::Buildah);
+    assert_eq!((result.status, result.attempts), (Status::Completed, 2));
+    let retried = "retry app 1 registry_error";
+    assert_eq!(told(&fixture), ["started app buildah 1", retried, "started app buildah 2", AGAIN]);
+    assert_eq!(fixture.out("logs/app-amd64.log").matches("toomanyrequests").count(), 2);
+}
+
 #[test]
 fn architectures_stay_apart() {
     for backend in [BackendName::Buildah, BackendName::Buildkit] {

@@ -66,3 +66,95 @@ fn without_a_registry_to_start_it_says_what_to_do() {
     assert!(said.contains("apt-get install --no-install-recommends docker-registry"), "{said}");
     assert!(!Path::new(&fixture.options.out.join("app-amd64.json")).exists());
 }
+
+/// A `PATH` with this script in front, called `registry`.
+fn with_registry(fixture: &Fixture, script: &str) -> String {
+    let file = fixture.file("bin/text", script);
+    let bin = file.parent().unwrap();
+    super::kaniko::install(&file, &bin.join("registry"));
+    format!("{}:{}", bin.display(), fixture.options.environment["PATH"])
+}
+
+fn left_behind(fixture: &Fixture) -> Vec<std::ffi::OsString> {
+    let names = std::fs::read_dir(&fixture.options.out).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().starts_with(".registry-")).collect()
+}
+
+#[test]
+fn a_registry_of_somebody_else_is_not_taken_for_its_own() {
+    let (fixture, _proxy) = check_run();
+    // At first another registry listens on the port, and the one that was started ends.
+    let (real, dir) = (builders::tool("docker-registry"), fixture.options.checkout.join("bin"));
+    let script = format!(
+        "#!/bin/sh\ncd '{}'; [ ! -e foreign.yml ] || exec '{real}' \"$@\"\n\
+         sed 's/,\"headers\":{{[^}}]*}}//' \"$2\" > foreign.yml\n'{real}' serve foreign.yml & sleep 2; exit 1\n",
+        dir.display(),
+        real = real.display()
+    );
+    let path = with_registry(&fixture, &script);
+    let built = fixture.hephy(&["build", "--arch", "amd64"]).env("PATH", path).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let foreign: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("foreign.yml")).unwrap()).unwrap();
+    assert!(foreign["http"]["headers"].is_null(), "{foreign}");
+    let address = foreign["http"]["addr"].as_str().unwrap().to_owned();
+    assert!(!fixture.out("app-amd64.json").contains(&address), "pushed to somebody else's registry");
+    assert_eq!(left_behind(&fixture), [""; 0]);
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_the_registry() {
+    let (fixture, _proxy) = check_run();
+    let path = with_registry(&fixture, "#!/bin/sh\nexec sleep 60\n");
+    let mut hephy = fixture.hephy(&["build", "--arch", "amd64"]).env("PATH", path).spawn().unwrap();
+    while left_behind(&fixture).is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let started = std::time::Instant::now();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&hephy), rustix::process::Signal::TERM).unwrap();
+    assert_eq!(hephy.wait().unwrap().code(), Some(130));
+    assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(left_behind(&fixture), [""; 0]);
+}
+
+#[test]
+fn jobs_for_single_images_share_a_directory_and_no_registry() {
+    let (mut fixture, _proxy) = check_run();
+    fixture.image("other", BASE);
+    fixture.write_plan();
+    let docker_registry = builders::tool("docker-registry");
+    let path = format!("{}:{}", docker_registry.parent().unwrap().display(), fixture.options.environment["PATH"]);
+    let job = |image: &str| {
+        let mut hephy = fixture.hephy(&["build", "--arch", "amd64", "--image", image]);
+        hephy.env("PATH", &path).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    for job in ["app", "other"].map(job) {
+        let ended = job.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+    assert_eq!(left_behind(&fixture), [""; 0]);
+}
+
+#[test]
+fn what_several_images_are_built_on_is_copied_once_and_only_for_this_platform() {
+    let (mut fixture, proxy) = check_run();
+    let second = hephy::plan::PlannedImage { name: "second".parse().unwrap(), ..fixture.plan.images[1].clone() };
+    let tools = second.dependencies.iter().find(|edge| edge.name.as_str() == "tools").unwrap().clone();
+    let mut second = hephy::plan::PlannedImage { dependencies: vec![tools.clone()], ..second };
+    second.arch_tags = second.arch_tags.keys().map(|arch| (arch.clone(), Tag::parse("second-x").unwrap())).collect();
+    second.arch_tags.insert("arm64".into(), Tag::parse("second-y").unwrap());
+    // For arm64 it is built on one that nobody has.
+    let DependencyFrom::Published { tag, digest } = tools.from.clone() else { panic!("{tools:?}") };
+    let absent = DependencyFrom::Published { tag, digest: hephy::oci::Digest::of(b"nobody") };
+    let platforms = vec![hephy::oci::Platform::parse("linux/arm64").unwrap()];
+    second.dependencies.push(hephy::plan::PlannedDependency { from: absent, platforms, ..tools });
+    second.dockerfile = "Dockerfile".into();
+    fixture.plan.images.push(second);
+    fixture.write_plan();
+    let docker_registry = builders::tool("docker-registry");
+    let path = format!("{}:{}", docker_registry.parent().unwrap().display(), fixture.options.environment["PATH"]);
+    let built = fixture.hephy(&["build", "--arch", "amd64"]).env("PATH", path).output().unwrap();
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(!said.contains("does not exist"), "{said}");
+    // Once to see what it is, once to copy it.
+    assert_eq!(proxy.count("GET", &format!("/manifests/{digest}")), 2, "{said}");
+}

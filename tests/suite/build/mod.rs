@@ -1,6 +1,7 @@
 //! `hephy build` with real builders and a real registry.
 
 mod bad_input;
+mod below;
 mod buildah;
 mod buildx;
 mod cache;

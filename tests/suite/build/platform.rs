@@ -1,5 +1,7 @@
 //! "The right architecture": what is pushed must run where its stamp says.
 
+use std::path::Path;
+
 use hephy::config::BackendName::Buildah;
 use hephy::oci::Platform;
 use hephy::result::Status;
@@ -56,7 +58,7 @@ fn a_cross_build_that_only_copies_the_right_programs_passes() {
     fixture.program(&builders::foreign_program("arm64"), "base/tool");
     fixture.options.platform = Platform::parse("linux/arm64").unwrap();
     if Platform::host() != Some(fixture.options.platform.clone())
-        && !std::path::Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists()
+        && !Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists()
     {
         let error = fixture.run().unwrap_err();
         assert_eq!(error.kind().code(), "usage_error");
@@ -67,6 +69,29 @@ fn a_cross_build_that_only_copies_the_right_programs_passes() {
     assert_eq!((result.platform.to_string().as_str(), result.tag.as_str()), ("linux/arm64", "base-20251015-arm64"));
     let (_, config) = fixture.contents(result);
     assert_eq!(config["architecture"], "arm64");
+}
+
+#[test]
+fn a_cross_build_that_would_run_foreign_programs_is_refused() {
+    let mut fixture = Fixture::new(Buildah);
+    let arm64 = Platform::parse("linux/arm64").unwrap();
+    if Platform::host() == Some(arm64.clone()) || Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists() {
+        return;
+    }
+    for (name, dockerfile) in
+        [("base", BASE), ("unused", "FROM scratch AS a\nRUN [\"/x\"]\nFROM scratch\nCOPY tool /t\n")]
+    {
+        fixture.image(name, dockerfile).platforms = vec![arm64.clone()];
+        fixture.program(&builders::foreign_program("arm64"), &format!("{name}/tool"));
+    }
+    fixture.options.platform = arm64;
+    fixture.options.cross = true;
+    fixture.options.preflight = false;
+    let outcome = fixture.run().unwrap();
+    let failure = outcome.failure.unwrap();
+    assert_eq!(failure.kind().code(), "usage_error");
+    assert!(failure.message().contains("cannot run linux/arm64, which base is to be built for"), "{failure}");
+    assert_eq!(outcome.results[1].status, Status::Completed);
 }
 
 #[test]

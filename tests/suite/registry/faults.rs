@@ -102,6 +102,32 @@ fn a_registry_that_never_answers_runs_into_the_time_limit() {
 }
 
 #[test]
+fn a_layer_that_comes_a_byte_at_a_time_runs_into_the_time_limit() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = repository(listener.local_addr().unwrap(), "acme");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+                while stream.write_all(b"x").is_ok() {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            });
+        }
+    });
+    let mut settings = settings();
+    settings.policy.answer_timeout = Duration::from_secs(1);
+    settings.policy.retries = 1;
+    let started = Instant::now();
+    let digest = Digest::of(b"layer");
+    let error = block_on(async { Client::new(settings).blob_prefix(&to, &digest, 900).await.unwrap_err() });
+    assert_eq!(error.kind(), ErrorKind::RegistryError);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
 fn something_that_is_no_registry_is_said_so() {
     let (_registry, _proxy, to) = behind(|_| Action::status(404));
     let error = block_on(async { client().head_manifest(&to, By::Tag(&tag("x"))).await.unwrap_err() });

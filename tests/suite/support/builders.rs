@@ -273,4 +273,9 @@ impl RegistryView for PlainView {
     fn blob_prefix(&self, repository: &str, digest: &Digest, length: usize) -> Result<Vec<u8>> {
         Ok(Self::fetch(repository, &format!("blobs/{digest}"), Some(length))?.1)
     }
+
+    fn copy(&self, from: &str, to: &str, digest: &Digest) -> Result<()> {
+        let [from, to] = [from, to].map(|text| hephy::oci::Repository::parse(text).unwrap());
+        super::registry::block_on(async { super::registry::client().copy_index(&from, &to, digest).await })
+    }
 }
