@@ -25,7 +25,7 @@ pub use expand::{Expanded, Refusal};
 pub use features::{Feature, FeatureUse};
 pub use meaning::{Meaning, Use};
 pub use pin::{Pin, pin};
-pub use reads::{ContextRead, ReadKind};
+pub use reads::{ContextRead, ReadKind, of_trigger};
 pub use reference::{ImageUse, UseKind};
 pub use scope::{Arguments, References};
 

@@ -235,7 +235,7 @@ async fn look_up(client: &Client, references: &BTreeSet<&str>) -> (BTreeMap<Stri
             if let (Some(digest), Now::Index(platforms)) = (&digest, &state) {
                 found.insert(
                     text.to_owned(),
-                    Found { digest: digest.clone(), platforms: platforms.clone(), input_key: None },
+                    Found { digest: digest.clone(), platforms: platforms.clone(), input_key: None, triggers: None },
                 );
             }
             now.insert(text.to_owned(), state.clone());

@@ -23,6 +23,7 @@ mod settings;
 mod spin;
 mod tags;
 mod targets;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
