@@ -26,7 +26,7 @@ mod resolve;
 mod tree;
 mod trigger;
 
-pub use compare::{Difference, ImageChange, ImageId, Side, SideImage, State, compare, touched};
+pub use compare::{Difference, ImageChange, ImageId, Side, SideImage, State, built_on, compare, touched};
 pub use ignore::Globs;
 pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput, Unhashed};
 pub use listed::{ListedImage, by_paths};

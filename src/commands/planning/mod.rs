@@ -143,7 +143,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let now = survey(&loaded.head, &mut loaded.objects, &rules, None)?;
     refuse_broken(&now).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
     let destination = ground::destination(rules.registry, &now.root, rules.platform_registry, rules.layout)?;
-    let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects)?;
+    let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects, &mut warnings)?;
     let question = Question::of(session, &ground, select, &selection, &destination)?;
     let listed = match question.is_none() && selection == Selection::Changed {
         true => listed::ask(session, &ground.context, &mut loaded, &mut warnings)?,

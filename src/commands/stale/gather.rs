@@ -11,7 +11,7 @@ use crate::commands::session::Session;
 use crate::commands::survey::{Image, Rules, Survey};
 use crate::config::{Layout, Source};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Recorded, platforms};
+use crate::index::{BASES, Recorded, Said, platforms};
 use crate::oci::{Digest, ImageName, Reference, Tag};
 use crate::plan::Reason;
 use crate::plan::stale::{BaseState, Checked, CheckedBase, Now, RecordedBases, UsedBase, check, stale, to_look_up};
@@ -176,10 +176,13 @@ fn record(name: &ImageName, found: Result<Option<Recorded>>) -> Record {
         Ok(Some(Recorded { image: Some(other), .. })) if other != name.as_str() => {
             unknown(format!("what is published there is the image {}", crate::diagnostic::escape_cut(&other, 80)))
         }
-        Ok(Some(Recorded { bases: Some(bases), .. })) if bases.len() > MAX_RECORDED => {
+        Ok(Some(Recorded { bases: Said::Value(bases), .. })) if bases.len() > MAX_RECORDED => {
             unknown(format!("what is published records more than {MAX_RECORDED} bases"))
         }
-        Ok(Some(Recorded { digest, bases: Some(bases), .. })) => Ok((digest, bases)),
+        Ok(Some(Recorded { digest, bases: Said::Value(bases), .. })) => Ok((digest, bases)),
+        Ok(Some(Recorded { bases: Said::Nonsense, .. })) => {
+            unknown(format!("what is published records its bases in a form that cannot be read ({BASES})"))
+        }
         Ok(Some(_)) => unknown("what is published did not record its bases".to_owned()),
     }
 }

@@ -18,7 +18,7 @@ fn recorded() -> Recorded {
         created: None,
         version: None,
         platforms: BTreeMap::from([platform("linux/amd64"), platform("linux/arm64")]),
-        bases: None,
+        bases: Said::Nothing,
         tags: vec!["curl-latest".into()],
     }
 }
