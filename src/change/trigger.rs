@@ -26,11 +26,7 @@ impl Keyed {
     /// What `reads` would bring into the build without counting for the key: not by the image's own Dockerfile, not by
     /// `watch`. What ignore files and `ignore` leave out may be read by anybody.
     #[must_use]
-    pub fn uncounted<'d>(
-        &self,
-        tree: &Tree,
-        reads: impl IntoIterator<Item = &'d ContextRead>,
-    ) -> Option<Uncounted> {
+    pub fn uncounted<'d>(&self, tree: &Tree, reads: impl IntoIterator<Item = &'d ContextRead>) -> Option<Uncounted> {
         let located = self.located.as_ref()?;
         let context = located.context_dir()?;
         // Where a link stands on the way, it may be any file.
@@ -45,9 +41,13 @@ impl Keyed {
         let counting = self.reach.sources.clone().unwrap_or_else(whole);
         let mut counted: HashSet<&[u8]> = HashSet::new();
         for source in &counting {
-            content.each(source, &mut |entry| {
-                counted.insert(entry.path);
-            }, &mut |_| {});
+            content.each(
+                source,
+                &mut |entry| {
+                    counted.insert(entry.path);
+                },
+                &mut |_| {},
+            );
         }
         let named: HashSet<&[u8]> = named(located, &self.reach).map(RepoPath::as_bytes).collect();
         let mut example = None;

@@ -164,8 +164,11 @@ mod tests {
             |name: &str| State::Changed(vec![Difference::Dependency { name: name.into(), old: None, new: None }]);
         let states = [State::New, by_dependency("a"), by_dependency("b"), State::Unchanged];
         let built_on: [&[usize]; 4] = [&[], &[0], &[1], &[]];
-        let images: Vec<Judged<'_>> =
-            states.iter().zip(built_on).map(|(state, built_on)| Judged { name: "", state, built_on, published: None }).collect();
+        let images: Vec<Judged<'_>> = states
+            .iter()
+            .zip(built_on)
+            .map(|(state, built_on)| Judged { name: "", state, built_on, published: None })
+            .collect();
         let reasons = decide(&images, selection, dependents, "nothing to compare with");
         (0..4).filter(|index| !reasons[*index].is_empty()).collect()
     }

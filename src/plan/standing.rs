@@ -130,8 +130,7 @@ fn differs(revision: Option<&str>, evidence: &Evidence<'_>) -> Option<Verdict> {
     }
     revision?;
     let nearest = evidence.built_on.iter().map(|(_, distance)| *distance).min()?;
-    let reason =
-        |(name, _): &(&str, Distance)| Reason { kind: ReasonKind::Dependency, text: built_on(name) };
+    let reason = |(name, _): &(&str, Distance)| Reason { kind: ReasonKind::Dependency, text: built_on(name) };
     let distance = if nearest == Distance::Itself { Distance::Direct } else { Distance::Further };
     Some(Verdict { reasons: evidence.built_on.iter().map(reason).collect(), distance })
 }

@@ -130,7 +130,7 @@ impl Planning {
 /// When the repository cannot be read, or when something that is to be built is invalid.
 pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let mut ground = Ground::new(session, select)?;
-    since::last_success(session, select, &mut ground.context)?;
+    let api = since::last_success(session, select, &mut ground.context)?;
     let select = &schedule::of_schedule(session, ground.context.event, select)?;
     let mut loaded = ground.repository.load(&Request {
         head: select.head.as_deref(),
@@ -146,7 +146,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let selection = judge::selection(select, &now, &loaded.head, &mut loaded.objects, &mut warnings)?;
     let question = Question::of(session, &ground, select, &selection, &destination)?;
     let listed = match question.is_none() && selection == Selection::Changed {
-        true => listed::ask(session, &ground.context, &mut loaded, &mut warnings)?,
+        true => listed::ask(session, &ground.context, &mut loaded, api, &mut warnings)?,
         false => None,
     };
     let other = Other { survey: &now, changes: &loaded.changes };

@@ -20,6 +20,7 @@ mod preflight;
 mod prepare;
 mod run;
 mod settings;
+mod signals;
 mod spin;
 mod tags;
 mod targets;
