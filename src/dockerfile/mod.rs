@@ -298,6 +298,7 @@ fn instruction_range(instruction: &Instruction<'_>) -> Range<usize> {
             from.from.span.start..from.as_.as_ref().map_or(from.image.span.end, |(_, name)| name.span.end)
         }
         Instruction::Arg(arg) => arg.arg.span.start..arg.arguments.span.end,
+        Instruction::Env(env) => env.env.span.start..env.arguments.span.end,
         Instruction::Cmd(cmd) => cmd.cmd.span.start..command_end(&cmd.arguments),
         Instruction::Entrypoint(entry) => entry.entrypoint.span.start..command_end(&entry.arguments),
         Instruction::Workdir(workdir) => workdir.workdir.span.start..workdir.arguments.span.end,
@@ -308,7 +309,6 @@ fn instruction_range(instruction: &Instruction<'_>) -> Range<usize> {
 
 fn instruction_keyword(instruction: &Instruction<'_>) -> Range<usize> {
     match instruction {
-        Instruction::Env(env) => env.env.span.clone(),
         Instruction::Expose(expose) => expose.expose.span.clone(),
         Instruction::Healthcheck(check) => check.healthcheck.span.clone(),
         Instruction::Label(label) => label.label.span.clone(),

@@ -69,7 +69,7 @@ fn a_trigger_whose_files_all_count_is_no_matter() {
         ("", "COPY . /x\n"),
         ("", "COPY package.json src /x/\n"),
         ("watch: [web/package.json, web/src/**]\n", "COPY file /file\n"),
-        ("watch: [web/src/]\nignore: [web/package.json]\n", "COPY file /file\n"),
+        ("watch: [web/src/**]\nignore: [web/package.json]\n", "COPY file /file\n"),
     ] {
         let (project, _proxy) = on("triggers/some", config, instructions);
         assert_eq!(prepare(&project, "kaniko").ok().built(), ["web"], "{config}{instructions}");
