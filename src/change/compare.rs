@@ -137,13 +137,19 @@ impl Difference {
             Self::Source { .. } => "the source changed".to_owned(),
             Self::Backend { old, new } => format!("the builder changed from {old} to {new}"),
             Self::Dependency { name, old: Some(_), new: Some(_) } | Self::Dependency { name, old: None, new: None } => {
-                format!("built on {name}")
+                built_on(name)
             }
             Self::Dependency { name, old: None, .. } => format!("now built on {name}"),
             Self::Dependency { name, .. } => format!("no longer built on {name}"),
             Self::InvalidBase => "its configuration at the base was invalid".to_owned(),
         }
     }
+}
+
+/// That an image is built on one that changed, for people.
+#[must_use]
+pub fn built_on(name: &str) -> String {
+    format!("built on {name}")
 }
 
 /// What became of every image of both sides, sorted by image. `changes` (sorted by path) lead from

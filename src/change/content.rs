@@ -17,32 +17,35 @@ pub(super) struct Content<'a> {
     pub(super) ignoring: &'a [Ignoring],
 }
 
-impl Content<'_> {
+impl<'a> Content<'a> {
     /// Over everything that a source brings: the files, by their paths as the build sees them, and directories that it
     /// sees and that hold nothing for it.
     pub(super) fn digest(&self, source: &CopySource) -> [u8; 32] {
         let mut form = Form::new(b"context");
-        let counting = entries(self.tree, &source.path).filter(|entry| !is_left_out(entry.path, self.ignore));
-        if !source.filtered || self.ignoring.is_empty() {
-            counting.for_each(|entry| self.add(&mut form, &entry));
-            return form.finish();
-        }
-        let files: Vec<&IgnoreFile> = self.ignoring.iter().map(|ignoring| ignoring.file.as_ref()).collect();
-        let below = if source.path == *self.context { b"" } else { self.seen(source.path.as_bytes()) };
-        let mut walk = Walk::new(&files, below, source.direct);
         let mut empty = Vec::new();
-        let mut note = |dir: &[u8]| empty.push(dir.to_vec());
-        for entry in counting {
-            if walk.file(self.seen(entry.path), &mut note).is_none() {
-                self.add(&mut form, &entry);
-            }
-        }
-        walk.end(&mut note);
+        self.each(source, &mut |entry| self.add(&mut form, &entry), &mut |dir| empty.push(dir.to_vec()));
         for dir in empty {
             // No file's path ends so.
             form.bytes(&[&dir, b"/".as_slice()].concat());
         }
         form.finish()
+    }
+
+    /// Gives every file that a source brings, and every directory that the build sees and that holds nothing for it.
+    pub(super) fn each(&self, source: &CopySource, take: &mut dyn FnMut(Entry<'a>), empty: &mut dyn FnMut(&[u8])) {
+        let counting = entries(self.tree, &source.path).filter(|entry| !is_left_out(entry.path, self.ignore));
+        if !source.filtered || self.ignoring.is_empty() {
+            return counting.for_each(take);
+        }
+        let files: Vec<&IgnoreFile> = self.ignoring.iter().map(|ignoring| ignoring.file.as_ref()).collect();
+        let below = if source.path == *self.context { b"" } else { self.seen(source.path.as_bytes()) };
+        let mut walk = Walk::new(&files, below, source.direct);
+        for entry in counting {
+            if walk.file(self.seen(entry.path), empty).is_none() {
+                take(entry);
+            }
+        }
+        walk.end(empty);
     }
 
     /// A path as the build sees it.

@@ -24,8 +24,9 @@ mod path;
 mod reach;
 mod resolve;
 mod tree;
+mod trigger;
 
-pub use compare::{Difference, ImageChange, ImageId, Side, SideImage, State, compare, touched};
+pub use compare::{Difference, ImageChange, ImageId, Side, SideImage, State, built_on, compare, touched};
 pub use ignore::Globs;
 pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput, Unhashed};
 pub use listed::{ListedImage, by_paths};
@@ -36,3 +37,4 @@ pub use path::{RepoPath, show_bytes};
 pub use reach::{CopySource, IgnorePlaces, Ignoring, Reach, UNSEEN};
 pub use resolve::Resolved;
 pub use tree::{Entry, Record, Tree, TreeChange};
+pub use trigger::Uncounted;

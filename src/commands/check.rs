@@ -39,6 +39,7 @@ pub fn run(root: &Path, paths: &[PathBuf], transports: &Transports) -> Result<Ch
         name(&root, path, &mut files)?;
     }
     let (defaults, of_root) = defaults(&root, transports);
+    let files = of_dockerfiles(&root, files, &defaults)?;
     let mut checked: Vec<CheckedFile> = Vec::new();
     // Broken defaults concern every image, so they are shown whatever was asked for.
     if let Some(file) = of_root
@@ -46,9 +47,49 @@ pub fn run(root: &Path, paths: &[PathBuf], transports: &Transports) -> Result<Ch
     {
         checked.push(file);
     }
-    files.remove(Path::new(ROOT_FILE));
-    checked.extend(files.iter().map(|file| image(&root, file, &defaults)));
+    let images = files.iter().filter(|file| **file != Path::new(ROOT_FILE));
+    checked.extend(images.map(|file| image(&root, file, &defaults)));
     Ok(CheckReport::new(checked))
+}
+
+/// Puts in the place of each file that is no configuration those of the images that have it for their Dockerfile.
+///
+/// # Errors
+/// When it is no image's.
+fn of_dockerfiles(root: &Path, named: BTreeSet<PathBuf>, defaults: &RootConfig) -> Result<BTreeSet<PathBuf>> {
+    let is_yaml = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+    let (mut files, others): (BTreeSet<PathBuf>, BTreeSet<PathBuf>) = named.into_iter().partition(is_yaml);
+    if others.is_empty() {
+        return Ok(files);
+    }
+    let mut all = BTreeSet::new();
+    walk(root, PathBuf::new(), &mut all)?;
+    let built_from: Vec<(PathBuf, PathBuf)> =
+        all.into_iter().filter_map(|file| Some((dockerfile_of(root, &file, defaults)?, file))).collect();
+    for other in others {
+        let shown = escape(&other.to_string_lossy());
+        let real = root.join(&other).canonicalize().unwrap_or_else(|_| root.join(&other));
+        let its = built_from.iter().filter(|(dockerfile, _)| *dockerfile == real).map(|(_, file)| file.clone());
+        let its: Vec<PathBuf> = its.collect();
+        if its.is_empty() {
+            return Err(Error::usage(format!("`{shown}` is no configuration, and no image is built from it"))
+                .hint(format!("name directories, {IMAGE_FILE} files, {ROOT_FILE}, or Dockerfiles that an image has")));
+        }
+        files.extend(its);
+    }
+    Ok(files)
+}
+
+/// The Dockerfile of the image that a file configures, links followed.
+fn dockerfile_of(root: &Path, file: &Path, defaults: &RootConfig) -> Option<PathBuf> {
+    let bytes = read(root, file).ok()?;
+    let config = parse_image(&file.to_string_lossy(), &bytes, defaults).value?;
+    let Source::Local { from } = config.source else { return None };
+    let source_root = match from {
+        ContextFrom::Directory => root.join(file.parent()?),
+        ContextFrom::Repository => root.to_owned(),
+    };
+    source_root.join(&config.dockerfile_path).canonicalize().ok()
 }
 
 /// The files that one path of the command line names.

@@ -170,11 +170,7 @@ fn is_stage(command: &Command) -> bool {
 }
 
 fn command(session: &Session, cli: &Cli) -> Result<()> {
-    match &cli.command {
-        // These have something to finish or to take back.
-        Command::Prepare(_) | Command::Build(_) | Command::Run(_) => drop(Interrupt::install()?),
-        _ => Interrupt::install_ending()?,
-    }
+    let interrupt = Interrupt::install()?;
     let insecure = session.env.get("HEPHY_INSECURE_ALL").map_or("", String::as_str);
     if !matches!(insecure, "" | "true" | "1" | "false" | "0") {
         return Err(Error::usage("HEPHY_INSECURE_ALL is neither true nor false").hint("unset it, or set it to true"));
@@ -198,9 +194,12 @@ fn command(session: &Session, cli: &Cli) -> Result<()> {
             printed(session, &page)
         }
         Command::Prepare(args) => super::prepare::run(session, args),
-        Command::Build(args) => super::build::command::command(session, args, &Interrupt::installed()),
+        Command::Build(args) => {
+            interrupt.begin()?;
+            super::build::command::command(session, args, &interrupt)
+        }
         Command::Manifest(args) => super::manifest::command::command(session, args),
-        Command::Run(args) => super::run::run(session, args, &Interrupt::installed()),
+        Command::Run(args) => super::run::run(session, args, &interrupt),
         Command::Check(args) => check(session, args),
     }
 }

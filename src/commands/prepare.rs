@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform};
 use crate::plan::assemble::{Candidate, Resolved, assemble};
 use crate::plan::{Mode, Plan, PlannedSource, show};
+use crate::process::Interrupt;
 use crate::source::{Access, Archived, Event, SourceRequest};
 use crate::store::{Made, write_whole};
 
@@ -24,6 +25,7 @@ pub fn run(session: &Session, args: &PrepareArgs) -> Result<()> {
     let planning = planning(session, &args.select)?;
     let root = planning.root.clone();
     let out = session.safe_out(&root)?;
+    Interrupt::installed().begin()?;
     let made = Made::new(&out)?;
     let _in_use = OutDir::alone(&out)?;
     refuse_nowhere(session, args, &planning)?;

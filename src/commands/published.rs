@@ -29,6 +29,8 @@ pub struct Found {
     pub platforms: BTreeMap<Platform, Digest>,
     /// What it was built from, where it says so.
     pub input_key: Option<InputKey>,
+    /// What is run in builds on it (`ONBUILD`), where its configuration was read already.
+    pub triggers: Option<Vec<String>>,
 }
 
 /// Runs asynchronous work of the registry room on this thread.
@@ -76,23 +78,46 @@ pub async fn look_up(client: &Client, repository: &Repository, by: By<'_>) -> Re
     let Some(manifest) = client.manifest(repository, by).await? else { return Ok(None) };
     if manifest.is_index() {
         let Recorded { digest, platforms, input_key, .. } = Recorded::of(manifest.digest.clone(), &manifest.index()?);
-        return Ok(Some(Found { digest, platforms, input_key }));
+        return Ok(Some(Found { digest, platforms, input_key, triggers: None }));
     }
-    let platform = platform_of(client, repository, &manifest).await?;
+    let Configured { platform, triggers } = configured(client, repository, &manifest).await?;
     let platforms = BTreeMap::from([(platform, manifest.digest.clone())]);
-    Ok(Some(Found { digest: manifest.digest, platforms, input_key: None }))
+    Ok(Some(Found { digest: manifest.digest, platforms, input_key: None, triggers: Some(triggers) }))
 }
 
-async fn platform_of(
+/// What is run in builds on one image (`ONBUILD`), by the digest of its manifest.
+///
+/// # Errors
+/// When the registry refuses or fails, and when there is no such image.
+pub async fn triggers(client: &Client, repository: &Repository, digest: &Digest) -> Result<Vec<String>> {
+    let manifest = client.manifest(repository, By::Digest(digest)).await?;
+    let manifest =
+        manifest.ok_or_else(|| Error::new(ErrorKind::RegistryError, format!("{repository} has no {digest}")))?;
+    Ok(configured(client, repository, &manifest).await?.triggers)
+}
+
+/// What the configuration of one image says.
+struct Configured {
+    platform: Platform,
+    triggers: Vec<String>,
+}
+
+async fn configured(
     client: &Client,
     repository: &Repository,
     manifest: &crate::registry::Manifest,
-) -> Result<Platform> {
+) -> Result<Configured> {
     #[derive(serde::Deserialize)]
     struct Config {
         os: String,
         architecture: String,
         variant: Option<String>,
+        config: Option<Run>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Run {
+        #[serde(rename = "OnBuild")]
+        on_build: Option<Vec<String>>,
     }
     let unusable = |why: &str| Error::new(ErrorKind::RegistryError, format!("{} is no image: {why}", manifest.digest));
     let digest =
@@ -100,8 +125,9 @@ async fn platform_of(
     let bytes = client.blob(repository, &digest).await?.ok_or_else(|| unusable("its configuration is not there"))?;
     let config: Config = serde_json::from_slice(&bytes).map_err(|error| unusable("its configuration").cause(error))?;
     let variant = config.variant.filter(|variant| !variant.is_empty()).map(|variant| format!("/{variant}"));
-    Platform::parse(&format!("{}/{}{}", config.os, config.architecture, variant.unwrap_or_default()))
-        .map_err(|error| unusable("its platform").cause(error))
+    let platform = Platform::parse(&format!("{}/{}{}", config.os, config.architecture, variant.unwrap_or_default()))
+        .map_err(|error| unusable("its platform").cause(error))?;
+    Ok(Configured { platform, triggers: config.config.and_then(|run| run.on_build).unwrap_or_default() })
 }
 
 /// What the indexes of images say of themselves: the newest of the default branch, `{image}-head`, one request an image.

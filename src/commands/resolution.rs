@@ -1,6 +1,8 @@
 //! What only the network knows: the Dockerfiles of upstream repositories, published images that planned ones are
 //! built on, and the digests of external bases (specification §7 and §8).
 
+mod triggers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -389,13 +391,16 @@ async fn resolve_bases(network: &Network, planning: &mut Planning, resolved: &mu
             }
         }
     }
-    planning.warnings.extend(warnings.into_iter().collect::<BTreeSet<_>>());
-    if findings.is_empty() {
-        return Ok(());
+    let warnings: BTreeSet<String> = warnings.into_iter().collect();
+    if !findings.is_empty() {
+        planning.warnings.extend(warnings);
+        return Err(Error::config("base images are missing")
+            .diagnostics(findings)
+            .hint("take the platform away, or choose a base that exists for all of them"));
     }
-    Err(Error::config("base images are missing")
-        .diagnostics(findings)
-        .hint("take the platform away, or choose a base that exists for all of them"))
+    let unread = triggers::refuse_uncounted(&network.client, planning, &found).await?;
+    planning.warnings.extend(warnings.into_iter().chain(unread));
+    Ok(())
 }
 
 fn exists_for(image: &Found) -> String {

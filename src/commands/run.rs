@@ -87,6 +87,7 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
     }
     // Dropped after the registry: a failure before anything is built leaves no data behind.
     let out = session.safe_out(&planned.root)?;
+    interrupt.begin()?;
     let made = Made::new(&out)?;
     let _in_use = OutDir::alone(&out)?;
     let mut own = None;

@@ -98,11 +98,18 @@ const NAMES: [&str; 13] = [
     "auth_config",
 ];
 
-/// Whether a name ends like a secret's, as whole words: `NPM_TOKEN`, and neither `TOKENIZER` nor `TOKEN_URL`.
+/// Words that name a secret at the end of a name, and may stand in others for something else: `GH_PAT`, and not `PATH`.
+const LAST_WORDS: [&str; 2] = ["pat", "auth"];
+
+/// Of [`NAMES`] those that are no end of another word: `DBPASSWORD`.
+const ENDINGS: [&str; 3] = ["password", "passwd", "passphrase"];
+
+/// Whether a name ends like a secret's: `NPM_TOKEN` and `DBPASSWORD`, and neither `TOKENIZER` nor `TOKEN_URL`.
 #[must_use]
 pub(crate) fn names_a_secret(name: &str) -> bool {
     let name = name.to_lowercase();
-    NAMES.iter().any(|word| name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_')))
+    let is_last = |word: &&str| name.strip_suffix(*word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'));
+    ENDINGS.iter().any(|word| name.ends_with(word)) || NAMES.iter().chain(&LAST_WORDS).any(is_last)
 }
 
 /// Whether a secret's name is anywhere in this one. For who must rather take one too many for a secret.
@@ -196,14 +203,17 @@ mod tests {
 
     #[test]
     fn names_of_secrets_end_like_one() {
-        for name in ["PASSWORD", "DB_PASSWORD", "npm_token", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "STRIPE_API_KEY"]
+        for name in ["PASSWORD", "DBPASSWORD", "npm_token", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "STRIPE_API_KEY"]
         {
             assert!(names_a_secret(name) && may_name_a_secret(name), "{name}");
         }
         for name in ["TOKENIZER", "TOKEN_URL", "PASSWORD_FILE", "SECRETARY", "XTOKEN"] {
             assert!(!names_a_secret(name) && may_name_a_secret(name), "{name}");
         }
-        for name in ["KEY", "PUBLIC_KEY", "CURL_TAG"] {
+        for name in ["GH_PAT", "GITHUB_AUTH"] {
+            assert!(names_a_secret(name), "{name}");
+        }
+        for name in ["KEY", "PUBLIC_KEY", "CURL_TAG", "PATH", "COMPAT", "OAUTH"] {
             assert!(!names_a_secret(name) && !may_name_a_secret(name), "{name}");
         }
     }

@@ -25,7 +25,7 @@ pub use expand::{Expanded, Refusal};
 pub use features::{Feature, FeatureUse};
 pub use meaning::{Meaning, Use};
 pub use pin::{Pin, pin};
-pub use reads::{ContextRead, ReadKind};
+pub use reads::{ContextRead, ReadKind, of_trigger};
 pub use reference::{ImageUse, UseKind};
 pub use scope::{Arguments, References};
 
@@ -302,6 +302,7 @@ fn instruction_range(instruction: &Instruction<'_>) -> Range<usize> {
             from.from.span.start..from.as_.as_ref().map_or(from.image.span.end, |(_, name)| name.span.end)
         }
         Instruction::Arg(arg) => arg.arg.span.start..arg.arguments.span.end,
+        Instruction::Env(env) => env.env.span.start..env.arguments.span.end,
         Instruction::Cmd(cmd) => cmd.cmd.span.start..command_end(&cmd.arguments),
         Instruction::Entrypoint(entry) => entry.entrypoint.span.start..command_end(&entry.arguments),
         Instruction::Workdir(workdir) => workdir.workdir.span.start..workdir.arguments.span.end,
@@ -312,7 +313,6 @@ fn instruction_range(instruction: &Instruction<'_>) -> Range<usize> {
 
 fn instruction_keyword(instruction: &Instruction<'_>) -> Range<usize> {
     match instruction {
-        Instruction::Env(env) => env.env.span.clone(),
         Instruction::Expose(expose) => expose.expose.span.clone(),
         Instruction::Healthcheck(check) => check.healthcheck.span.clone(),
         Instruction::Label(label) => label.label.span.clone(),

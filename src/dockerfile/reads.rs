@@ -2,7 +2,7 @@
 
 use parse_dockerfile::{Flag, Instruction, Source};
 
-use super::{Lines, prepare};
+use super::{Dockerfile, Lines, prepare};
 
 /// One place that reads the build context.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,14 @@ pub(super) fn of_instruction(instruction: &Instruction<'_>, lines: &Lines<'_>) -
         Instruction::Run(run) => run.options.iter().filter_map(mount).collect(),
         _ => Vec::new(),
     }
+}
+
+/// What a trigger reads, as the configuration of an image has it: an instruction without `ONBUILD`. None when it is no
+/// instruction, and may read anything.
+#[must_use]
+pub fn of_trigger(trigger: &str) -> Option<Vec<ContextRead>> {
+    let file = Dockerfile::parse("ONBUILD", format!("FROM scratch\n{trigger}\n").as_bytes()).ok()?;
+    Some(file.stages.into_iter().flat_map(|stage| stage.reads).collect())
 }
 
 fn sources(kind: ReadKind, flags: &[Flag<'_>], sources: &[Source<'_>], lines: &Lines<'_>) -> Vec<ContextRead> {
@@ -145,6 +153,19 @@ mod tests {
         ] {
             assert_eq!(reads(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn triggers_of_an_image_are_read_as_instructions() {
+        let paths = |text: &str| {
+            let reads = super::of_trigger(text)?;
+            Some(reads.into_iter().map(|read| read.path.unwrap_or_else(|| "*".into())).collect::<Vec<_>>())
+        };
+        assert_eq!(paths("COPY . /app"), Some(vec![".".to_owned()]));
+        assert_eq!(paths("COPY package.json src* /app/"), Some(vec!["package.json".to_owned(), "*".to_owned()]));
+        assert_eq!(paths("RUN npm ci"), Some(Vec::new()));
+        assert_eq!(paths("COPY --from=x a /a"), Some(Vec::new()));
+        assert_eq!(paths("?"), None);
     }
 
     #[test]

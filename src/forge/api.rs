@@ -128,11 +128,13 @@ pub struct Trouble {
     pub what: String,
     /// What to do about it.
     pub hint: String,
+    /// Whether nobody answered: another question would wait as long for nothing.
+    pub silent: bool,
 }
 
 impl Trouble {
     pub(super) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: hint.into() }
+        Self { what: what.into(), hint: hint.into(), silent: false }
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) enum Class {
     Limited,
     /// Time.
     Failing,
+    /// The same: there was no answer at all.
+    Silent,
 }
 
 /// Why one attempt failed, and after which pause another one makes sense.
@@ -151,7 +153,7 @@ impl Client {
             true => ("did not answer in time", None),
             false => ("broke off, or could not be connected to", Some(Duration::ZERO)),
         };
-        Attempt { failed: Failed { class: Class::Failing, what: format!("{} {words}", shown(url)) }, again }
+        Attempt { failed: Failed { class: Class::Silent, what: format!("{} {words}", shown(url)) }, again }
     }
 }
 

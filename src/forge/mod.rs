@@ -92,10 +92,10 @@ impl Forge {
         let body = self.client.get(&ask).await.map_err(|failed| self.explained(failed, "comparison"))?;
         let found = self.api.read_comparison(&body, range).map_err(|why| self.odd(&why))?;
         if found.truncated {
-            return Err(Trouble {
-                what: format!("{} does not list all that changed: there is too much", self.name()),
-                hint: "fetch the whole history in this job (GIT_DEPTH: 0, fetch-depth: 0)".to_owned(),
-            });
+            return Err(Trouble::new(
+                format!("{} does not list all that changed: there is too much", self.name()),
+                "fetch the whole history in this job (GIT_DEPTH: 0, fetch-depth: 0)",
+            ));
         }
         // A name that is not UTF-8 is not what the platform shows.
         if found.paths.iter().any(|listed| listed.path.to_string().contains('\u{fffd}')) {
@@ -105,14 +105,15 @@ impl Forge {
     }
 
     fn odd(&self, why: &Malformed) -> Trouble {
-        Trouble {
-            what: format!("{} answered something that is no answer: {}", self.name(), why.0),
-            hint: format!("does {} name the API of this {}?", self.api.root_variable(), self.name()),
-        }
+        Trouble::new(
+            format!("{} answered something that is no answer: {}", self.name(), why.0),
+            format!("does {} name the API of this {}?", self.api.root_variable(), self.name()),
+        )
     }
 
     fn explained(&self, failed: client::Failed, about: &str) -> Trouble {
-        Trouble { hint: self.hint(&failed, about), what: failed.what }
+        let silent = failed.class == client::Class::Silent;
+        Trouble { hint: self.hint(&failed, about), what: failed.what, silent }
     }
 
     fn hint(&self, failed: &client::Failed, about: &str) -> String {
@@ -121,7 +122,9 @@ impl Forge {
             client::Class::Limited => {
                 format!("{} limits requests: HEPHY_API_TOKEN may have a higher limit", self.name())
             }
-            client::Class::Failing => format!("is {} well, and {} right?", self.name(), self.api.root_variable()),
+            client::Class::Failing | client::Class::Silent => {
+                format!("is {} well, and {} right?", self.name(), self.api.root_variable())
+            }
         }
     }
 }

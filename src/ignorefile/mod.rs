@@ -27,7 +27,7 @@ const MAX_PATTERNS: usize = 2_000;
 const MAX_COST: usize = 16_384;
 
 /// How a builder reads an ignore file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dialect {
     /// BuildKit: a directory's matches hold for what is below it.
     BuildKit,

@@ -16,6 +16,9 @@ pub const INPUT_KEY: &str = "dev.hephy.input-key";
 pub const IMAGE: &str = "dev.hephy.image";
 /// External bases as resolved before the build: JSON, reference → platform → digest.
 pub const BASES: &str = "dev.hephy.bases";
+/// The images of the repository that it was built on: JSON, name → platform → digest, of that platform's image or of the
+/// index that has it.
+pub const BUILT_ON: &str = "dev.hephy.built-on";
 /// The tags that its run wanted to point here beside the date tag, as a JSON list: a later look can tell a tag
 /// that a newer run left alone from one that an older run took back.
 pub const TAGS: &str = "dev.hephy.tags";

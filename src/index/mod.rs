@@ -13,15 +13,15 @@ use std::collections::BTreeMap;
 
 use oci_client::manifest::{ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OciImageIndex};
 
-pub use annotations::{BASES, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION, of_image};
+pub use annotations::{BASES, BUILT_ON, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION, of_image};
 pub use child::{Child, Picked, attestations_of, check_config, entry_for, pick};
 pub use forward::{Current, Decision, Follows, Ours, Relation, decide, relation, repairs, standing};
-pub use recorded::{Recorded, platforms};
+pub use recorded::{Recorded, Said, platforms};
 pub use scope::{Held, publishable};
 
 use crate::config::BackendName;
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Digest, Platform};
+use crate::oci::{Digest, ImageName, Platform};
 use crate::plan::{Plan, PlannedImage};
 
 /// An index that is ready to be pushed.
@@ -34,6 +34,10 @@ pub struct Assembled {
     /// The children's digests in the plan's order.
     pub platforms: BTreeMap<Platform, Digest>,
 }
+
+/// What an image was built on, of the same repository: name → platform → digest, of that platform's image or of the index
+/// that has it.
+pub type BuiltOn = BTreeMap<ImageName, BTreeMap<Platform, Digest>>;
 
 /// Media type of what [`assemble`] makes.
 pub const MEDIA_TYPE: &str = OCI_IMAGE_INDEX_MEDIA_TYPE;
@@ -50,19 +54,29 @@ pub fn stands_alone(platform: &Platform) -> bool {
 /// # Errors
 /// When a platform lacks, comes twice, or was not asked for; when two platforms have the same manifest; when a
 /// child says that it is another image or was built from another input.
-pub fn assemble(plan: &Plan, image: &PlannedImage, wanted: &[Platform], children: &[Child]) -> Result<Assembled> {
+pub fn assemble(
+    plan: &Plan,
+    image: &PlannedImage,
+    wanted: &[Platform],
+    children: &[Child],
+    built_on: &BuiltOn,
+) -> Result<Assembled> {
     check(image, wanted, children)?;
     let find = |platform: &&Platform| children.iter().find(|child| child.platform == **platform);
     let ordered: Vec<&Child> =
         image.platforms.iter().filter(|it| wanted.contains(it)).filter_map(|it| find(&it)).collect();
     let manifests = ordered.iter().map(|child| annotations::with_base(image, child));
     let attestations = ordered.iter().flat_map(|child| child.attestations.iter().cloned());
+    let mut annotations = of_image(plan, image);
+    if !built_on.is_empty() {
+        annotations.insert(BUILT_ON.to_owned(), serde_json::to_string(built_on).unwrap_or_default());
+    }
     let index = OciImageIndex {
         schema_version: 2,
         media_type: Some(MEDIA_TYPE.to_owned()),
         artifact_type: None,
         manifests: manifests.chain(attestations).collect::<Vec<ImageIndexEntry>>(),
-        annotations: Some(of_image(plan, image)),
+        annotations: Some(annotations),
     };
     let bytes =
         serde_json::to_vec(&index).map_err(|error| Error::internal("an index could not be written").cause(error))?;

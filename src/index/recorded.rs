@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use oci_client::manifest::OciImageIndex;
 
-use super::annotations::{BASES, CREATED, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION};
+use super::annotations::{BASES, BUILT_ON, CREATED, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION};
 use crate::change::InputKey;
 use crate::oci::{Digest, Platform};
 
@@ -27,10 +27,34 @@ pub struct Recorded {
     pub version: Option<String>,
     /// The image of each platform; attestations and unknown platforms are left out.
     pub platforms: BTreeMap<Platform, Digest>,
-    /// External bases as resolved before the build: reference → platform → digest; none when nothing was recorded.
-    pub bases: Option<BTreeMap<String, BTreeMap<Platform, Digest>>>,
+    /// External bases as resolved before the build: reference → platform → digest.
+    pub bases: Said<BTreeMap<String, BTreeMap<Platform, Digest>>>,
+    /// Images of the repository that it was built on: name → platform → digest, of that platform's image or of the index
+    /// that has it.
+    pub built_on: BTreeMap<String, BTreeMap<Platform, Digest>>,
     /// Tags that its run wanted to point at it, beside the date tag.
     pub tags: Vec<String>,
+}
+
+/// What an annotation says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said<T> {
+    /// There is none.
+    Nothing,
+    /// It cannot be read.
+    Nonsense,
+    /// This.
+    Value(T),
+}
+
+impl<T: serde::de::DeserializeOwned> Said<T> {
+    fn of(text: Option<&str>) -> Self {
+        match text.map(serde_json::from_str) {
+            None => Self::Nothing,
+            Some(Err(_)) => Self::Nonsense,
+            Some(Ok(value)) => Self::Value(value),
+        }
+    }
 }
 
 impl Recorded {
@@ -47,7 +71,8 @@ impl Recorded {
             created: get(CREATED),
             version: get(VERSION),
             platforms: platforms(index),
-            bases: get(BASES).and_then(|text| serde_json::from_str(&text).ok()),
+            bases: Said::of(get(BASES).as_deref()),
+            built_on: get(BUILT_ON).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
             tags: get(TAGS).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         }
     }
@@ -110,14 +135,16 @@ mod tests {
         assert_eq!(found.revision, Some("a".repeat(40)));
         assert_eq!(found.image.as_deref(), Some("curl"));
         assert_eq!(found.platforms.keys().map(ToString::to_string).collect::<Vec<_>>(), ["linux/amd64"]);
-        assert_eq!(found.bases.unwrap()["alpine:3"].len(), 1);
+        let Said::Value(bases) = found.bases else { panic!("{:?}", found.bases) };
+        assert_eq!(bases["alpine:3"].len(), 1);
         assert_eq!(found.tags, ["curl-latest"]);
     }
 
     #[test]
     fn what_is_no_value_is_not_there() {
         let found = recorded(&[(INPUT_KEY, "x"), (REVISION, "--upload-pack=x"), (BASES, "[1]"), (TAGS, "{")]);
-        assert_eq!((found.input_key, found.revision, found.bases), (None, None, None));
+        assert_eq!((found.input_key, found.revision, found.bases), (None, None, Said::Nonsense));
+        assert_eq!(recorded(&[]).bases, Said::Nothing);
         assert_eq!(found.tags, Vec::<String>::new());
     }
 }

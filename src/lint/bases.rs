@@ -37,21 +37,34 @@ fn place<'d>(dockerfile: &'d Dockerfile, base: &ExternalBase) -> Option<&'d Imag
 fn version(text: &str, file: &str, span: Span) -> Option<Found> {
     let reference = Reference::parse(text).ok()?;
     let shown = escape_cut(text, 120);
+    let found = |rule, message| Some(Found::new(rule, file, span, message));
     match (&reference.tag, &reference.digest) {
         (_, Some(_)) => None,
-        (None, None) => Some((&LATEST_BASE, format!("`{shown}` has no version: it is whatever is newest"))),
+        (None, None) => found(&LATEST_BASE, format!("`{shown}` has no version: it is whatever is newest")),
         (Some(tag), None) if tag.as_str() == "latest" => {
-            Some((&LATEST_BASE, format!("`{shown}` is whatever is newest")))
+            found(&LATEST_BASE, format!("`{shown}` is whatever is newest"))
         }
-        (Some(_), None) => Some((&UNPINNED_BASE, format!("`{shown}` has no digest"))),
+        (Some(_), None) => {
+            let fix = format!("add the digest, {shown}@sha256:…, and let a bot keep it up to date");
+            found(&UNPINNED_BASE, format!("`{shown}` has no digest")).map(|found| found.fix(fix))
+        }
     }
-    .map(|(rule, message)| Found::new(rule, file, span, message))
 }
 
 /// A platform that is written out, under an image that is for another one.
 fn platform(subject: &Subject<'_>, base: &ExternalBase, file: &str, place: &ImageUse) -> Option<Found> {
-    let fixed = Platform::parse(base.platform.as_deref()?).ok().filter(|_| base.underlying)?;
+    let written = base.platform.as_deref().filter(|_| base.underlying)?;
+    if names_the_builders(written) && subject.config.platforms.len() > 1 {
+        let message = "every platform of the image lies on one for the machine that builds it".to_owned();
+        return Some(Found::new(&FIXED_PLATFORM, file, place.span, message));
+    }
+    let fixed = Platform::parse(written).ok()?;
     let other = subject.config.platforms.iter().find(|platform| **platform != fixed)?;
     let message = format!("the image for {other} lies on one for {fixed}");
     Some(Found::new(&FIXED_PLATFORM, file, place.span, message))
+}
+
+/// Whether it is the platform of the machine that builds: `$BUILDPLATFORM`, or one put together of its parts.
+fn names_the_builders(platform: &str) -> bool {
+    platform.contains("BUILDPLATFORM") || platform.contains("BUILDARCH")
 }

@@ -42,7 +42,8 @@ pub(super) fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
         found.push(Found::new(&MISSING_DOCKERIGNORE, subject.file, place, message));
     }
     if context.exact && context.bytes > LARGE_CONTEXT {
-        let message = format!("the build context has {size}");
+        let left = if context.has_ignore_file { ", without what the ignore file leaves out" } else { "" };
+        let message = format!("the build context has {size}{left}");
         found.push(Found::new(&LARGE_CONTEXT_RULE, subject.file, place, message));
     }
 }

@@ -117,11 +117,17 @@ struct Found {
     file: String,
     span: Span,
     message: String,
+    /// What mends it here, where that can be said better than in general.
+    fix: Option<String>,
 }
 
 impl Found {
     fn new(rule: &'static Rule, file: &str, span: Span, message: String) -> Self {
-        Self { rule, file: file.to_owned(), span, message }
+        Self { rule, file: file.to_owned(), span, message, fix: None }
+    }
+
+    fn fix(self, fix: String) -> Self {
+        Self { fix: Some(fix), ..self }
     }
 
     fn diagnostic(self, level: Level) -> Option<Diagnostic> {
@@ -129,7 +135,7 @@ impl Found {
         let mut finding = Diagnostic::error(self.file, self.span, self.message);
         finding.severity = severity;
         finding.rule = Some(self.rule.name);
-        finding.fix = Some(self.rule.fix.to_owned());
+        finding.fix = Some(self.fix.unwrap_or_else(|| self.rule.fix.to_owned()));
         Some(finding)
     }
 }

@@ -46,7 +46,8 @@ fn only_go_build(dockerfile: &Dockerfile) -> Option<&Place> {
             // What is not out of the first stage, ko would have to be given in another way.
             "COPY" if !rest.contains("--from=") => return None,
             "COPY" if rest.contains("/etc/ssl/") || rest.contains("/etc/passwd") || rest.contains("/zoneinfo") => {}
-            "COPY" => programs += 1,
+            "COPY" if copies_one_file(&rest) => programs += 1,
+            "COPY" => return None,
             "FROM" | "ENTRYPOINT" | "CMD" | "USER" | "WORKDIR" | "EXPOSE" | "LABEL" | "ARG" | "ENV" => {}
             _ => return None,
         }
@@ -55,6 +56,14 @@ fn only_go_build(dockerfile: &Dockerfile) -> Option<&Place> {
         [build] if programs == 1 => Some(build),
         _ => None,
     }
+}
+
+/// Whether a `COPY` takes what can only be one file: neither several sources, nor a pattern, nor a directory.
+fn copies_one_file(rest: &str) -> bool {
+    let mut words = rest.split_whitespace().filter(|word| !word.starts_with("--"));
+    let source = words.next().unwrap_or_default();
+    let unclear = ['*', '?', '[', '$', '\\', '"'];
+    words.count() == 1 && !source.contains(unclear) && !source.ends_with(['/', '.'])
 }
 
 /// The keyword of an instruction in capitals, and the rest as one line.
@@ -135,6 +144,10 @@ mod tests {
             ("ENTRYPOINT", "RUN true\nENTRYPOINT"),
             ("ENTRYPOINT", "COPY static /static\nENTRYPOINT"),
             ("ENTRYPOINT", "COPY --from=build /src/web /web\nENTRYPOINT"),
+            ("COPY --from=build /app /app", "COPY --from=build /app/* /"),
+            ("COPY --from=build /app /app", "COPY --from=build /app/ /"),
+            ("COPY --from=build /app /app", "COPY --from=build /app /web /"),
+            ("COPY --from=build /app /app", "COPY --from=build [\"/app\", \"/web\", \"/\"]"),
             ("ENTRYPOINT", "VOLUME /data\nENTRYPOINT"),
             ("FROM gcr", "FROM golang:1 AS two\nFROM gcr"),
             ("FROM golang:1.25 AS build\n", "FROM golang:1.25 AS build\nSHELL [\"/bin/bash\", \"-c\"]\n"),

@@ -35,13 +35,13 @@ pub(super) const UNPINNED_BASE: Rule = Rule {
     level: Level::Info,
     finds: "A base image, or an image that files are copied from, with a tag and without a digest.",
     why: "A tag moves. hephy records the digests that a build used; a digest in the file makes them part of the review.",
-    fix: "add the digest, alpine:3.22@sha256:…, and let a bot keep it up to date",
+    fix: "add the digest behind the tag, @sha256:…, and let a bot keep it up to date",
 };
 
 pub(super) const FIXED_PLATFORM: Rule = Rule {
     name: "fixed-platform",
     level: Level::Warning,
-    finds: "A final stage whose `FROM --platform=` names one platform, in an image for others.",
+    finds: "A final stage whose `FROM --platform=` names one platform, or `$BUILDPLATFORM`, in an image for others.",
     why: "Every other platform of the image gets this one's programs, which then do not start.",
     fix: "leave --platform out; in stages that only build, use --platform=$BUILDPLATFORM",
 };
@@ -82,8 +82,9 @@ pub(super) const SLOW_SPIN_BUILD: Rule = Rule {
 pub(super) const SECRET_IN_ARGUMENT: Rule = Rule {
     name: "secret-in-argument",
     level: Level::Warning,
-    finds: "A build argument whose name ends like that of a secret: `…_PASSWORD`, `…_TOKEN`, `…_SECRET`, `…_API_KEY`.",
-    why: "Arguments stand in the history of the image, for everybody who may pull it.",
+    finds: "A build argument, an `ARG` or an `ENV` with a value, whose name ends like that of a secret: `…PASSWORD`, \
+            `…_TOKEN`, `…_SECRET`, `…_API_KEY`, `…_PAT`, `…_AUTH`.",
+    why: "Arguments and variables stand in the history of the image, for everybody who may pull it.",
     fix: "use `secrets` and RUN --mount=type=secret",
 };
 

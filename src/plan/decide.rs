@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::standing::{Distance, Verdict};
 use super::{Reason, ReasonKind};
-use crate::change::{Difference, State};
+use crate::change::{Difference, State, built_on};
 use crate::config::Dependents;
 
 /// What was asked for.
@@ -23,6 +23,8 @@ pub enum Selection {
 /// One image as far as the decision needs it.
 #[derive(Clone, Debug)]
 pub struct Judged<'a> {
+    /// Its name.
+    pub name: &'a str,
     /// What became of it.
     pub state: &'a State,
     /// Images that it is built on, by index.
@@ -37,6 +39,14 @@ impl Judged<'_> {
         match self.published {
             Some(verdict) => !verdict.reasons.is_empty() && verdict.distance == Distance::Itself,
             None => changed_itself(self.state),
+        }
+    }
+
+    /// Why it is built, when nothing but itself is looked at.
+    fn reasons(&self, no_base: NoBase<'_>) -> Vec<Reason> {
+        match self.published {
+            Some(verdict) => verdict.reasons.clone(),
+            None => reasons_of(self.state, no_base),
         }
     }
 
@@ -59,7 +69,7 @@ pub fn decide(
     no_base: NoBase<'_>,
 ) -> Vec<Vec<Reason>> {
     let own: Vec<bool> = images.iter().map(Judged::own).collect();
-    images
+    let mut decided: Vec<Vec<Reason>> = images
         .iter()
         .enumerate()
         .map(|(index, image)| match selection {
@@ -83,12 +93,30 @@ pub fn decide(
                 };
                 match image.published {
                     _ if !own[index] && !travels => Vec::new(),
-                    Some(verdict) => verdict.reasons.clone(),
-                    None => reasons_of(image.state, no_base),
+                    _ => image.reasons(no_base),
                 }
             }
         })
-        .collect()
+        .collect();
+    if *selection == Selection::Changed && dependents != Dependents::All {
+        forget_held_back(images, &mut decided, no_base);
+    }
+    decided
+}
+
+/// What would be built and is not, since changes do not travel so far, is no reason for what is built on it: that is built
+/// on what is published.
+fn forget_held_back(images: &[Judged<'_>], decided: &mut [Vec<Reason>], no_base: NoBase<'_>) {
+    let is_held_back = |index: usize| decided[index].is_empty() && !images[index].reasons(no_base).is_empty();
+    let held_back: Vec<bool> = (0..images.len()).map(is_held_back).collect();
+    for (image, reasons) in images.iter().zip(decided) {
+        let below = image.built_on.iter().filter(|to| held_back.get(**to) == Some(&true));
+        let texts: Vec<String> = below.filter_map(|to| Some(built_on(images.get(*to)?.name))).collect();
+        let is_told = |reason: &Reason| reason.kind != ReasonKind::Dependency || !texts.contains(&reason.text);
+        if reasons.iter().any(is_told) {
+            reasons.retain(is_told);
+        }
+    }
 }
 
 /// Whether an image changed by itself, not only because of what it is built on.
@@ -136,8 +164,11 @@ mod tests {
             |name: &str| State::Changed(vec![Difference::Dependency { name: name.into(), old: None, new: None }]);
         let states = [State::New, by_dependency("a"), by_dependency("b"), State::Unchanged];
         let built_on: [&[usize]; 4] = [&[], &[0], &[1], &[]];
-        let images: Vec<Judged<'_>> =
-            states.iter().zip(built_on).map(|(state, built_on)| Judged { state, built_on, published: None }).collect();
+        let images: Vec<Judged<'_>> = states
+            .iter()
+            .zip(built_on)
+            .map(|(state, built_on)| Judged { name: "", state, built_on, published: None })
+            .collect();
         let reasons = decide(&images, selection, dependents, "nothing to compare with");
         (0..4).filter(|index| !reasons[*index].is_empty()).collect()
     }
@@ -168,7 +199,7 @@ mod tests {
         let built = |dependents, selection: &Selection| -> Vec<usize> {
             let judged = states.iter().zip(built_on).zip(&verdicts);
             let judged: Vec<Judged<'_>> = judged
-                .map(|((state, built_on), verdict)| Judged { state, built_on, published: Some(verdict) })
+                .map(|((state, built_on), verdict)| Judged { name: "", state, built_on, published: Some(verdict) })
                 .collect();
             let reasons = decide(&judged, selection, dependents, "");
             (0..4).filter(|index| !reasons[*index].is_empty()).collect()

@@ -150,6 +150,19 @@ fn compare(was: &Digest, platform: &Platform, now: Option<&Now>) -> BaseState {
     }
 }
 
+/// An image of the repository that another one was built on.
+#[derive(Clone, Debug)]
+pub struct Below<'a> {
+    /// Its name.
+    pub name: &'a ImageName,
+    /// What the other one's index recorded: for each platform the image, or the index that has it.
+    pub recorded: &'a BTreeMap<Platform, Digest>,
+    /// Its index now.
+    pub index: &'a Digest,
+    /// What that has.
+    pub platforms: &'a BTreeMap<Platform, Digest>,
+}
+
 /// An image with the states of its bases.
 #[derive(Clone, Copy, Debug)]
 pub struct Checked<'a> {
@@ -159,10 +172,13 @@ pub struct Checked<'a> {
     pub bases: &'a [CheckedBase],
     /// Images of the repository that it is built on, by index.
     pub built_on: &'a [usize],
+    /// Those of them that are published, as they were and as they are.
+    pub below: &'a [Below<'a>],
 }
 
 /// Why each image is stale, in the order given; empty for an image that is not. Only images that are `among` count:
-/// an image is rebuilt because its base moved or because what it is built on is rebuilt, and not otherwise.
+/// an image is rebuilt because its base moved or because what it is built on is rebuilt, now or since it was published
+/// itself, and not otherwise.
 #[must_use]
 pub fn stale(images: &[Checked<'_>], among: &BTreeSet<usize>) -> Vec<Vec<Reason>> {
     let considered = || images.iter().enumerate().filter(|(index, _)| among.contains(index));
@@ -172,7 +188,7 @@ pub fn stale(images: &[Checked<'_>], among: &BTreeSet<usize>) -> Vec<Vec<Reason>
             dependents.get_mut(*to).into_iter().for_each(|of| of.push(from));
         }
     }
-    let own: Vec<Vec<Reason>> = images.iter().map(|image| moved(image.bases)).collect();
+    let own: Vec<Vec<Reason>> = images.iter().map(|it| [moved(it.bases), rebuilt(it.below)].concat()).collect();
     let mut open: Vec<usize> = considered().map(|(index, _)| index).filter(|index| !own[*index].is_empty()).collect();
     let mut reached: BTreeSet<usize> = open.iter().copied().collect();
     while let Some(index) = open.pop() {
@@ -202,6 +218,20 @@ fn moved(bases: &[CheckedBase]) -> Vec<Reason> {
         }
     }
     reasons
+}
+
+/// Images below that were published anew while this one was not: its own build failed then, or was not asked for.
+fn rebuilt(below: &[Below<'_>]) -> Vec<Reason> {
+    let reason = |below: &Below<'_>| {
+        let moved = below.recorded.iter().find_map(|(platform, was)| {
+            let now = below.platforms.get(platform)?;
+            (was != now && was != below.index).then_some((platform, was, now))
+        });
+        let (platform, was, now) = moved?;
+        let text = format!("{} was rebuilt since ({platform}): {} → {}", below.name, short(was), short(now));
+        Some(Reason { kind: ReasonKind::Stale, text })
+    };
+    below.iter().filter_map(reason).collect()
 }
 
 /// A digest for people.
@@ -291,8 +321,9 @@ mod tests {
         };
         let bases = [based(Now::Image(digest("new"))), Vec::new(), Vec::new(), based(Now::Gone)];
         let built_on: [&[usize]; 4] = [&[], &[0], &[1], &[]];
-        let images: Vec<Checked<'_>> =
-            (0..4).map(|at| Checked { name: &names[at], bases: &bases[at], built_on: built_on[at] }).collect();
+        let images: Vec<Checked<'_>> = (0..4)
+            .map(|at| Checked { name: &names[at], bases: &bases[at], built_on: built_on[at], below: &[] })
+            .collect();
         let among = among.iter().copied().collect();
         let texts = |reasons: Vec<Reason>| reasons.into_iter().map(|it| it.text).collect::<Vec<_>>().join("; ");
         stale(&images, &among).into_iter().map(texts).collect()
@@ -305,5 +336,23 @@ mod tests {
         assert_eq!(reasons(&[0, 1, 2, 3]), [moved.as_str(), "built on a", "built on b", ""]);
         assert_eq!(reasons(&[0, 2]), [moved.as_str(), "", "", ""], "1 is not rebuilt, so 2 is not");
         assert_eq!(reasons(&[1, 2, 3]), ["", "", "", ""]);
+    }
+
+    #[test]
+    fn what_lies_below_may_have_been_rebuilt_since() {
+        let (name, index) = (ImageName::parse("curl").unwrap(), digest("index"));
+        let now = BTreeMap::from([(platform("linux/amd64"), digest("now"))]);
+        let told = |was: &str, at: &str| {
+            let recorded = BTreeMap::from([(platform(at), digest(was))]);
+            let below = Below { name: &name, recorded: &recorded, index: &index, platforms: &now };
+            rebuilt(&[below]).into_iter().map(|reason| reason.text).collect::<Vec<_>>()
+        };
+        let moved =
+            format!("curl was rebuilt since (linux/amd64): {} → {}", short(&digest("was")), short(&digest("now")));
+        assert_eq!(told("was", "linux/amd64"), [moved]);
+        for same in ["now", "index"] {
+            assert!(told(same, "linux/amd64").is_empty());
+        }
+        assert!(told("was", "linux/arm64").is_empty(), "a platform that is gone is no rebuild");
     }
 }

@@ -6,7 +6,7 @@
 use super::decide::reasons_of;
 use super::tags::ImageTags;
 use super::{Reason, ReasonKind};
-use crate::change::{Difference, InputKey, State};
+use crate::change::{Difference, InputKey, State, built_on};
 use crate::diagnostic::escape_cut;
 use crate::index::Recorded;
 use crate::oci::{ImageName, Platform, Tag};
@@ -130,8 +130,7 @@ fn differs(revision: Option<&str>, evidence: &Evidence<'_>) -> Option<Verdict> {
     }
     revision?;
     let nearest = evidence.built_on.iter().map(|(_, distance)| *distance).min()?;
-    let reason =
-        |(name, _): &(&str, Distance)| Reason { kind: ReasonKind::Dependency, text: format!("built on {name}") };
+    let reason = |(name, _): &(&str, Distance)| Reason { kind: ReasonKind::Dependency, text: built_on(name) };
     let distance = if nearest == Distance::Itself { Distance::Direct } else { Distance::Further };
     Some(Verdict { reasons: evidence.built_on.iter().map(reason).collect(), distance })
 }

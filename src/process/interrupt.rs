@@ -2,14 +2,14 @@
 //!
 //! The first signal asks: builders are told to end, results so far are kept. The second one insists.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a command that leaves nothing half done may take to end by itself after a signal.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Whether the run was asked to end. Clones share one state.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Interrupt(Arc<State>);
 #[derive(Default)]
 struct State {
     count: AtomicUsize,
+    /// Whether something would be left half done.
+    busy: AtomicBool,
     lock: Mutex<Vec<Listener>>,
     changed: Condvar,
 }
@@ -37,32 +39,13 @@ impl std::fmt::Debug for State {
 impl Interrupt {
     /// One that listens to SIGINT, SIGTERM and SIGHUP from now on. The process no longer ends by itself on them.
     ///
-    /// # Errors
-    /// When the system refuses the handlers.
-    pub fn install() -> Result<Self> {
-        Self::hear(|count| {
-            // Somebody insists.
-            if count > 2 {
-                end();
-            }
-        })
-    }
-
-    /// Ends this process soon after the first signal, and what [`super::Command::capture`] has started before it: that
-    /// runs in groups of its own, so a terminal's Ctrl-C does not reach it. For commands that leave nothing half done.
+    /// Until [`Interrupt::begin`] is called nothing would be left half done: the process ends soon after the first signal,
+    /// and what [`super::Command::capture`] has started before it: that runs in groups of its own, so a terminal's Ctrl-C
+    /// does not reach it.
     ///
     /// # Errors
     /// When the system refuses the handlers.
-    pub fn install_ending() -> Result<()> {
-        let heard = |_| {
-            // Whoever waits for a process or a registry hears of it, and takes its temporary files away.
-            std::thread::sleep(FAREWELL);
-            end();
-        };
-        Self::hear(heard).map(drop)
-    }
-
-    fn hear(heard: impl Fn(usize) + Send + 'static) -> Result<Self> {
+    pub fn install() -> Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         let interrupt = Self::installed();
         let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
@@ -71,10 +54,31 @@ impl Interrupt {
         std::thread::spawn(move || {
             signals.forever().for_each(|_| {
                 raised.raise();
-                heard(raised.count());
+                if !raised.is_busy() {
+                    // Whoever waits for a process or a registry hears of it, and takes its temporary files away.
+                    std::thread::sleep(FAREWELL);
+                }
+                // Or somebody insists.
+                if !raised.is_busy() || raised.count() > 2 {
+                    end();
+                }
             });
         });
         Ok(interrupt)
+    }
+
+    /// From now on there is something to finish or to take back: the run ends itself after a signal.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`] when a signal came before.
+    pub fn begin(&self) -> Result<()> {
+        self.check()?;
+        self.0.busy.store(true, Ordering::SeqCst);
+        self.check()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.0.busy.load(Ordering::SeqCst)
     }
 
     /// The one that hears of signals once somebody has called [`Interrupt::install`]; for work that has nobody to

@@ -11,6 +11,7 @@
 //!
 //! Nothing here runs git: the caller's `is_ancestor` does.
 
+mod below;
 mod children;
 mod collect;
 mod collisions;
@@ -29,7 +30,7 @@ pub use outcome::{Outcome, Published, PublishedTag, TagState, file_name, write};
 pub use results::{Left, Results};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, Child, Held, Ours};
+use crate::index::{self, BuiltOn, Child, Held, Ours};
 use crate::oci::{ImageName, Platform, Repository, Tag};
 use crate::plan::{Mode, Plan, PlannedImage};
 use crate::registry::Client;
@@ -91,6 +92,7 @@ pub async fn publish(client: &Client, plan: &Plan, results: Results, options: &O
     for (image, platform, child) in gather(&run, results).await {
         found.add(image, platform, child);
     }
+    let below = below::digests(&run, &found.children).await;
     let verdicts = index::publishable(plan, &found.available, options.allow_partial);
     let mut outcome = Outcome::default();
     let mut unpublished: BTreeSet<ImageName> = BTreeSet::new();
@@ -114,7 +116,7 @@ pub async fn publish(client: &Client, plan: &Plan, results: Results, options: &O
                 }
             }
         }
-        for (image, result) in publish_wave(&run, ready).await {
+        for (image, result) in publish_wave(&run, ready, &below).await {
             if result.is_err() {
                 unpublished.insert(image.clone());
             }
@@ -152,10 +154,14 @@ impl Found {
 type Ready<'a> = (&'a PlannedImage, Vec<Platform>, Vec<Child>);
 
 /// Publishes the images of one wave together; the results are in the plan's order.
-async fn publish_wave(run: &Run<'_>, ready: Vec<Ready<'_>>) -> Vec<(ImageName, Result<(Published, Vec<String>)>)> {
+async fn publish_wave(
+    run: &Run<'_>,
+    ready: Vec<Ready<'_>>,
+    below: &BuiltOn,
+) -> Vec<(ImageName, Result<(Published, Vec<String>)>)> {
     stream::iter(ready)
         .map(async |(image, platforms, children)| {
-            (image.name.clone(), tags::publish_image(run, image, &platforms, &children).await)
+            (image.name.clone(), tags::publish_image(run, image, &platforms, &children, below).await)
         })
         .buffered(CONCURRENT_IMAGES)
         .collect()

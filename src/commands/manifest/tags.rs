@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::{join_all, try_join_all};
 
-use super::Run;
 use super::outcome::{Published, PublishedTag, TagState};
+use super::{Run, below};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, Child, Current, Decision, Follows, Ours, Recorded, Relation};
+use crate::index::{self, BuiltOn, Child, Current, Decision, Follows, Ours, Recorded, Relation};
 use crate::oci::{Digest, ImageName, Platform, Repository, Tag};
 use crate::plan::tags::Version;
 use crate::plan::{PlannedImage, ReusedImage};
@@ -43,8 +43,9 @@ pub(super) async fn publish_image(
     image: &PlannedImage,
     platforms: &[Platform],
     children: &[Child],
+    below: &BuiltOn,
 ) -> Result<(Published, Vec<String>)> {
-    let assembled = index::assemble(run.plan, image, platforms, children)?;
+    let assembled = index::assemble(run.plan, image, platforms, children, &below::of(image, below))?;
     let manifest = match children {
         [child] if index::stands_alone(&child.platform) => alone(run, image, child).await?,
         _ => Manifest::new(index::MEDIA_TYPE, assembled.bytes),

@@ -345,6 +345,7 @@ pub(in crate::commands) fn bases(
         reference,
         platform: None,
         line: 0,
+        from_line: None,
         wanted_for: config.platforms.clone(),
         underlying: true,
     });

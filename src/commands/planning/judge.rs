@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::change::{Globs, ImageChange, RepoPath, State, Tree};
+use crate::change::{Globs, ImageChange, Mode, RepoPath, State, Tree};
 use crate::cli::SelectArgs;
 use crate::commands::survey::{Image, Survey};
 use crate::config::Layout;
@@ -25,6 +25,7 @@ pub(super) fn selection(
     survey: &Survey,
     tree: &Tree,
     objects: &mut Objects<'_>,
+    warnings: &mut Vec<String>,
 ) -> Result<Selection> {
     if select.all {
         return Ok(Selection::All);
@@ -37,7 +38,7 @@ pub(super) fn selection(
         return Ok(Selection::Named(named));
     }
     match &select.scheduled {
-        Some(name) => scheduled(name, survey, tree, objects),
+        Some(name) => scheduled(name, survey, (tree, objects), warnings),
         None => Ok(Selection::Changed),
     }
 }
@@ -75,15 +76,31 @@ pub(in crate::commands) fn matching(flag: &str, pattern: &str, survey: &Survey) 
 }
 
 /// Reads `rebuild-NAME.txt`: a directory a line, `#` begins a comment.
-fn scheduled(name: &str, survey: &Survey, tree: &Tree, objects: &mut Objects<'_>) -> Result<Selection> {
+fn scheduled(
+    name: &str,
+    survey: &Survey,
+    (tree, objects): (&Tree, &mut Objects<'_>),
+    warnings: &mut Vec<String>,
+) -> Result<Selection> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
         return Err(Error::usage(format!("--scheduled {} is no name: letters, digits and ._-", escape(name))));
     }
     let file = format!("rebuild-{name}.txt");
     let content = objects.read_paths(tree, &[RepoPath::new(file.as_str())], MAX_LIST)?.pop();
-    let Some(Content::Bytes(bytes)) = content else {
-        return Err(Error::config(format!("there is no {file} at the repository's root"))
-            .hint("it lists the image directories to rebuild, one a line"));
+    let bytes = match (content, tree.get(file.as_bytes())) {
+        (Some(Content::Bytes(bytes)), _) => bytes,
+        (Some(Content::TooLarge(size)), _) => {
+            return Err(Error::config(format!("{file} has {size} bytes, more than {MAX_LIST}"))
+                .hint("it lists the image directories to rebuild, one a line"));
+        }
+        (_, Some(entry)) if entry.mode == Mode::Link => {
+            return Err(Error::config(format!("{file} is a symbolic link that leads to no file of the repository"))
+                .hint("make it a file that lists the image directories to rebuild, one a line"));
+        }
+        _ => {
+            return Err(Error::config(format!("there is no {file} at the repository's root"))
+                .hint("it lists the image directories to rebuild, one a line"));
+        }
     };
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_start_matches('\u{feff}');
@@ -110,6 +127,9 @@ fn scheduled(name: &str, survey: &Survey, tree: &Tree, objects: &mut Objects<'_>
         findings.push(finding);
     }
     if findings.is_empty() {
+        if listed.is_empty() {
+            warnings.push(format!("{file} names no image directory, so nothing is built"));
+        }
         return Ok(Selection::Scheduled(listed, file));
     }
     Err(Error::config(format!("{file} names directories that are no images")).diagnostics(findings))
@@ -138,7 +158,7 @@ pub(super) fn decided(
         .enumerate()
         .map(|(index, (image, built_on))| {
             let published = verdicts.get(index).and_then(Option::as_ref);
-            Judged { state: state_of(changes, image), built_on, published }
+            Judged { name: image.name.as_str(), state: state_of(changes, image), built_on, published }
         })
         .collect();
     let dependents = select.dependents.or(survey.root.dependents).unwrap_or_default();

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::lines::texts;
-use crate::change::{Mode, Oid, RepoPath, Tree};
+use crate::change::{Ignoring, Mode, Oid, RepoPath, Tree};
 use crate::commands::survey::{Image, Rules, Survey};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::error::Result;
 use crate::git::Objects;
+use crate::ignorefile::{Dialect, IgnoreFile, Walk};
 use crate::lint::silence::{self, Language, Source};
 use crate::lint::{Context, Level, Subject, find};
 use crate::plan::graph::Uses;
@@ -51,7 +52,7 @@ fn subject<'a>(
     uses: &'a Uses,
     tree: &Tree,
     rules: &Rules<'_>,
-    contexts: &'a BTreeMap<(RepoPath, Option<String>), Context>,
+    contexts: &'a BTreeMap<Place, Context>,
 ) -> Option<Subject<'a>> {
     let config = image.config().filter(|config| config.manual_images.is_none())?;
     let root = image.located.as_ref().map(|located| &located.root);
@@ -67,49 +68,72 @@ fn subject<'a>(
     })
 }
 
-/// What decides what belongs to a context: its directory, and the Dockerfile, which may have an ignore file of its own.
-fn context_of(image: &Image) -> Option<(RepoPath, Option<String>)> {
-    let dir = image.located.as_ref()?.context_dir()?.clone();
-    Some((dir, image.dockerfile.as_ref().map(|(path, _)| path.clone())))
+/// What decides what belongs to a context.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    dir: RepoPath,
+    /// The Dockerfile, which may have an ignore file of its own.
+    dockerfile: Option<String>,
+    /// The ignore files that hold, by the rule of the builder.
+    ignoring: Vec<(RepoPath, Dialect)>,
+}
+
+fn context_of(image: &Image) -> Option<Place> {
+    Some(Place {
+        dir: image.located.as_ref()?.context_dir()?.clone(),
+        dockerfile: image.dockerfile.as_ref().map(|(path, _)| path.clone()),
+        ignoring: image.ignoring.iter().map(|ignoring| (ignoring.path.clone(), ignoring.dialect)).collect(),
+    })
 }
 
 /// The contexts of all images, each measured once.
-fn contexts(
-    survey: &Survey,
-    tree: &Tree,
-    objects: &Objects<'_>,
-) -> Result<BTreeMap<(RepoPath, Option<String>), Context>> {
-    let wanted: BTreeSet<(RepoPath, Option<String>)> =
-        survey.images.iter().filter_map(|image| context_of(image)).collect();
-    let mut oids: Vec<Oid> = Vec::new();
-    let mut measured: Vec<&RepoPath> = wanted.iter().map(|(dir, _)| dir).collect();
-    measured.dedup();
-    for dir in &measured {
-        oids.extend(files(tree, dir).map(|entry| entry.1));
-    }
+fn contexts(survey: &Survey, tree: &Tree, objects: &Objects<'_>) -> Result<BTreeMap<Place, Context>> {
+    let wanted: BTreeMap<Place, &Image> =
+        survey.images.iter().filter_map(|image| Some((context_of(image)?, image.as_ref()))).collect();
+    let dirs: BTreeSet<&RepoPath> = wanted.keys().map(|place| &place.dir).collect();
+    let oids: Vec<Oid> = dirs.iter().flat_map(|dir| files(tree, dir)).map(|(_, oid)| oid).collect();
     let mut sizes = objects.sizes(&oids)?.into_iter();
-    let mut by_dir: BTreeMap<&RepoPath, Context> = BTreeMap::new();
-    for dir in measured {
-        let mut context = Context::default();
-        for (path, _) in files(tree, dir) {
-            context.add(&path, sizes.next().flatten().unwrap_or_default());
-        }
-        by_dir.insert(dir, context);
+    let mut by_dir: BTreeMap<&RepoPath, Vec<u64>> = BTreeMap::new();
+    for dir in dirs {
+        let own = files(tree, dir).map(|_| sizes.next().flatten().unwrap_or_default());
+        by_dir.insert(dir, own.collect());
     }
-    let context = |(dir, dockerfile): &(RepoPath, Option<String>)| {
-        let own = dockerfile.as_ref().map(|path| format!("{path}.dockerignore"));
-        let own = own.is_some_and(|path| tree.get(path.as_bytes()).is_some());
-        let has_ignore_file = own || tree.get(dir.join(".dockerignore").as_bytes()).is_some();
-        // What ignore files leave out is not taken off here: with one the size is an upper bound.
-        Some(Context { has_ignore_file, exact: !has_ignore_file, ..by_dir.get(dir)?.clone() })
+    let context = |place: &Place, image: &Image| {
+        let sizes = by_dir.get(&place.dir)?;
+        Some(measured(place, &image.ignoring, files(tree, &place.dir).zip(sizes.iter().copied()), tree))
     };
-    Ok(wanted.iter().filter_map(|key| Some((key.clone(), context(key)?))).collect())
+    let measured = wanted.iter().filter_map(|(place, image)| Some((place.clone(), context(place, image)?)));
+    Ok(measured.collect())
+}
+
+/// What of the files of a directory, each with its size, the ignore files leave in.
+fn measured<'t>(
+    place: &Place,
+    ignoring: &[Ignoring],
+    files: impl Iterator<Item = ((&'t [u8], Oid), u64)>,
+    tree: &Tree,
+) -> Context {
+    let beside = |ending: &str| place.dockerfile.as_ref().map(|path| RepoPath::new(format!("{path}{ending}")));
+    let own = [".dockerignore", ".containerignore"].into_iter().filter_map(beside);
+    let common = [".dockerignore", ".containerignore"].map(|name| place.dir.join(name));
+    let has_ignore_file = own.chain(common).any(|path| tree.get(path.as_bytes()).is_some());
+    // Some builders read such a file and some do not: what they get is not known then.
+    let exact = !has_ignore_file || !ignoring.is_empty();
+    let mut context = Context { has_ignore_file, exact, ..Context::default() };
+    let compiled: Vec<&IgnoreFile> = ignoring.iter().map(|ignoring| ignoring.file.as_ref()).collect();
+    let mut walk = Walk::new(&compiled, b"", false);
+    for ((path, _), size) in files {
+        let seen = place.dir.relative(path).unwrap_or(path);
+        if compiled.is_empty() || walk.file(seen, &mut |_| {}).is_none() {
+            context.add(&String::from_utf8_lossy(path), size);
+        }
+    }
+    context
 }
 
 /// The files of a context, by path, as a builder would get them.
-fn files<'t>(tree: &'t Tree, dir: &RepoPath) -> impl Iterator<Item = (String, Oid)> + use<'t> {
-    let files = tree.under(dir).filter(|entry| entry.mode != Mode::Gitlink);
-    files.map(|entry| (String::from_utf8_lossy(entry.path).into_owned(), entry.oid))
+fn files<'t>(tree: &'t Tree, dir: &RepoPath) -> impl Iterator<Item = (&'t [u8], Oid)> + use<'t> {
+    tree.under(dir).filter(|entry| entry.mode != Mode::Gitlink).map(|entry| (entry.path, entry.oid))
 }
 
 /// The files in which comments may stand.

@@ -4,6 +4,7 @@
 
 use std::rc::Rc;
 
+use super::since::Api;
 use crate::change::{ImageChange, Keyed, ListedImage, Oid, Tree, by_paths};
 use crate::ci::{BaseSpec, CiContext, Platform, Target};
 use crate::commands::published::block_on;
@@ -26,6 +27,7 @@ pub(super) fn ask(
     session: &Session,
     context: &CiContext,
     loaded: &mut Loaded,
+    api: Api,
     warnings: &mut Vec<String>,
 ) -> Result<Option<ListedPaths>> {
     let Base::Nothing { reason } = &loaded.base_commit else { return Ok(None) };
@@ -34,6 +36,15 @@ pub(super) fn ask(
         return Ok(None);
     }
     let Some((range, id, what)) = range(&context.base, context, commit) else { return Ok(None) };
+    if api == Api::Silent {
+        warnings.push(format!(
+            "everything is built, since git has no base ({reason}) and the platform's API, which does not answer, was not \
+             asked again"
+        ));
+        let reason = format!("{reason}, and the platform did not say what changed");
+        loaded.base_commit = Base::Nothing { reason };
+        return Ok(None);
+    }
     let found = match Forge::of_job(&session.env) {
         Ok(Some(forge)) => {
             let name = forge.name();
@@ -48,9 +59,10 @@ pub(super) fn ask(
             loaded.base_commit = Base::Listed { id, what: format!("{what}, by {name}'s list of changed files") };
             Ok(Some(ListedPaths { paths }))
         }
-        Err(Trouble { what, hint }) => {
+        Err(Trouble { what, hint, .. }) => {
             warnings.push(format!("everything is built, since git has no base ({reason}) and {what}; hint: {hint}"));
-            loaded.base_commit = Base::Nothing { reason: format!("{reason}; {what}") };
+            let reason = format!("{reason}, and the platform did not say what changed");
+            loaded.base_commit = Base::Nothing { reason };
             Ok(None)
         }
     }
@@ -92,7 +104,8 @@ fn leaving(target: &Target, context: &CiContext, head: &Commit) -> Option<(Range
 /// and what is said to be gone must not. A name that is not UTF-8 could stand in no list.
 fn fitting(paths: Vec<Listed>, head: &Tree, name: &str) -> Result<Vec<Listed>, Trouble> {
     let trouble = |what: String| {
-        Err(Trouble { what, hint: "fetch the whole history in this job (GIT_DEPTH: 0, fetch-depth: 0)".to_owned() })
+        let hint = "fetch the whole history in this job (GIT_DEPTH: 0, fetch-depth: 0)".to_owned();
+        Err(Trouble { what, hint, silent: false })
     };
     let misfit = |listed: &&Listed| match listed.side {
         Side::Now => head.get(listed.path.as_bytes()).is_none(),

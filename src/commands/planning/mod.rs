@@ -129,15 +129,15 @@ impl Planning {
 /// When the repository cannot be read, or when something that is to be built is invalid.
 pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let mut ground = Ground::new(session, select)?;
-    since::last_success(session, select, &mut ground.context)?;
+    let api = since::last_success(session, select, &mut ground.context)?;
     let select = &schedule::of_schedule(session, ground.context.event, select)?;
     let (mut loaded, mut objects) = ground.load(select.head.as_deref(), &ground.context.base)?;
     let mut warnings = ground.context.warnings.clone();
     let rules = ground.rules(select);
     let now = survey(&loaded.head, &mut objects, &rules, None)?;
-    let asked = Asked::of((session, &ground, select, &rules), &now, (&loaded.head, &mut objects))
+    let asked = Asked::of((session, &ground, select, &rules), &now, (&loaded.head, &mut objects), &mut warnings)
         .map_err(|error| quoted(error, &loaded.head, &mut objects))?;
-    let listed = asked.listed(session, &ground.context, &mut loaded, &mut warnings)?;
+    let listed = asked.listed((session, &ground.context, api), &mut loaded, &mut warnings)?;
     let other = Other { survey: &now, changes: &loaded.changes };
     let was = loaded.base.as_ref().map(|tree| survey(tree, &mut objects, &rules, Some(&other))).transpose()?;
     let base = was.as_ref().zip(loaded.base.as_ref());

@@ -10,6 +10,7 @@ use super::ground::{self, Destination, Ground};
 use super::listed::{self, ListedPaths};
 use super::published::Question;
 use super::sided::Sided;
+use super::since::Api;
 use super::whole::refuse_broken;
 use super::{judge, schedule};
 use crate::change::{Keyed, Tree};
@@ -43,10 +44,11 @@ impl Asked {
         (session, ground, select, rules): (&Session, &Ground, &SelectArgs, &Rules<'_>),
         now: &Survey,
         (head, objects): (&Tree, &mut Objects<'_>),
+        warnings: &mut Vec<String>,
     ) -> Result<Self> {
         refuse_broken(now)?;
         let destination = ground::destination(rules.registry, &now.root, rules.platform_registry, rules.layout)?;
-        let selection = judge::selection(select, now, head, objects)?;
+        let selection = judge::selection(select, now, head, objects, warnings)?;
         let question = Question::of(session, ground, select, &selection, &destination)?;
         Ok(Self { destination, selection, question })
     }
@@ -57,15 +59,14 @@ impl Asked {
     /// When a signal came.
     pub(super) fn listed(
         &self,
-        session: &Session,
-        context: &CiContext,
+        (session, context, api): (&Session, &CiContext, Api),
         loaded: &mut Loaded,
         warnings: &mut Vec<String>,
     ) -> Result<Option<ListedPaths>> {
         if self.question.is_some() || self.selection != Selection::Changed {
             return Ok(None);
         }
-        listed::ask(session, context, loaded, warnings)
+        listed::ask(session, context, loaded, api, warnings)
     }
 }
 

@@ -9,14 +9,24 @@ use crate::diagnostic::escape_cut;
 use crate::error::{Error, Result};
 use crate::forge::{Forge, Trouble};
 
-/// Puts the last successful pipeline's commit in the place of the event's base, where that was asked for.
+/// What is known of the platform's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Api {
+    /// Nothing that speaks against a question.
+    Unknown,
+    /// It did not answer, which was said.
+    Silent,
+}
+
+/// Puts the last successful pipeline's commit in the place of the event's base, where that was asked for. Says whether the
+/// API can be asked more.
 ///
 /// # Errors
 /// When `HEPHY_SINCE` is no such word, or the flag is used where there are no pipelines.
-pub(super) fn last_success(session: &Session, select: &SelectArgs, context: &mut CiContext) -> Result<()> {
+pub(super) fn last_success(session: &Session, select: &SelectArgs, context: &mut CiContext) -> Result<Api> {
     // A base that somebody typed is more than a habit of the project.
     if select.base.is_some() || select.merge_base.is_some() || wanted(session, select)?.is_none() {
-        return Ok(());
+        return Ok(Api::Unknown);
     }
     if context.platform == Platform::Local {
         return Err(Error::usage("--since last-success needs a pipeline of GitHub or GitLab")
@@ -24,10 +34,12 @@ pub(super) fn last_success(session: &Session, select: &SelectArgs, context: &mut
     }
     // Requests are compared with their target, and tags and schedules with nothing, whatever succeeded before.
     let of_branch = matches!(context.event, Event::Push | Event::Manual | Event::WorkflowRun | Event::Other);
-    let Some(branch) = context.branch.clone().filter(|_| of_branch && context.tag.is_none()) else { return Ok(()) };
+    let Some(branch) = context.branch.clone().filter(|_| of_branch && context.tag.is_none()) else {
+        return Ok(Api::Unknown);
+    };
     let found = match Forge::of_job(&session.env) {
         Ok(Some(forge)) => block_on(async { Ok(forge.last_success(&branch).await) })?,
-        Ok(None) => return Ok(()),
+        Ok(None) => return Ok(Api::Unknown),
         Err(trouble) => Err(trouble),
     };
     match found {
@@ -36,11 +48,16 @@ pub(super) fn last_success(session: &Session, select: &SelectArgs, context: &mut
             "no pipeline of `{}` was successful yet, so the base of the event counts",
             escape_cut(&branch, 80)
         )),
-        Err(Trouble { what, hint }) => context.warnings.push(format!(
-            "the last successful pipeline is not known, so the base of the event counts: {what}; hint: {hint}"
-        )),
+        Err(Trouble { what, hint, silent }) => {
+            context.warnings.push(format!(
+                "the last successful pipeline is not known, so the base of the event counts: {what}; hint: {hint}"
+            ));
+            if silent {
+                return Ok(Api::Silent);
+            }
+        }
     }
-    Ok(())
+    Ok(Api::Unknown)
 }
 
 fn wanted(session: &Session, select: &SelectArgs) -> Result<Option<Since>> {

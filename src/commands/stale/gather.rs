@@ -11,10 +11,12 @@ use crate::commands::session::Session;
 use crate::commands::survey::{Image, Rules, Survey};
 use crate::config::{Layout, Source};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Recorded, platforms};
-use crate::oci::{Digest, ImageName, Reference, Tag};
+use crate::index::{BASES, Recorded, Said, platforms};
+use crate::oci::{Digest, ImageName, Platform, Reference, Tag};
 use crate::plan::Reason;
-use crate::plan::stale::{BaseState, Checked, CheckedBase, Now, RecordedBases, UsedBase, check, stale, to_look_up};
+use crate::plan::stale::{
+    BaseState, Below, Checked, CheckedBase, Now, RecordedBases, UsedBase, check, stale, to_look_up,
+};
 use crate::registry::{By, Client, Settings};
 
 /// Bases that one image may have recorded: whoever can push may have written anything, and each is asked for.
@@ -119,27 +121,29 @@ async fn assess_with(client: &Client, standing: &Standing<'_>, among: &BTreeSet<
         .collect();
     let used: Vec<Vec<UsedBase>> = records
         .iter()
-        .map(|(index, record)| record.as_ref().map_or_else(|_| Vec::new(), |(_, it)| used(standing, *index, it)))
+        .map(|(index, record)| record.as_ref().map_or_else(|_| Vec::new(), |it| used(standing, *index, &it.bases)))
         .collect();
     let references: BTreeSet<&str> = used
         .iter()
         .zip(&records)
-        .filter_map(|(used, (_, record))| Some(to_look_up(used, &record.as_ref().ok()?.1)))
+        .filter_map(|(used, (_, record))| Some(to_look_up(used, &record.as_ref().ok()?.bases)))
         .flatten()
         .collect();
     let (now, found) = look_up(client, &references).await;
-    let mut images: Vec<Assessed> = records
-        .into_iter()
-        .zip(used)
-        .map(|((index, record), used)| {
-            let (published, bases, untold) = match record {
-                Ok((digest, recorded)) => (Some(digest), check(used, &recorded, &now), None),
-                Err(untold) => (None, Vec::new(), Some(untold)),
-            };
-            Assessed { index, published, bases, untold, reasons: Vec::new() }
-        })
-        .collect();
-    decide(survey, &mut images);
+    let mut known = BTreeMap::new();
+    let mut images: Vec<Assessed> = Vec::with_capacity(records.len());
+    for ((index, record), used) in records.into_iter().zip(used) {
+        let (published, bases, untold) = match record {
+            Ok(recorded) => {
+                let found = (Some(recorded.digest.clone()), check(used, &recorded.bases, &now), None);
+                known.insert(index, recorded);
+                found
+            }
+            Err(untold) => (None, Vec::new(), Some(untold)),
+        };
+        images.push(Assessed { index, published, bases, untold, reasons: Vec::new() });
+    }
+    decide(survey, &known, &mut images);
     Ok(Assessment { images, found })
 }
 
@@ -165,8 +169,15 @@ fn told(error: &Error) -> String {
     }
 }
 
-/// A published index with the bases that it recorded.
-type Record = std::result::Result<(Digest, RecordedBases), Untold>;
+/// What a published index has, and what it recorded.
+struct Known {
+    digest: Digest,
+    platforms: BTreeMap<Platform, Digest>,
+    bases: RecordedBases,
+    built_on: BTreeMap<String, BTreeMap<Platform, Digest>>,
+}
+
+type Record = std::result::Result<Known, Untold>;
 
 fn record(name: &ImageName, found: Result<Option<Recorded>>) -> Record {
     let unknown = |why: String| Err(Untold::Unknown(why));
@@ -176,10 +187,15 @@ fn record(name: &ImageName, found: Result<Option<Recorded>>) -> Record {
         Ok(Some(Recorded { image: Some(other), .. })) if other != name.as_str() => {
             unknown(format!("what is published there is the image {}", crate::diagnostic::escape_cut(&other, 80)))
         }
-        Ok(Some(Recorded { bases: Some(bases), .. })) if bases.len() > MAX_RECORDED => {
+        Ok(Some(Recorded { bases: Said::Value(bases), .. })) if bases.len() > MAX_RECORDED => {
             unknown(format!("what is published records more than {MAX_RECORDED} bases"))
         }
-        Ok(Some(Recorded { digest, bases: Some(bases), .. })) => Ok((digest, bases)),
+        Ok(Some(Recorded { digest, platforms, bases: Said::Value(bases), built_on, .. })) => {
+            Ok(Known { digest, platforms, bases, built_on })
+        }
+        Ok(Some(Recorded { bases: Said::Nonsense, .. })) => {
+            unknown(format!("what is published records its bases in a form that cannot be read ({BASES})"))
+        }
         Ok(Some(_)) => unknown("what is published did not record its bases".to_owned()),
     }
 }
@@ -235,7 +251,7 @@ async fn look_up(client: &Client, references: &BTreeSet<&str>) -> (BTreeMap<Stri
             if let (Some(digest), Now::Index(platforms)) = (&digest, &state) {
                 found.insert(
                     text.to_owned(),
-                    Found { digest: digest.clone(), platforms: platforms.clone(), input_key: None },
+                    Found { digest: digest.clone(), platforms: platforms.clone(), input_key: None, triggers: None },
                 );
             }
             now.insert(text.to_owned(), state.clone());
@@ -260,21 +276,34 @@ async fn now(client: &Client, text: &str) -> (Option<Digest>, Now) {
     answer.await.unwrap_or_else(|error: Error| (None, Now::Failed { kind: error.kind(), why: told(&error) }))
 }
 
-fn decide(survey: &Survey, images: &mut [Assessed]) {
+fn decide(survey: &Survey, known: &BTreeMap<usize, Known>, images: &mut [Assessed]) {
     let mut bases: Vec<&[CheckedBase]> = vec![&[]; survey.images.len()];
     for image in images.iter() {
         bases[image.index] = &image.bases;
     }
+    let below: Vec<Vec<Below<'_>>> = (0..survey.images.len()).map(|index| below(survey, known, index)).collect();
     let checked: Vec<Checked<'_>> = survey
         .images
         .iter()
         .zip(&survey.edges)
         .zip(bases)
-        .map(|((image, built_on), bases)| Checked { name: &image.name, bases, built_on })
+        .zip(&below)
+        .map(|(((image, built_on), bases), below)| Checked { name: &image.name, bases, built_on, below })
         .collect();
     let among = images.iter().map(|image| image.index).collect();
     let mut reasons = stale(&checked, &among);
     for image in images {
         image.reasons = std::mem::take(&mut reasons[image.index]);
     }
+}
+
+/// What an image is built on, where both its own index and that one's were read.
+fn below<'a>(survey: &'a Survey, known: &'a BTreeMap<usize, Known>, index: usize) -> Vec<Below<'a>> {
+    let Some(own) = known.get(&index) else { return Vec::new() };
+    let below = survey.edges[index].iter().filter_map(|to| {
+        let (name, now) = (&survey.images[*to].name, known.get(to)?);
+        let recorded = own.built_on.get(name.as_str())?;
+        Some(Below { name, recorded, index: &now.digest, platforms: &now.platforms })
+    });
+    below.collect()
 }

@@ -84,6 +84,8 @@ pub struct ExternalBase {
     pub platform: Option<String>,
     /// Line of the Dockerfile.
     pub line: usize,
+    /// Line of the first `FROM` that names it; none where only files of it are taken.
+    pub from_line: Option<usize>,
     /// The wanted platforms that use it.
     pub wanted_for: Vec<Platform>,
     /// Whether the image itself lies on it; other bases only lend files.

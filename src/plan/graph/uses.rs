@@ -80,6 +80,7 @@ impl Names<'_> {
                         reference,
                         platform: image.platform.clone(),
                         line: image.span.line,
+                        from_line: (image.kind == UseKind::From).then_some(image.span.line),
                         wanted_for: platforms.to_vec(),
                         underlying: underlying.is_some_and(|underlying| std::ptr::eq(underlying, image)),
                     };
@@ -192,6 +193,7 @@ fn push_base(bases: &mut Vec<ExternalBase>, base: ExternalBase) {
     let known = bases.iter_mut().find(|known| known.reference == base.reference && known.platform == base.platform);
     let Some(known) = known else { return bases.push(base) };
     known.underlying |= base.underlying;
+    known.from_line = known.from_line.or(base.from_line);
     for platform in base.wanted_for {
         if !known.wanted_for.contains(&platform) {
             known.wanted_for.push(platform);

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::change::{FileNote, FileStatus, RepoPath};
+use crate::index::Said;
 use crate::oci::Digest;
 
 fn key(digit: char) -> InputKey {
@@ -18,7 +19,8 @@ fn recorded() -> Recorded {
         created: None,
         version: None,
         platforms: BTreeMap::from([platform("linux/amd64"), platform("linux/arm64")]),
-        bases: None,
+        bases: Said::Nothing,
+        built_on: BTreeMap::new(),
         tags: vec!["curl-latest".into()],
     }
 }

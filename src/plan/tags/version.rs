@@ -99,7 +99,7 @@ impl Version {
 }
 
 fn without_v(text: &str) -> &str {
-    let rest = text.strip_prefix(['v', 'V']).unwrap_or(text);
+    let rest = text.strip_prefix('v').unwrap_or(text);
     if rest.starts_with(|c: char| c.is_ascii_digit()) { rest } else { text }
 }
 
@@ -158,7 +158,7 @@ mod tests {
         for (version, expected) in [
             ("v1.25.3", &["1.25.3", "1.25", "1"][..]),
             ("1.2.3", &["1.2.3", "1.2", "1"]),
-            ("V10.0.0", &["10.0.0", "10.0", "10"]),
+            ("v10.0.0", &["10.0.0", "10.0", "10"]),
             ("1.2.3-rc.1", &["1.2.3-rc.1"]),
             ("v2.0.0-0", &["2.0.0-0"]),
             ("1.28.3+k3s1", &["1.28.3", "1.28", "1"]),
@@ -191,6 +191,7 @@ mod tests {
             "1.2.3-",
             "release-1.2.3",
             "vv1.2.3",
+            "V1.2.3",
             "1.2.3 ",
             "1.2.3-ä",
             "1.2-maintenance",

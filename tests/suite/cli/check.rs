@@ -24,6 +24,22 @@ fn the_whole_report_and_exit_code_3() {
 }
 
 #[test]
+fn a_dockerfile_stands_for_the_images_that_are_built_from_it() {
+    let project = Project::with(&["a", "b"]);
+    project.dockerfile("b", "", "FROM alpine\n");
+    let shared = "use_local_context: true\ncontext_from: repository\ndockerfile_path: b/Dockerfile\n";
+    project.repo.write("c/build-config.yaml", shared).write("notes.txt", "x\n").write("unused/Dockerfile", "FROM x\n");
+    let outcome = project.hephy(["check", "b/Dockerfile"]).run().ok();
+    assert!(outcome.stdout.contains("b/Dockerfile:1:6: warning"), "{outcome}");
+    assert!(outcome.stdout.ends_with("of 2 files.\n"), "{outcome}");
+    let outcome = project.hephy(["check", "Dockerfile", "../b/Dockerfile"]).dir(project.path("a")).run().ok();
+    assert!(outcome.stdout.ends_with("of 3 files.\n"), "{outcome}");
+    for none in ["notes.txt", "unused/Dockerfile"] {
+        project.hephy(["check", none]).run().fails(2, &[none, "is no configuration, and no image is built from it"]);
+    }
+}
+
+#[test]
 fn json_is_one_document_with_configuration_and_findings() {
     let project = Project::with(&["a"]);
     project.repo.write("b/build-config.yaml", "x: y\n");

@@ -84,7 +84,34 @@ fn a_platform_that_is_written_out_under_an_image_for_another() {
     project.dockerfile("a", "platforms: [linux/amd64, linux/arm64]\n", &dockerfile("linux/amd64"));
     project.dockerfile("b", "platforms: [linux/amd64]\n", &dockerfile("linux/amd64"));
     project.dockerfile("c", "platforms: [linux/amd64, linux/arm64]\n", &dockerfile("$TARGETPLATFORM"));
-    assert_eq!(check(&project), ["a/Dockerfile:2:29 warning fixed-platform"]);
+    // One of the machine that builds is as wrong, but in an image for one platform, and in stages that only build.
+    let final_stage = format!("FROM --platform=$BUILDPLATFORM alpine:3@{DIGEST}\nCOPY file /\n");
+    project.dockerfile("d", "platforms: [linux/amd64, linux/arm64]\n", &final_stage);
+    project.dockerfile("e", "platforms: [linux/arm64]\n", &final_stage);
+    let builds = dockerfile("$TARGETPLATFORM").replace("=linux/amd64", "=${BUILDPLATFORM}");
+    project.dockerfile("f", "platforms: [linux/amd64, linux/arm64]\n", &builds);
+    assert_eq!(
+        check(&project),
+        ["a/Dockerfile:2:29 warning fixed-platform", "d/Dockerfile:1:32 warning fixed-platform"]
+    );
+}
+
+#[test]
+fn the_fix_of_a_missing_digest_names_the_base() {
+    let project = Project::new();
+    project.dockerfile("a", "", "FROM reg.example:5000/tools:1.2\n");
+    let outcome = project.hephy(["check"]).run().ok();
+    assert!(outcome.stdout.contains("fix: add the digest, reg.example:5000/tools:1.2@sha256:…, and"), "{outcome}");
+}
+
+#[test]
+fn variables_that_give_a_secret_away() {
+    let project = Project::new();
+    let dockerfile = "FROM scratch\nENV DB_PASSWORD=hunter2 \\\n  PATH=/bin\nENV DBPASSWORD x\nARG GH_PAT\n\
+                      ENV GITHUB_AUTH=$GH_PAT\nENV API_TOKEN=\"\" USE_AUTH=true DB_PASSWORD_FILE=/run/x\n";
+    project.dockerfile("a", "", dockerfile);
+    let lines = [2, 4, 5, 6].map(|line| format!("a/Dockerfile:{line}:1 warning secret-in-argument"));
+    assert_eq!(check(&project), lines);
 }
 
 #[test]
@@ -100,6 +127,16 @@ fn contexts_are_measured_from_the_tree() {
     project.repo.write("remote/data", mib(11));
     project.dockerfile("part", "context_path: src\n", "FROM scratch\n");
     project.repo.write("part/src/x", "").write("part/data", mib(11));
+    // What an ignore file leaves in counts, by the rule of the builder.
+    project.image("loose", "").image("back", "build_backend: buildkit\n");
+    project.repo.write("loose/data", mib(101)).write("loose/.dockerignore", "docs\n");
+    project.repo.write("back/data/x", mib(101)).write("back/.dockerignore", "*\n!data\n");
+    let ignored = ["back", "loose"].map(|dir| format!("{dir}/build-config.yaml:1:20 warning large-context"));
+    let line = "big/build-config.yaml:1:20 warning missing-dockerignore".to_owned();
+    assert_eq!(check(&project), [ignored[0].clone(), line, ignored[1].clone()]);
+    let outcome = project.hephy(["check", "loose"]).run().ok();
+    assert!(outcome.stdout.contains("loose/data, without what the ignore file leaves out"), "{outcome}");
+    project.repo.remove("loose").remove("back");
     assert_eq!(check(&project), ["big/build-config.yaml:1:20 warning missing-dockerignore"]);
     let outcome = project.hephy(["check", "big"]).run().ok();
     assert!(
@@ -152,6 +189,7 @@ fn projects_that_another_builder_builds_faster() {
          ENTRYPOINT [\"/app\"]\n"
     );
     project.dockerfile("go", "", &go);
+    project.dockerfile("many", "", &go.replace("COPY --from=build /app /", "COPY --from=build /app/* /"));
     project.dockerfile("shell", "", &go.replace("RUN go build", "RUN make && go build"));
     project.image("spin", "");
     project.repo.write("spin/spin.toml", "spin_manifest_version = 2\n");

@@ -20,9 +20,11 @@ mod preflight;
 mod prepare;
 mod run;
 mod settings;
+mod signals;
 mod spin;
 mod tags;
 mod targets;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

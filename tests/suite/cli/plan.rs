@@ -1,5 +1,7 @@
 //! `hephy plan`: every trigger of both platforms (specification §6), and what the command line says instead.
 
+use serde_json::Value;
+
 use super::{BEFORE, DIFF_BASE, HEAD, Project, TARGET};
 
 /// Images a, b, c; `main` changed b, a branch changed a, and the branch is merged.
@@ -335,6 +337,47 @@ fn a_change_travels_as_far_as_dependents_says() {
     assert_eq!(built(&["--dependents", "all"]), "base,mid,top");
     assert_eq!(built(&["--dependents", "direct"]), "base,mid");
     assert_eq!(built(&["--dependents", "none"]), "base");
+}
+
+/// What is not built in this run is no reason.
+#[test]
+fn an_image_that_is_held_back_is_no_reason_for_another() {
+    let project = Project::new();
+    project.image("base", "").image_on("mid", "base", "").image_on("top", "mid", "");
+    let before = project.repo.commit("images");
+    project.repo.write("top/file", "changed\n");
+    project.change("base/file");
+    let plan = |dependents: &str| {
+        let words = ["plan", "--format", "json", "--dependents", dependents];
+        let json = project.range(&before, words).env("ECR_REGISTRY", "127.0.0.1:1/x").run().ok().json();
+        let reasons = |image: &Value| -> Vec<String> {
+            let reasons = image["reasons"].as_array().unwrap().iter();
+            reasons.map(|reason| reason["text"].as_str().unwrap().to_owned()).collect()
+        };
+        let images = json["images"].as_array().unwrap();
+        images.iter().find(|image| image["name"] == "top").map(reasons).unwrap()
+    };
+    assert_eq!(plan("all"), ["top/file changed", "built on mid"]);
+    assert_eq!(plan("direct"), ["top/file changed", "built on mid"]);
+    assert_eq!(plan("none"), ["top/file changed"]);
+}
+
+#[test]
+fn a_schedules_list_that_is_a_link_or_empty_is_told_as_that() {
+    let project = Project::with(&["a"]);
+    project.repo.symlink("/etc/hostname", "rebuild-out.txt").symlink("gone.txt", "rebuild-gone.txt");
+    project.repo.symlink("lists/real.txt", "rebuild-in.txt").write("lists/real.txt", "a\n");
+    project.repo.write("rebuild-empty.txt", "# nothing yet\n\n");
+    project.repo.commit("lists");
+    let plan = |name: &str| project.hephy(["plan", "--scheduled", name, "--format", "json"]).run();
+    for name in ["out", "gone"] {
+        plan(name).fails(3, &[&format!("rebuild-{name}.txt is a symbolic link that leads to no file")]);
+    }
+    plan("nowhere").fails(3, &["there is no rebuild-nowhere.txt"]);
+    assert_eq!(plan("in").ok().built(), ["a"]);
+    let empty = plan("empty").ok();
+    assert!(empty.built().is_empty(), "{empty}");
+    assert!(empty.stderr.contains("rebuild-empty.txt names no image directory, so nothing is built"), "{empty}");
 }
 
 #[test]

@@ -45,6 +45,10 @@ fn a_git_tag_releases_every_image_or_the_one_that_it_names() {
         assert_eq!(tags(&plan, other), [format!("{other}-latest"), format!("{other}-head")], "{tag}");
         assert_eq!(image(&plan, other).get("version"), None);
     }
+    // Only a small `v` stands before a version.
+    let plan = tagged(&project, "V1.2.3").run().ok().json();
+    assert_eq!(tags(&plan, "curl"), ["curl-latest", "curl-head"]);
+    assert_eq!(image(&plan, "curl").get("version"), None);
     // Outside a release `semver` gives nothing.
     let plan = pushed(&project).run().ok().json();
     assert_eq!(tags(&plan, "curl"), ["curl-latest", "curl-main", "curl-head"]);

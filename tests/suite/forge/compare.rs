@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json as value};
 
-use super::{BOTH, Kind, api, each_trouble, json, plan, project, recorded};
+use super::{BOTH, Kind, api, each_trouble, json, make_trouble, plan, project, recorded};
 use crate::cli::{BEFORE, HEAD, Outcome, Project};
 use crate::support::proxy::{Action, Proxy};
 
@@ -110,7 +110,8 @@ fn a_list_that_is_cut_or_about_something_else_is_not_believed() {
         let api = api(move |_| json(text.clone()));
         let said = lost(&project, kind, &api).ok();
         assert_eq!(said.built(), EVERYTHING, "{words}: {said}");
-        assert!(said.reason("a").contains(words), "{words}: {said}");
+        assert_eq!(said.stderr.matches(words).count(), 1, "{words}: {said}");
+        assert!(said.reason("a").ends_with("and the platform did not say what changed"), "{words}: {said}");
         assert!(said.stderr.contains("everything is built"), "{said}");
     };
     let mut cut = answer(Kind::Github);
@@ -164,6 +165,18 @@ fn a_merge_base_beyond_a_shallow_clone_is_asked_for_too() {
         };
         assert_eq!(api.seen()[0].path, path);
     }
+}
+
+#[test]
+fn an_api_that_does_not_answer_is_asked_once_and_named_once() {
+    let project = project();
+    let silent = api(|_| make_trouble("slow"));
+    let more = [("HEPHY_API_TIMEOUT", "1"), ("HEPHY_SINCE", "last-success")];
+    let said = plan(&project, Kind::Gitlab, BEFORE, &silent, &more).ok();
+    assert_eq!(said.built(), EVERYTHING, "{said}");
+    assert_eq!(silent.seen().len(), 1, "{:?}", silent.seen());
+    assert_eq!(said.stderr.matches("did not answer in time").count(), 1, "{said}");
+    assert!(said.stderr.contains("which does not answer, was not asked again"), "{said}");
 }
 
 #[test]

@@ -3,4 +3,4 @@
 mod rebuild;
 mod show;
 mod unreadable;
-mod world;
+pub(crate) mod world;

@@ -47,13 +47,60 @@ fn a_moved_base_is_followed_by_what_lies_on_it_and_by_nothing_else() {
     assert!(fresh.stdout.starts_with("0 of 4 images are stale ("), "{fresh}");
 }
 
+/// Curl is rebuilt on a base that breaks what is built on it: that one is tried again until it succeeds.
+#[test]
+fn an_image_whose_rebuild_failed_is_tried_again() {
+    let bases = Project::new();
+    bases.image("alpine", "").repo.commit("base");
+    let publish_base = || drop(run(&bases, &["run", "--all", "--force"]).ok());
+    publish_base();
+    let counted = proxy(|_| Action::Forward);
+    let project = Project::new();
+    let of_project = format!("{}/{}", counted.address, project.registry().split_once('/').unwrap().1);
+    project.dockerfile("curl", "", &format!("FROM {}:alpine-head\nCOPY file /curl\n", bases.registry()));
+    let check = "COPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"test\", \"!\", \"-e\", \"/broken\"]\n";
+    project.image_on("app", "curl", "");
+    let dockerfile = std::fs::read_to_string(project.path("app/Dockerfile")).unwrap();
+    project.repo.write("app/Dockerfile", format!("{dockerfile}{check}"));
+    std::fs::copy(crate::support::builders::busybox(), project.path("app/busybox")).unwrap();
+    project.repo.commit("images");
+    run(&project, &["run", "--all"]).ok();
+    assert!(run(&project, &["plan", "--all", "--only-stale", "--format", "json"]).ok().built().is_empty());
+
+    bases.repo.write("alpine/broken", "");
+    bases.repo.commit("break it");
+    publish_base();
+    let failed = run(&project, &["run", "--all", "--only-stale"]);
+    assert_eq!(failed.code, 1, "{failed}");
+    counted.clear();
+    let words = ["plan", "--all", "--only-stale", "--format", "json"];
+    let again = project.hephy(words).env("HEPHY_REGISTRY", &of_project).run().ok();
+    assert_eq!(again.built(), ["app"], "{again}");
+    assert!(again.reason("app").starts_with("curl was rebuilt since (linux/amd64): sha256:"), "{again}");
+    assert_eq!(counted.count("GET", "/manifests/"), 2, "the two indexes: {:?}", counted.seen());
+    let said = run(&project, &["stale"]).ok();
+    assert!(said.stdout.contains("stale   app   –   curl was rebuilt since"), "{said}");
+    assert!(said.stdout.contains("1 of 2 images is stale"), "{said}");
+
+    bases.repo.remove("alpine/broken");
+    bases.repo.commit("mend it");
+    publish_base();
+    run(&project, &["run", "--all", "--only-stale"]).ok();
+    let fresh = run(&project, &["stale"]).ok();
+    assert!(fresh.stdout.starts_with("0 of 2 images are stale"), "{fresh}");
+    // An image that is rebuilt on what is published records that, and is as fresh.
+    run(&project, &["run", "--dir", "app", "--force"]).ok();
+    let fresh = run(&project, &["stale"]).ok();
+    assert!(fresh.stdout.starts_with("0 of 2 images are stale"), "{fresh}");
+}
+
 #[test]
 fn a_base_is_asked_for_once_for_the_decision_and_the_plan_alike() {
     let counted = proxy(|_| Action::Forward);
     let project = Project::new();
     let from = format!("{}/once:1", counted.address);
     let old = base("once", "1", &[(BOTH[0], "old")]);
-    project.dockerfile("web", "", &format!("FROM {from}\n"));
+    project.dockerfile("web", "", &format!("FROM {from}\nCOPY . /web\n"));
     project.repo.commit("web");
     publish(&project, "web", &json!({ from.clone(): old }));
     let new = base("once", "1", &[(BOTH[0], "new")]);

@@ -139,7 +139,7 @@ fn what_was_not_recorded_is_unknown_and_never_stale() {
         "unknown   never      –             nothing is published by hephy",
         "unknown   foreign    –             what is published there is the image other",
         "unknown   mute       –             what is published did not record its bases",
-        "unknown   odd        –             what is published did not record its bases",
+        "unknown   odd        –             what is published records its bases in a form that cannot be read (dev.hephy.bases)",
         "the published image was built without it: its sources changed since",
         "its digest for linux/arm64 was not recorded",
         "0 of 6 images are stale, 6 unknown",

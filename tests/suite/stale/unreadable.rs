@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::show::stale;
-use super::world::{BOTH, address, base, proxy, publish};
+use super::world::{BOTH, address, base, proxy, publish, publish_with};
 use crate::cli::Project;
 use crate::support::proxy::{Action, Proxy};
 
@@ -83,4 +83,15 @@ fn what_is_published_cannot_be_read_at_all() {
     run(&["plan", "--all", "--only-stale"]).fails(5, &["what is published cannot be read"]);
     project.hephy(["stale"]).run().fails(3, &["there is no registry"]);
     project.hephy(["plan", "--all", "--only-stale"]).run().fails(3, &["there is no registry"]);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_told_as_that() {
+    let project = Project::with(&["none", "odd"]);
+    publish_with(&project, "none", &json!({"dev.hephy.image": "none"}));
+    publish_with(&project, "odd", &json!({"dev.hephy.image": "odd", "dev.hephy.bases": "{\"alpine:3\": 1"}));
+    let said = stale(&project, &[]).ok();
+    let line = |name: &str| said.stdout.lines().find(|line| line.contains(name)).unwrap_or_default().to_owned();
+    assert!(line("none").contains("did not record its bases"), "{said}");
+    assert!(line("odd").contains("records its bases in a form that cannot be read (dev.hephy.bases)"), "{said}");
 }
