@@ -76,7 +76,7 @@ pub struct Step {
     pub work: PathBuf,
     /// Directories that must outlive a builder which clears the file system it runs in: checkout, output directory.
     pub protected: Vec<PathBuf>,
-    /// Directory with the `config.json` that holds the registry's credentials, if hephy made or found one.
+    /// Directory of a `config.json` that hephy made; without one the builder finds Docker's own by itself.
     pub docker_config: Option<PathBuf>,
 }
 

@@ -138,6 +138,7 @@ impl Job<'_> {
         if let Some(spin) = &mut spin {
             spin.manifest_path = source::confine(&files.context, &spin.manifest_path)?.display().to_string();
         }
+        let docker_config = self.docker_config(image, tool, &files, &build_args, cache.as_ref(), work)?;
         let report = work.join("report");
         context::make_dir(&report)?;
         let step = Step {
@@ -161,7 +162,7 @@ impl Job<'_> {
             secrets: secrets::of_step(self.options, image)?,
             work: report,
             protected: vec![self.options.checkout.clone(), self.options.out.clone()],
-            docker_config: self.options.docker_config.clone(),
+            docker_config,
             repository,
         };
         Ok((step, files))
@@ -197,7 +198,8 @@ impl Job<'_> {
             observer(Event::Line { image: name, text: line });
         });
         let file = open_log(&self.options.out, &stem, result.attempts)?;
-        let mut log = Log::new(Box::new(std::io::BufWriter::new(file)), watch, &self.hidden);
+        let hidden = self.hidden_with(step);
+        let mut log = Log::new(Box::new(std::io::BufWriter::new(file)), watch, &hidden);
         if result.attempts > 1 {
             log.note(&format!("hephy: attempt {}", result.attempts));
         }

@@ -1,5 +1,6 @@
 //! The registry client as the build stage reads through it: blocking, one request at a time.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use super::{Fetched, RegistryView};
@@ -67,5 +68,9 @@ impl RegistryView for ClientView {
         let repository = parsed(repository)?;
         let bytes = self.with(async |client| client.blob_prefix(&repository, digest, length as u64).await)?;
         bytes.ok_or_else(|| absent(&repository, digest.as_str()))
+    }
+
+    fn logins(&self, hosts: &BTreeSet<String>) -> Result<Option<String>> {
+        self.with(async |client| client.logins(hosts).await)
     }
 }
