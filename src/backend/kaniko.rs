@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use super::quote::csv;
 use super::{Backend, Flavour, Invocation, Said, Step, Tool, Value, Version, no_report, parse_report};
 use crate::config::BackendName;
+use crate::dockerfile::Feature;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 
@@ -78,6 +79,11 @@ impl Backend for Kaniko {
 
     fn uses_cache(&self, line: &str) -> bool {
         line.contains("Using caching version of cmd") || line.contains("Found cached layer")
+    }
+
+    /// The text of the instruction counts, not what the address answers (measured with 1.28.3).
+    fn cache_misses(&self, feature: Feature) -> bool {
+        matches!(feature, Feature::AddUrl | Feature::AddGit)
     }
 
     /// An unknown flag would end every build, so a version that nobody knows is not asked.

@@ -28,6 +28,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::config::{BackendName, KoConfig, SpinConfig};
+use crate::dockerfile::Feature;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform, Tag};
 
@@ -234,6 +235,12 @@ pub trait Backend: Sync {
     /// be the cache's.
     fn uses_cache(&self, line: &str) -> bool {
         let _ = line;
+        false
+    }
+
+    /// Whether the builder takes a cached layer though what this construct brought has changed.
+    fn cache_misses(&self, feature: Feature) -> bool {
+        let _ = feature;
         false
     }
 

@@ -13,7 +13,7 @@ use crate::diagnostic::{escape, escape_cut_middle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index;
 use crate::oci::Digest;
-use crate::plan::{Mode, PlannedImage};
+use crate::plan::PlannedImage;
 use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
 use crate::source;
@@ -123,7 +123,7 @@ impl Job<'_> {
         if crate::backend::is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
             insecure_hosts.push(host.to_owned());
         }
-        let cache = self.cache(image);
+        let cache = self.cache(image, &files, &build_args);
         if let Some(host) = cache.as_ref().map(StepCache::host)
             && crate::backend::is_loopback(host)
             && !insecure_hosts.iter().any(|known| known == host)
@@ -166,17 +166,6 @@ impl Job<'_> {
             repository,
         };
         Ok((step, files))
-    }
-
-    /// Where the layers of this build are kept. Check runs only read.
-    fn cache(&self, image: &PlannedImage) -> Option<StepCache> {
-        let cache = image.cache.as_ref()?;
-        Some(StepCache {
-            repository: cache.repository.clone(),
-            tag: cache.tags.get(&self.options.platform.arch())?.clone(),
-            ttl: cache.ttl_seconds.map(Duration::from_secs),
-            write: self.plan.mode == Mode::Publish,
-        })
     }
 
     /// Runs the commands of a step; the digest is what the builder says.

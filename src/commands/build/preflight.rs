@@ -1,14 +1,16 @@
 //! The last look before a build: prepare may not have known the builder's version, and an upstream Dockerfile may
 //! have come later (specification §8, "Preflight").
 
-use super::Job;
+use std::time::Duration;
+
 use super::context::Files;
-use crate::backend::Tool;
+use super::{Event, Job};
 use crate::backend::preflight::{Asked, findings};
+use crate::backend::{StepCache, Tool, backend};
 use crate::diagnostic::Severity;
-use crate::dockerfile::Arguments;
+use crate::dockerfile::{Arguments, FeatureUse};
 use crate::error::{Error, Result};
-use crate::plan::PlannedImage;
+use crate::plan::{Mode, PlannedImage};
 
 impl Job<'_> {
     /// Refuses what this builder would not build as written.
@@ -20,12 +22,8 @@ impl Job<'_> {
         build_args: &[(String, String)],
     ) -> Result<()> {
         let Some(dockerfile) = files.parsed.as_ref().filter(|_| self.options.preflight) else { return Ok(()) };
-        let mut arguments = Arguments { passed: build_args.iter().cloned().collect(), ..Arguments::default() };
-        arguments.predefine(&self.options.platform);
-        // Arguments that cannot be expanded are the builder's to refuse.
-        let Ok(references) = dockerfile.references(&arguments) else { return Ok(()) };
-        let target = image.target.as_deref().filter(|target| !target.is_empty());
-        let asked = Asked::of_dockerfile(&files.shown, &dockerfile.features(target, &references));
+        let features = self.features(image, files, build_args);
+        let asked = Asked::of_dockerfile(&files.shown, dockerfile.frontend(), &features);
         let mut found = findings(&asked, image.backend, tool.version);
         found.retain(|finding| finding.severity == Severity::Error);
         if found.is_empty() {
@@ -35,5 +33,49 @@ impl Job<'_> {
         Err(Error::config(format!("{} would not build {} as it is written", image.backend, files.shown))
             .diagnostics(found)
             .hint("set another build_backend, or `preflight: reroute` in hephy.yaml"))
+    }
+
+    /// What the stages that are built ask of their builder; nothing of a Dockerfile that hephy cannot read.
+    fn features<'f>(
+        &self,
+        image: &PlannedImage,
+        files: &'f Files,
+        build_args: &[(String, String)],
+    ) -> Vec<&'f FeatureUse> {
+        let Some(dockerfile) = &files.parsed else { return Vec::new() };
+        let mut arguments = Arguments { passed: build_args.iter().cloned().collect(), ..Arguments::default() };
+        arguments.predefine(&self.options.platform);
+        // Arguments that cannot be expanded are the builder's to refuse.
+        let Ok(references) = dockerfile.references(&arguments) else { return Vec::new() };
+        let target = image.target.as_deref().filter(|target| !target.is_empty());
+        dockerfile.features(target, &references)
+    }
+
+    /// Where the layers of this build are kept. Check runs only read. A builder whose cache does not notice that
+    /// something has changed builds without.
+    pub(super) fn cache(
+        &self,
+        image: &PlannedImage,
+        files: &Files,
+        build_args: &[(String, String)],
+    ) -> Option<StepCache> {
+        let cache = image.cache.as_ref()?;
+        let cache = StepCache {
+            repository: cache.repository.clone(),
+            tag: cache.tags.get(&self.options.platform.arch())?.clone(),
+            ttl: cache.ttl_seconds.map(Duration::from_secs),
+            write: self.plan.mode == Mode::Publish,
+        };
+        let misses = |found: &&&FeatureUse| backend(image.backend).cache_misses(found.feature);
+        let features = self.features(image, files, build_args);
+        let Some(missed) = features.iter().find(misses) else { return Some(cache) };
+        let place = format!("{}:{}", files.shown, missed.span.line);
+        let text = format!(
+            "{place}: built without a layer cache: that of {} does not notice a change of {}",
+            image.backend,
+            missed.feature.text()
+        );
+        (self.observer)(Event::Note { image: &image.name, text: &text });
+        None
     }
 }

@@ -353,3 +353,46 @@ fn a_changed_archive_counts() {
     let result = fixture.build().remove(0);
     assert_eq!(fixture.read(&result, "seen"), b"new");
 }
+
+/// Serves a text over plain HTTP that another one may take the place of.
+fn changing_text() -> (String, std::sync::Arc<std::sync::Mutex<&'static str>>) {
+    use std::io::{Read as _, Write as _};
+    let text = std::sync::Arc::new(std::sync::Mutex::new("old"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = text.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let text = *served.lock().unwrap();
+            let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\nContent-Type: text/plain\r\n\r\n", text.len());
+            let _ = stream.write_all(format!("{head}{text}").as_bytes());
+        }
+    });
+    (address, text)
+}
+
+#[test]
+fn a_changed_download_counts() {
+    for backend in [BackendName::Kaniko, BackendName::Buildah, BackendName::Buildkit] {
+        let mut fixture = match (backend, kaniko::executor("build::cache::a_changed_download_counts")) {
+            (BackendName::Kaniko, Some(executor)) => kaniko_run::fixture(&executor),
+            (BackendName::Kaniko, None) => continue,
+            _ => fixture(backend),
+        };
+        let (address, text) = changing_text();
+        let dockerfile = format!(
+            "FROM scratch\nCOPY busybox /bin/busybox\nADD http://{address}/text /text\n\
+             RUN [\"/bin/busybox\", \"cp\", \"/text\", \"/seen\"]\n"
+        );
+        let repository = fixture.registry().to_owned();
+        fixture.image("app", &dockerfile).cache = Some(cache_in(&repository));
+        fixture.build();
+        *text.lock().unwrap() = "new";
+        let result = fixture.build().remove(0);
+        assert_eq!(fixture.read(&result, "seen"), b"new", "{backend}");
+        let noted = fixture.events.lock().unwrap().iter().any(|line| line.contains("built without a layer cache"));
+        assert_eq!(noted, backend == BackendName::Kaniko, "{backend}");
+    }
+}
