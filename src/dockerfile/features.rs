@@ -279,7 +279,7 @@ mod tests {
             ("COPY --LINK=false a b", vec![]),
             ("ADD --exclude=*.md --exclude=x a b", vec![Feature::Exclude, Feature::Exclude]),
             ("COPY --parents a/b c/", vec![Feature::Parents]),
-            ("ADD --checksum=sha256:0 http://x/y z", vec![Feature::Checksum]),
+            ("ADD --checksum=sha256:0 http://x/y z", vec![Feature::Checksum, Feature::AddUrl]),
             ("ADD --unpack=true a b", vec![Feature::Unpack]),
             ("ADD https://h/f.tar b", vec![Feature::AddUrl]),
             ("ADD [\"https://h/r.git#v1.0:/x\", \"b\"]", vec![Feature::AddGit]),
