@@ -108,7 +108,7 @@ fn storage(invocation: &mut Invocation, tool: &Tool, step: &Step) {
 /// Options for the cache.
 fn cache(invocation: &mut Invocation, tool: &Tool, step: &Step) {
     let Some(cache) = used(tool, step) else { return };
-    let repository = format!("{}/cache-{}", cache.repository, step.platform.arch());
+    let repository = cache.of_architecture(&step.platform);
     invocation.arg("--layers").option("--cache-from", &repository);
     if cache.write {
         invocation.option("--cache-to", &repository);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::oci::Tag;
+use crate::oci::{Platform, Tag};
 
 /// The layer cache of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,11 @@ impl StepCache {
     #[must_use]
     pub fn host(&self) -> &str {
         self.repository.split('/').next().unwrap_or_default()
+    }
+
+    /// `<repository>/cache-<arch>`, for builders whose cache does not tell architectures apart.
+    pub(super) fn of_architecture(&self, platform: &Platform) -> String {
+        format!("{}/cache-{}", self.repository, platform.arch())
     }
 
     /// The lifetime as Go reads one.

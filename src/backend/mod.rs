@@ -28,6 +28,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::config::{BackendName, KoConfig, SpinConfig};
+use crate::dockerfile::Feature;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform, Tag};
 
@@ -76,7 +77,7 @@ pub struct Step {
     pub work: PathBuf,
     /// Directories that must outlive a builder which clears the file system it runs in: checkout, output directory.
     pub protected: Vec<PathBuf>,
-    /// Directory with the `config.json` that holds the registry's credentials, if hephy made or found one.
+    /// Directory of a `config.json` that hephy made; without one the builder finds Docker's own by itself.
     pub docker_config: Option<PathBuf>,
 }
 
@@ -234,6 +235,12 @@ pub trait Backend: Sync {
     /// be the cache's.
     fn uses_cache(&self, line: &str) -> bool {
         let _ = line;
+        false
+    }
+
+    /// Whether the builder takes a cached layer though what this construct brought has changed.
+    fn cache_misses(&self, feature: Feature) -> bool {
+        let _ = feature;
         false
     }
 

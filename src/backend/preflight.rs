@@ -6,10 +6,13 @@
 //! `tests/suite/build/preflight.rs`, which builds each construct with each of them and compares what came out.
 //! A builder whose version nobody knows is taken for a current one.
 
+#[cfg(test)]
+mod tests;
+
 use super::Version;
 use crate::config::BackendName::{self, Buildah, Buildkit, Docker, Kaniko, Ko, Spin};
 use crate::diagnostic::{Diagnostic, Span};
-use crate::dockerfile::{Feature, FeatureUse};
+use crate::dockerfile::{Feature, FeatureUse, Frontend};
 
 /// Something that an image asks of its builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,22 @@ const BUILDKIT_IN_DOCKER: Option<Version> = Some(Version(23, 0, 0));
 const NO_AGENT: Effect = Effect::Warns("no builder of hephy's is given an SSH agent");
 const NOT_MOUNTED: Effect = Effect::Differs("nothing is mounted");
 
+/// Versions of Docker's engine with BuildKit 0.12 and Dockerfile 1.6, with 0.23 and 1.17, with 0.25 and 1.19, and with
+/// 0.26 and 1.20, by its release notes.
+const DOCKER_OF: [Version; 4] = [Version(25, 0, 0), Version(28, 3, 0), Version(28, 5, 0), Version(29, 1, 0)];
+const BUILDKIT_OF: [Version; 4] = [Version(0, 12, 0), Version(0, 23, 0), Version(0, 25, 0), Version(0, 26, 0)];
+const NO_REPOSITORY: Effect = Effect::Differs("what the address answers is taken for a file");
+
+/// Constructs that came with a version of Dockerfile 1 (minor), and with one of its `labs` channel before that: a
+/// `# syntax=docker/dockerfile:…` line brings them to every BuildKit.
+const FRONTENDS: &[(Feature, u64, u64)] = &[
+    (Feature::Checksum, 6, 6),
+    (Feature::AddGit, 6, 6),
+    (Feature::Unpack, 17, 17),
+    (Feature::Exclude, 19, 7),
+    (Feature::Parents, 20, 7),
+];
+
 /// The table.
 pub const TABLE: &[Row] = &[
     row(Feature::HereDocument, Kaniko, Some(Version(1, 25, 4)), Effect::Fails),
@@ -81,13 +100,26 @@ pub const TABLE: &[Row] = &[
     row(Feature::Chmod, Docker, BUILDKIT_IN_DOCKER, Effect::Fails),
     row(Feature::Exclude, Kaniko, None, Effect::Differs("the excluded files are copied")),
     row(Feature::Exclude, Buildah, Some(Version(1, 38, 0)), Effect::Fails),
-    row(Feature::Exclude, Docker, BUILDKIT_IN_DOCKER, Effect::Fails),
+    row(Feature::Exclude, Buildkit, Some(BUILDKIT_OF[2]), Effect::Fails),
+    row(Feature::Exclude, Docker, Some(DOCKER_OF[2]), Effect::Fails),
     row(Feature::Parents, Kaniko, None, Effect::Differs("the files are copied without their directories")),
     row(Feature::Parents, Buildah, Some(Version(1, 40, 0)), Effect::Fails),
-    row(Feature::Parents, Docker, BUILDKIT_IN_DOCKER, Effect::Fails),
+    row(Feature::Parents, Buildkit, Some(BUILDKIT_OF[3]), Effect::Fails),
+    row(Feature::Parents, Docker, Some(DOCKER_OF[3]), Effect::Fails),
     row(Feature::Checksum, Kaniko, None, Effect::Differs("a wrong checksum passes")),
     row(Feature::Checksum, Buildah, Some(Version(1, 33, 0)), Effect::Fails),
-    row(Feature::Checksum, Docker, BUILDKIT_IN_DOCKER, Effect::Fails),
+    row(Feature::Checksum, Buildkit, Some(BUILDKIT_OF[0]), Effect::Fails),
+    row(Feature::Checksum, Docker, Some(DOCKER_OF[0]), Effect::Fails),
+    row(Feature::AddGit, Kaniko, None, NO_REPOSITORY),
+    row(Feature::AddGit, Buildah, Some(Version(1, 38, 0)), NO_REPOSITORY),
+    row(Feature::AddGit, Buildkit, Some(BUILDKIT_OF[0]), NO_REPOSITORY),
+    row(Feature::AddGit, Docker, Some(DOCKER_OF[0]), NO_REPOSITORY),
+    row(Feature::Unpack, Kaniko, None, Effect::Differs("the archive is copied, or unpacked, by its name")),
+    row(Feature::Unpack, Buildah, None, Effect::Fails),
+    row(Feature::Unpack, Buildkit, Some(BUILDKIT_OF[1]), Effect::Fails),
+    row(Feature::Unpack, Docker, Some(DOCKER_OF[1]), Effect::Fails),
+    row(Feature::FromPlatform, Kaniko, None, Effect::Differs("the base is taken for the platform that is built for")),
+    row(Feature::UserGroup, Kaniko, Some(Version(1, 28, 1)), Effect::Differs("`RUN` drops the group")),
     row(Feature::BindMount, Kaniko, Some(Version(1, 28, 0)), NOT_MOUNTED),
     row(Feature::BindMount, Docker, BUILDKIT_IN_DOCKER, Effect::Fails),
     row(Feature::BindMountFrom, Kaniko, None, Effect::Fails),
@@ -150,18 +182,49 @@ pub struct Asked {
     pub file: String,
     /// Where it stands.
     pub span: Span,
+    /// The frontend that its Dockerfile has BuildKit fetch.
+    pub frontend: Option<Frontend>,
 }
 
 impl Asked {
     /// Everything that reached stages of a Dockerfile ask for.
     #[must_use]
-    pub fn of_dockerfile(file: &str, features: &[&FeatureUse]) -> Vec<Self> {
+    pub fn of_dockerfile(file: &str, frontend: Option<Frontend>, features: &[&FeatureUse]) -> Vec<Self> {
         let asked = |found: &&FeatureUse| Self {
             construct: Construct::Dockerfile(found.feature),
             file: file.to_owned(),
             span: found.span,
+            frontend,
         };
         features.iter().map(asked).collect()
+    }
+
+    /// Whether the frontend that the file names builds it, whatever BuildKit's own can.
+    fn is_brought(&self) -> bool {
+        let Some(frontend) = self.frontend else { return false };
+        FRONTENDS.iter().any(|(feature, stable, labs)| {
+            let since = if frontend.labs { labs } else { stable };
+            self.construct == Construct::Dockerfile(*feature) && frontend.minor.is_none_or(|minor| minor >= *since)
+        })
+    }
+
+    /// [`objection`], but for what a frontend brings.
+    fn objection(&self, backend: BackendName, version: Option<Version>) -> Option<&'static Row> {
+        let fetches = match backend {
+            Buildkit => true,
+            Docker => version.is_none() || version >= BUILDKIT_IN_DOCKER,
+            _ => false,
+        };
+        objection(self.construct, backend, version).filter(|_| !(fetches && self.is_brought()))
+    }
+
+    /// The first version that builds it; the outer none is "in none".
+    fn since(&self, row: &Row) -> Option<Option<Version>> {
+        match (row.backend, self.is_brought()) {
+            (Buildkit, true) => Some(None),
+            (Docker, true) => Some(BUILDKIT_IN_DOCKER),
+            _ => row.since.map(Some),
+        }
     }
 }
 
@@ -171,7 +234,7 @@ pub fn findings(asked: &[Asked], backend: BackendName, version: Option<Version>)
     let mut told = Vec::new();
     let mut found = Vec::new();
     for it in asked {
-        let Some(row) = objection(it.construct, backend, version).filter(|_| !told.contains(&it.construct)) else {
+        let Some(row) = it.objection(backend, version).filter(|_| !told.contains(&it.construct)) else {
             continue;
         };
         told.push(it.construct);
@@ -225,10 +288,11 @@ fn advice(construct: Construct, asked: &[Asked], backend: BackendName) -> String
 
 /// The builder, and from which version on it builds everything; none when no version does.
 fn able(backend: BackendName, asked: &[Asked]) -> Option<String> {
-    let is_asked = |row: &&Row| row.backend == backend && asked.iter().any(|it| it.construct == row.construct);
     let mut since = None;
-    for row in TABLE.iter().filter(is_asked).filter(|row| !matches!(row.effect, Effect::Warns(_))) {
-        since = since.max(Some(row.since?));
+    for row in TABLE.iter().filter(|row| row.backend == backend && !matches!(row.effect, Effect::Warns(_))) {
+        for it in asked.iter().filter(|it| it.construct == row.construct) {
+            since = since.max(it.since(row)?);
+        }
     }
     Some(since.map_or_else(|| backend.to_string(), |since| format!("{backend} from {since} on")))
 }
@@ -237,9 +301,7 @@ fn able(backend: BackendName, asked: &[Asked]) -> Option<String> {
 #[must_use]
 pub fn reroute(asked: &[Asked], offers: &[(BackendName, Option<Version>)]) -> Option<BackendName> {
     let objects = |backend, version| {
-        asked.iter().any(|it| {
-            objection(it.construct, backend, version).is_some_and(|row| !matches!(row.effect, Effect::Warns(_)))
-        })
+        asked.iter().any(|it| it.objection(backend, version).is_some_and(|row| !matches!(row.effect, Effect::Warns(_))))
     };
     let able = |(backend, version): &&(BackendName, Option<Version>)| {
         backend.reads_dockerfile() && !objects(*backend, *version)
@@ -272,57 +334,5 @@ fn cell(row: &Row) -> String {
     match row.since {
         Some(since) => format!("from {since} on; before: {before}"),
         None => before,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asked(feature: Feature) -> Asked {
-        Asked { construct: Construct::Dockerfile(feature), file: "app/Dockerfile".into(), span: Span::new(4, 5, 1) }
-    }
-
-    #[test]
-    fn each_line_of_the_table_is_there_once() {
-        for (at, row) in TABLE.iter().enumerate() {
-            let same = |other: &&Row| other.construct == row.construct && other.backend == row.backend;
-            assert_eq!(TABLE.iter().position(|other| same(&other)), Some(at), "{row:?}");
-        }
-    }
-
-    #[test]
-    fn a_finding_names_the_line_the_reason_and_who_can() {
-        let found = findings(&[asked(Feature::Exclude), asked(Feature::Exclude)], Kaniko, Some(Version(1, 28, 3)));
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].message, "kaniko ignores `COPY --exclude`: the excluded files are copied");
-        assert_eq!((found[0].file.as_str(), found[0].span.line), ("app/Dockerfile", 4));
-        assert!(found[0].notes[0].starts_with("these can: buildkit, buildah from 1.38.0 on"), "{:?}", found[0].notes);
-
-        // Whoever is named builds the rest of the file too.
-        let both = findings(&[asked(Feature::TmpfsMount), asked(Feature::Exclude)], Kaniko, Some(Version(1, 28, 3)));
-        assert_eq!(both.len(), 2);
-        for finding in &both {
-            assert!(finding.notes[0].starts_with("these can: buildkit, buildah from 1.38.0 on"), "{:?}", finding.notes);
-        }
-
-        let found = findings(&[asked(Feature::CacheMount)], Kaniko, Some(Version(1, 25, 0)));
-        assert_eq!(found[0].message, "kaniko 1.25.0 ignores `RUN --mount=type=cache`: nothing is mounted");
-        assert_eq!(found[0].notes[0], "kaniko can from version 1.26.0 on");
-        // A version that nobody knows is taken for a current one.
-        assert!(findings(&[asked(Feature::CacheMount)], Kaniko, None).is_empty());
-        let warned = findings(&[asked(Feature::NoNetwork)], Kaniko, None);
-        assert_eq!(warned[0].severity, crate::diagnostic::Severity::Warning);
-    }
-
-    #[test]
-    fn the_first_builder_that_can_do_everything_is_taken() {
-        let all = [Feature::TmpfsMount, Feature::HereDocument].map(asked);
-        let offers = [(Kaniko, None), (Buildah, Some(Version(1, 28, 2))), (Ko, None), (Buildkit, None)];
-        assert_eq!(reroute(&all, &offers), Some(Buildkit));
-        assert_eq!(reroute(&all[..1], &offers), Some(Buildah));
-        assert_eq!(reroute(&all, &offers[..3]), None);
-        // A warning is no reason.
-        assert_eq!(reroute(&[asked(Feature::NoNetwork)], &offers), Some(Kaniko));
     }
 }

@@ -203,8 +203,7 @@ mod tests {
 
     #[test]
     fn names_of_secrets_end_like_one() {
-        for name in ["PASSWORD", "DBPASSWORD", "npm_token", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "STRIPE_API_KEY"]
-        {
+        for name in ["PASSWORD", "DBPASSWORD", "npm_token", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "STRIPE_API_KEY"] {
             assert!(names_a_secret(name) && may_name_a_secret(name), "{name}");
         }
         for name in ["TOKENIZER", "TOKEN_URL", "PASSWORD_FILE", "SECRETARY", "XTOKEN"] {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use parse_dockerfile::{Flag, Instruction};
+use parse_dockerfile::{Flag, Instruction, Source};
 
 use super::{Dockerfile, Lines, Meaning, References, UseKind};
 use crate::diagnostic::Span;
@@ -23,6 +23,16 @@ pub enum Feature {
     Parents,
     /// `ADD --checksum`.
     Checksum,
+    /// `ADD https://…`, a file.
+    AddUrl,
+    /// `ADD https://….git`, a repository.
+    AddGit,
+    /// `ADD --unpack`.
+    Unpack,
+    /// `FROM --platform=` of another platform than the one that is built for.
+    FromPlatform,
+    /// `USER user:group`.
+    UserGroup,
     /// `RUN --mount=type=bind` of the build context; a mount without a type is one.
     BindMount,
     /// `RUN --mount=type=bind,from=`.
@@ -51,13 +61,18 @@ pub enum Feature {
 
 impl Feature {
     /// Every construct, in the order of the table in the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::HereDocument,
         Self::Link,
         Self::Chmod,
         Self::Exclude,
         Self::Parents,
         Self::Checksum,
+        Self::AddUrl,
+        Self::AddGit,
+        Self::Unpack,
+        Self::FromPlatform,
+        Self::UserGroup,
         Self::BindMount,
         Self::BindMountFrom,
         Self::CacheMount,
@@ -82,6 +97,11 @@ impl Feature {
             Self::Exclude => "`COPY --exclude`",
             Self::Parents => "`COPY --parents`",
             Self::Checksum => "`ADD --checksum`",
+            Self::AddUrl => "`ADD` of a URL",
+            Self::AddGit => "`ADD` of a Git repository",
+            Self::Unpack => "`ADD --unpack`",
+            Self::FromPlatform => "`FROM --platform=` of another platform",
+            Self::UserGroup => "`USER user:group`",
             Self::BindMount => "`RUN --mount=type=bind`",
             Self::BindMountFrom => "`RUN --mount=type=bind,from=`",
             Self::CacheMount => "`RUN --mount=type=cache`",
@@ -119,6 +139,11 @@ pub(super) fn of_instruction(
         Instruction::Healthcheck(_) => Some(Feature::Healthcheck),
         Instruction::Shell(_) => Some(Feature::Shell),
         Instruction::Onbuild(_) => Some(Feature::Onbuild),
+        Instruction::User(user) if user.arguments.value.contains(':') => Some(Feature::UserGroup),
+        // Of another platform or not: that is seen where its variables have values.
+        Instruction::From(from) if from.options.iter().any(|flag| flag.name.value == "platform") => {
+            Some(Feature::FromPlatform)
+        }
         _ => None,
     };
     found.extend(whole.or(here_document.then_some(Feature::HereDocument)).map(|feature| (feature, keyword)));
@@ -131,7 +156,14 @@ pub(super) fn of_instruction(
     };
     match instruction {
         Instruction::Copy(copy) => of_flags(&copy.options, of_copy),
-        Instruction::Add(add) => of_flags(&add.options, of_copy),
+        Instruction::Add(add) => {
+            of_flags(&add.options, of_copy);
+            let source = |source: &Source<'_>| match source {
+                Source::Path(path) => Some((of_address(&path.value)?, lines.span(&path.span))),
+                _ => None,
+            };
+            found.extend(add.src.iter().filter_map(source));
+        }
         Instruction::Run(run) => of_flags(&run.options, of_run),
         _ => {}
     }
@@ -146,8 +178,20 @@ fn of_copy(name: &str, value: &str) -> Option<Feature> {
         "chmod" => Some(Feature::Chmod),
         "exclude" => Some(Feature::Exclude),
         "checksum" => Some(Feature::Checksum),
+        "unpack" => Some(Feature::Unpack),
+        "keep-git-dir" => Some(Feature::AddGit),
         _ => None,
     }
+}
+
+/// What `ADD` fetches from an address, by the rules of BuildKit (`util/gitutil`): variables stay what they are.
+fn of_address(source: &str) -> Option<Feature> {
+    if ["git://", "ssh://", "git@"].iter().any(|scheme| source.starts_with(scheme)) {
+        return Some(Feature::AddGit);
+    }
+    let address = ["http://", "https://"].iter().find_map(|scheme| source.strip_prefix(scheme))?;
+    let path = address.split(['#', '?']).next().unwrap_or_default();
+    Some(if path.ends_with(".git") { Feature::AddGit } else { Feature::AddUrl })
 }
 
 fn of_run(name: &str, value: &str) -> Option<Feature> {
@@ -187,14 +231,21 @@ impl Dockerfile {
     /// where a reached stage is built from theirs.
     #[must_use]
     pub fn features(&self, target: Option<&str>, references: &References) -> Vec<&FeatureUse> {
-        let (mut reached, mut triggered) = (BTreeSet::new(), BTreeSet::new());
+        let (mut reached, mut triggered, mut other) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for used in self.uses(target, references) {
             reached.insert(used.stage);
+            if matches!(used.meaning, Ok(Meaning::Image(_))) && references.is_of_another_platform(used.stage) {
+                other.insert(used.stage);
+            }
             if let (UseKind::From, Ok(Meaning::Stage(base))) = (used.image.kind, &used.meaning) {
                 triggered.insert(*base);
             }
         }
-        let own = reached.iter().filter_map(|index| self.stages.get(*index)).flat_map(|stage| &stage.features);
+        let own = reached.iter().filter_map(|index| Some((index, self.stages.get(*index)?)));
+        let own = own.flat_map(|(index, stage)| {
+            let counts = |found: &&FeatureUse| found.feature != Feature::FromPlatform || other.contains(index);
+            stage.features.iter().filter(counts).collect::<Vec<_>>()
+        });
         let behind =
             triggered.iter().filter_map(|index| self.stages.get(*index)).flat_map(|stage| &stage.triggered_features);
         let mut found: Vec<&FeatureUse> = own.chain(behind).collect();
@@ -228,7 +279,15 @@ mod tests {
             ("COPY --LINK=false a b", vec![]),
             ("ADD --exclude=*.md --exclude=x a b", vec![Feature::Exclude, Feature::Exclude]),
             ("COPY --parents a/b c/", vec![Feature::Parents]),
-            ("ADD --checksum=sha256:0 http://x/y z", vec![Feature::Checksum]),
+            ("ADD --checksum=sha256:0 http://x/y z", vec![Feature::Checksum, Feature::AddUrl]),
+            ("ADD --unpack=true a b", vec![Feature::Unpack]),
+            ("ADD https://h/f.tar b", vec![Feature::AddUrl]),
+            ("ADD [\"https://h/r.git#v1.0:/x\", \"b\"]", vec![Feature::AddGit]),
+            ("ADD git@h:r.git http://h/$F /b/", vec![Feature::AddGit, Feature::AddUrl]),
+            ("ADD --keep-git-dir=true https://h/r.git?ref=x b", vec![Feature::AddGit, Feature::AddGit]),
+            ("ADD a.git b", vec![]),
+            ("USER 1", vec![]),
+            ("USER 1:2", vec![Feature::UserGroup]),
             ("RUN --mount=target=/t x", vec![Feature::BindMount]),
             ("RUN --mount=type=bind,target=/t x", vec![Feature::BindMount]),
             ("RUN --mount=TYPE=bind,From=b,target=/t x", vec![Feature::BindMountFrom]),
@@ -244,6 +303,25 @@ mod tests {
             ("RUN x --mount=type=tmpfs", vec![]),
         ] {
             assert_eq!(of(line), features, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_base_of_another_platform_is_found_by_what_its_variables_say() {
+        let found = |from: &str, wanted: &str| {
+            let file =
+                Dockerfile::parse("f", format!("ARG P=linux/amd64\nFROM {from} AS a\nFROM a\n").as_bytes()).unwrap();
+            let mut arguments = Arguments::default();
+            arguments.predefine(&crate::oci::Platform::parse(wanted).unwrap());
+            !file.features(None, &file.references(&arguments).unwrap()).is_empty()
+        };
+        for from in ["--platform=linux/amd64 x", "--platform=$P x", "--platform=amd64 x", "--platform=${P:-y} x"] {
+            assert!(found(from, "linux/arm64") && !found(from, "linux/amd64"), "{from}");
+        }
+        for from in
+            ["--platform=$BUILDPLATFORM x", "--platform=linux/arm64/v8 x", "--platform=linux/amd64 scratch", "x"]
+        {
+            assert!(!found(from, "linux/arm64"), "{from}");
         }
     }
 

@@ -28,6 +28,28 @@ pub(super) fn frontends(text: &str) -> Vec<(String, Span)> {
     found
 }
 
+/// The frontend that a `# syntax=` line has BuildKit fetch in place of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frontend {
+    /// Minor version of `docker/dockerfile` 1; none for the newest, or for another frontend.
+    pub minor: Option<u64>,
+    /// Whether it has what is tried out.
+    pub labs: bool,
+}
+
+impl Frontend {
+    /// By the tag: `1`, `1.7`, `1.7.1`, `1.7-labs`, `labs`.
+    pub(super) fn of(syntax: &[(String, Span)]) -> Option<Self> {
+        let (text, _) = syntax.first()?;
+        let Some(named) = Reference::parse(text).ok().filter(|named| named.repository.to_string() == OWN) else {
+            return Some(Self { minor: None, labs: true });
+        };
+        let tag = named.tag.as_ref().map_or("latest", |tag| tag.as_str());
+        let minor = tag.strip_prefix("1.").and_then(|rest| rest.split(['.', '-']).next()?.parse().ok());
+        Some(Self { minor, labs: tag.ends_with("labs") })
+    }
+}
+
 /// A finding for each frontend that is neither Docker's own nor `allowed` (`syntax_frontends` of `hephy.yaml`: a
 /// reference, or a repository for all its tags).
 pub(super) fn refused(file: &str, syntax: &[(String, Span)], allowed: &[String]) -> Vec<Diagnostic> {
@@ -75,6 +97,18 @@ mod tests {
         ] {
             assert!(found(none).is_empty(), "{none:?}");
         }
+    }
+
+    #[test]
+    fn a_tag_says_which_version_is_fetched() {
+        let of = |tag: &str| {
+            let found = Frontend::of(&[(format!("docker/dockerfile{tag}"), Span::START)]).unwrap();
+            (found.minor, found.labs)
+        };
+        assert_eq!([of(""), of(":1"), of(":latest")], [(None, false); 3]);
+        assert_eq!([of(":1.7"), of(":1.7.1"), of(":1.20")], [(Some(7), false), (Some(7), false), (Some(20), false)]);
+        assert_eq!([of(":labs"), of(":1-labs"), of(":1.7-labs")], [(None, true), (None, true), (Some(7), true)]);
+        assert_eq!(Frontend::of(&[]), None);
     }
 
     #[test]

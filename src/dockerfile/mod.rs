@@ -23,6 +23,7 @@ use crate::diagnostic::{Diagnostic, Span};
 
 pub use expand::{Expanded, Refusal};
 pub use features::{Feature, FeatureUse};
+pub use frontend::Frontend;
 pub use meaning::{Meaning, Use};
 pub use pin::{Pin, pin};
 pub use reads::{ContextRead, ReadKind, of_trigger};
@@ -201,6 +202,12 @@ impl Dockerfile {
     #[must_use]
     pub fn foreign_frontends(&self, file: &str, allowed: &[String]) -> Vec<Diagnostic> {
         frontend::refused(file, &self.syntax, allowed)
+    }
+
+    /// The frontend that BuildKit fetches for this file, if it is to fetch one.
+    #[must_use]
+    pub fn frontend(&self) -> Option<Frontend> {
+        Frontend::of(&self.syntax)
     }
 
     fn from_tree(tree: &parse_dockerfile::Dockerfile<'_>, lines: &Lines<'_>, here_documents: &[Range<usize>]) -> Self {

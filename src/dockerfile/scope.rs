@@ -1,6 +1,6 @@
 //! What the references of a Dockerfile say: their variables expanded under given arguments, each in its own scope.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::expand::{Expanded, Refusal, Scope};
 use super::meaning::Use;
@@ -31,7 +31,11 @@ impl Arguments {
 
 /// What each reference of a file says, its variables expanded, by stage, in the order of [`Stage::images`].
 #[derive(Clone, Debug)]
-pub struct References(Vec<Vec<Result<Expanded, Refusal>>>);
+pub struct References {
+    texts: Vec<Vec<Result<Expanded, Refusal>>>,
+    /// Stages whose `FROM --platform=` is another platform than the one that is built for.
+    of_another_platform: BTreeSet<usize>,
+}
 
 impl References {
     /// What a reference says.
@@ -39,8 +43,12 @@ impl References {
         self.at(used.place).and_then(|expanded| expanded.as_ref().ok())
     }
 
+    pub(super) fn is_of_another_platform(&self, stage: usize) -> bool {
+        self.of_another_platform.contains(&stage)
+    }
+
     pub(super) fn at(&self, (stage, at): (usize, usize)) -> Option<&Result<Expanded, Refusal>> {
-        self.0.get(stage)?.get(at)
+        self.texts.get(stage)?.get(at)
     }
 }
 
@@ -57,7 +65,16 @@ impl Dockerfile {
         for arg in &self.global_args {
             declare(arg, &mut global, arguments, None).map_err(|refusal| (arg.line, refusal))?;
         }
-        Ok(References(self.stages.iter().map(|stage| self.references_of(stage, &global, arguments)).collect()))
+        let texts = self.stages.iter().map(|stage| self.references_of(stage, &global, arguments)).collect();
+        let wanted = arguments.predefined.get("TARGETPLATFORM").and_then(|text| Platform::parse(text).ok());
+        let is_other = |stage: &Stage| {
+            let text = global.expand(stage.from.platform.as_deref()?).ok()?.text;
+            // BuildKit takes an architecture alone as well; what is no platform is the builder's to refuse.
+            let own = Platform::parse(&text).or_else(|_| Platform::from_arch(&text)).ok()?;
+            Some(own != *wanted.as_ref()?)
+        };
+        let others = self.stages.iter().enumerate().filter(|(_, stage)| is_other(stage) == Some(true));
+        Ok(References { of_another_platform: others.map(|(index, _)| index).collect(), texts })
     }
 
     fn references_of(&self, stage: &Stage, global: &Scope, arguments: &Arguments) -> Vec<Result<Expanded, Refusal>> {

@@ -18,7 +18,7 @@ pub const IMAGE: &str = "dev.hephy.image";
 pub const BASES: &str = "dev.hephy.bases";
 /// The images of the repository that it was built on: JSON, name → platform → digest, of that platform's image or of the
 /// index that has it.
-pub const BUILT_ON: &str = "dev.hephy.built-on";
+pub const DEPENDENCIES: &str = "dev.hephy.dependencies";
 /// The tags that its run wanted to point here beside the date tag, as a JSON list: a later look can tell a tag
 /// that a newer run left alone from one that an older run took back.
 pub const TAGS: &str = "dev.hephy.tags";

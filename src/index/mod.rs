@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use oci_client::manifest::{ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OciImageIndex};
 
-pub use annotations::{BASES, BUILT_ON, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION, of_image};
+pub use annotations::{BASES, DEPENDENCIES, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION, of_image};
 pub use child::{Child, Picked, attestations_of, check_config, entry_for, pick};
 pub use forward::{Current, Decision, Follows, Ours, Relation, decide, relation, repairs, standing};
 pub use recorded::{Recorded, Said, platforms};
@@ -37,7 +37,7 @@ pub struct Assembled {
 
 /// What an image was built on, of the same repository: name → platform → digest, of that platform's image or of the index
 /// that has it.
-pub type BuiltOn = BTreeMap<ImageName, BTreeMap<Platform, Digest>>;
+pub type Dependencies = BTreeMap<ImageName, BTreeMap<Platform, Digest>>;
 
 /// Media type of what [`assemble`] makes.
 pub const MEDIA_TYPE: &str = OCI_IMAGE_INDEX_MEDIA_TYPE;
@@ -59,7 +59,7 @@ pub fn assemble(
     image: &PlannedImage,
     wanted: &[Platform],
     children: &[Child],
-    built_on: &BuiltOn,
+    dependencies: &Dependencies,
 ) -> Result<Assembled> {
     check(image, wanted, children)?;
     let find = |platform: &&Platform| children.iter().find(|child| child.platform == **platform);
@@ -68,8 +68,8 @@ pub fn assemble(
     let manifests = ordered.iter().map(|child| annotations::with_base(image, child));
     let attestations = ordered.iter().flat_map(|child| child.attestations.iter().cloned());
     let mut annotations = of_image(plan, image);
-    if !built_on.is_empty() {
-        annotations.insert(BUILT_ON.to_owned(), serde_json::to_string(built_on).unwrap_or_default());
+    if !dependencies.is_empty() {
+        annotations.insert(DEPENDENCIES.to_owned(), serde_json::to_string(dependencies).unwrap_or_default());
     }
     let index = OciImageIndex {
         schema_version: 2,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use oci_client::manifest::OciImageIndex;
 
-use super::annotations::{BASES, BUILT_ON, CREATED, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION};
+use super::annotations::{BASES, CREATED, DEPENDENCIES, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION};
 use crate::change::InputKey;
 use crate::oci::{Digest, Platform};
 
@@ -31,7 +31,7 @@ pub struct Recorded {
     pub bases: Said<BTreeMap<String, BTreeMap<Platform, Digest>>>,
     /// Images of the repository that it was built on: name → platform → digest, of that platform's image or of the index
     /// that has it.
-    pub built_on: BTreeMap<String, BTreeMap<Platform, Digest>>,
+    pub dependencies: BTreeMap<String, BTreeMap<Platform, Digest>>,
     /// Tags that its run wanted to point at it, beside the date tag.
     pub tags: Vec<String>,
 }
@@ -72,7 +72,7 @@ impl Recorded {
             version: get(VERSION),
             platforms: platforms(index),
             bases: Said::of(get(BASES).as_deref()),
-            built_on: get(BUILT_ON).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+            dependencies: get(DEPENDENCIES).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
             tags: get(TAGS).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         }
     }

@@ -53,8 +53,8 @@ fn the_same_children_in_any_order_give_the_same_bytes_in_the_plans_order() {
     let plan = plan(&[image("x", &["linux/arm64", "linux/amd64"], &[], 0)]);
     let wanted = &plan.images[0].platforms;
     let (arm, amd) = (child("linux/arm64", "a"), child("linux/amd64", "b"));
-    let one = assemble(&plan, &plan.images[0], wanted, &[arm.clone(), amd.clone()], &BuiltOn::new()).unwrap();
-    let other = assemble(&plan, &plan.images[0], wanted, &[amd, arm], &BuiltOn::new()).unwrap();
+    let one = assemble(&plan, &plan.images[0], wanted, &[arm.clone(), amd.clone()], &Dependencies::new()).unwrap();
+    let other = assemble(&plan, &plan.images[0], wanted, &[amd, arm], &Dependencies::new()).unwrap();
     assert_eq!(one, other);
     let index: Value = serde_json::from_slice(&one.bytes).unwrap();
     assert_eq!(index["manifests"][0]["platform"]["architecture"], "arm64");
@@ -90,7 +90,7 @@ fn an_index_whose_children_disagree_is_never_made() {
         (&both[..], vec![amd.clone(), stale], "dev.hephy.input-key=0"),
         (&both[..0], vec![], "empty"),
     ] {
-        let error = assemble(&plan, &plan.images[0], wanted, &children, &BuiltOn::new()).unwrap_err();
+        let error = assemble(&plan, &plan.images[0], wanted, &children, &Dependencies::new()).unwrap_err();
         assert!(error.message().contains(words), "{error}");
     }
 }
@@ -109,15 +109,15 @@ fn what_a_base_said_is_no_disagreement() {
         (BackendName::Buildkit, false),
     ] {
         plan.images[0].backend = backend;
-        let made = assemble(&plan, &plan.images[0], &wanted, std::slice::from_ref(&inherits), &BuiltOn::new());
+        let made = assemble(&plan, &plan.images[0], &wanted, std::slice::from_ref(&inherits), &Dependencies::new());
         assert_eq!(made.is_ok(), fits, "{backend}");
     }
     // Of the image itself they are its own, whoever built it; of one that was built elsewhere they say nothing.
     inherits.annotations.insert(IMAGE.into(), "x".into());
     plan.images[0].backend = BackendName::Kaniko;
-    assert!(assemble(&plan, &plan.images[0], &wanted, std::slice::from_ref(&inherits), &BuiltOn::new()).is_err());
+    assert!(assemble(&plan, &plan.images[0], &wanted, std::slice::from_ref(&inherits), &Dependencies::new()).is_err());
     plan.images[0].manual_images = Some(BTreeMap::from([("amd64".into(), "elsewhere/x:1".into())]));
-    assert!(assemble(&plan, &plan.images[0], &wanted, &[inherits], &BuiltOn::new()).is_ok());
+    assert!(assemble(&plan, &plan.images[0], &wanted, &[inherits], &Dependencies::new()).is_ok());
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub(super) fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
             found.push(Found::new(&SECRET_IN_ARGUMENT, file, line_of(dockerfile, arg), message));
         }
         for place in &dockerfile.instructions {
-            for (name, _) in variables(&place.text).into_iter().filter(|(name, value)| names_a_secret(name) && tells(value))
+            for (name, _) in
+                variables(&place.text).into_iter().filter(|(name, value)| names_a_secret(name) && tells(value))
             {
                 let message = format!("the value of `{name}` would stand in the image's history");
                 found.push(Found::new(&SECRET_IN_ARGUMENT, file, first_line(place), message));

@@ -4,9 +4,9 @@
 //! A cache lies in the repository of its image unless the configuration names another: that one exists wherever an
 //! image can be pushed (ECR creates none), needs no further level of names (GitLab and Docker Hub limit them), and no
 //! further permission. What distinguishes it there is its tag. BuildKit keeps a cache in one piece, whose tag begins
-//! with [`PREFIX`]; Kaniko keeps each layer under a hash of all that led to it, 64 hexadecimal digits, so that two jobs
-//! never write different things under one name. Tags of images are refused both forms. Buildah's hashes do not tell
-//! architectures apart: it keeps those of each in `cache-<arch>` below the repository, where no image can be.
+//! with [`PREFIX`]. Kaniko and Buildah keep each layer under a hash of all that led to it, 64 hexadecimal digits, so that
+//! two jobs never write different things under one name; but their hashes do not tell architectures apart, and those of
+//! each lie in `cache-<arch>` below the repository, where no image can be. Tags of images are refused both forms.
 
 use sha2::{Digest as _, Sha256};
 

@@ -12,6 +12,7 @@ mod copy;
 mod credentials;
 mod docker_config;
 mod failure;
+mod logins;
 mod manifests;
 mod policy;
 mod settings;

@@ -15,7 +15,7 @@ use crate::diagnostic::{escape, escape_cut_middle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index;
 use crate::oci::{Digest, is_loopback};
-use crate::plan::{DependencyFrom, Mode, PlannedImage};
+use crate::plan::{DependencyFrom, PlannedImage};
 use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
 use crate::source;
@@ -68,7 +68,8 @@ impl Job<'_> {
         }
         let stem = BuildResult::stem(&image.name, &self.options.platform);
         let log = open_log(&self.options.out, &stem, result.attempts)?;
-        let mut running = Running { image, builder, tool, files, stem, log, until: deadline(image, Instant::now()) };
+        let until = deadline(image, Instant::now());
+        let mut running = Running { image, builder, tool, files, stem, log, until, without_cache: false };
         let digest = match self.run_builder(&running, &step, result) {
             Err(failed) if failed.may_be_the_caches && step.cache.is_some() => {
                 // What passes by itself gets its wait, and only the end of all waits is answered without the cache.
@@ -80,7 +81,7 @@ impl Job<'_> {
                 self.interrupt.sleep(wait)?;
                 // Waiting is no part of the build's time.
                 running.until = running.until.and_then(|until| until.checked_add(wait));
-                (step.cache, result.error) = (None, None);
+                (step.cache, result.error, running.without_cache) = (None, None, true);
                 self.run_builder(&running, &step, result)?
             }
             built => built?,
@@ -146,7 +147,7 @@ impl Job<'_> {
             files.pin(&self.pins(image, &tags), work)?;
         }
         let repository = self.plan.repository_of(self.registry, &image.name);
-        let cache = self.cache(image);
+        let cache = self.cache(image, &files, &build_args);
         let mut insecure_hosts = self.options.insecure_hosts.clone();
         for host in repository.split('/').next().into_iter().chain(cache.as_ref().map(StepCache::host)) {
             if is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
@@ -161,6 +162,7 @@ impl Job<'_> {
         if let Some(spin) = &mut spin {
             spin.manifest_path = source::confine(&files.context, &spin.manifest_path)?.display().to_string();
         }
+        let docker_config = self.docker_config(image, tool, &files, &build_args, cache.as_ref(), work)?;
         let report = work.join("report");
         context::make_dir(&report)?;
         let step = Step {
@@ -184,21 +186,10 @@ impl Job<'_> {
             secrets: secrets::of_step(self.options, image)?,
             work: report,
             protected: vec![self.options.checkout.clone(), self.options.out.clone()],
-            docker_config: self.options.docker_config.clone(),
+            docker_config,
             repository,
         };
         Ok((step, files))
-    }
-
-    /// Where the layers of this build are kept. Check runs only read.
-    fn cache(&self, image: &PlannedImage) -> Option<StepCache> {
-        let cache = image.cache.as_ref()?;
-        Some(StepCache {
-            repository: cache.repository.clone(),
-            tag: cache.tags.get(&self.options.platform.arch())?.clone(),
-            ttl: cache.ttl_seconds.map(Duration::from_secs),
-            write: self.plan.mode == Mode::Publish,
-        })
     }
 
     /// Runs the commands of a step; the digest is what the builder says.
@@ -213,8 +204,9 @@ impl Job<'_> {
         });
         // What is written follows what another run of this attempt wrote: both have one place in the file.
         let file = running.log.try_clone().map_err(|error| unwritten(stem, error))?;
-        let mut log = Log::new(Box::new(std::io::BufWriter::new(file)), watch, &self.hidden);
-        if image.cache.is_some() && step.cache.is_none() {
+        let hidden = self.hidden_with(step);
+        let mut log = Log::new(Box::new(std::io::BufWriter::new(file)), watch, &hidden);
+        if running.without_cache {
             log.note("hephy: once more, without the layer cache");
         } else if result.attempts > 1 {
             log.note(&format!("hephy: attempt {}", result.attempts));
@@ -359,6 +351,8 @@ struct Running<'a> {
     log: File,
     /// The end of the image's time.
     until: Option<Instant>,
+    /// Whether this is the second run, without the layer cache.
+    without_cache: bool,
 }
 
 /// When the time of a build that begins now is over. A limit beyond what a clock can hold is none.

@@ -1,6 +1,8 @@
 //! What the registry really has: the digest that a builder reported, its platform, and the machine that its
 //! programs are for (specification §8, "The right architecture").
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -31,6 +33,16 @@ pub trait RegistryView: Sync {
     /// # Errors
     /// When it is absent, or a registry refuses or fails.
     fn copy(&self, from: &str, to: &str, digest: &Digest) -> Result<()>;
+
+    /// The text of a `config.json` that signs in to these hosts (`host[:port]`) without any helper of this machine; none
+    /// where nobody signs in, or where this view knows of no logins.
+    ///
+    /// # Errors
+    /// When a login that is needed cannot be had.
+    fn logins(&self, hosts: &BTreeSet<String>) -> Result<Option<String>> {
+        let _ = hosts;
+        Ok(None)
+    }
 }
 
 /// A manifest from a registry.

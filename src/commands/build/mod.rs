@@ -11,6 +11,7 @@ mod confirm;
 mod context;
 mod dependencies;
 mod host;
+mod logins;
 mod preflight;
 mod results;
 mod schedule;

@@ -90,12 +90,32 @@ impl Lookup<'_> {
         if self.variable("BUILDKIT_HOST").is_some()
             && let Some(found) = buildctl()
         {
-            return Some(found);
+            return Some(self.with_daemons_version(found));
         }
-        let buildx = self.program("docker").filter(|docker| self.has_buildx(&docker.program));
-        buildx
-            .map(|docker| tool(docker.program, Flavour::Buildx))
-            .or_else(|| buildctl().filter(|_| Path::new(BUILDKIT_SOCKET).exists()))
+        if let Some(docker) = self.program("docker").filter(|docker| self.has_buildx(&docker.program)) {
+            let version = self.said(&docker.program, &["buildx", "inspect"]).and_then(|said| version_of_builder(&said));
+            return Some(Tool { version, ..tool(docker.program, Flavour::Buildx) });
+        }
+        buildctl().filter(|_| Path::new(BUILDKIT_SOCKET).exists()).map(|found| self.with_daemons_version(found))
+    }
+
+    /// With the version of the daemon: it parses Dockerfiles, whatever the client's is. One that does not answer fails
+    /// the build with its own words.
+    fn with_daemons_version(&self, buildctl: Tool) -> Tool {
+        let said = self.said(&buildctl.program, &["debug", "info"]);
+        Tool { version: said.and_then(|said| Version::find(&said)), ..buildctl }
+    }
+
+    /// What a client of BuildKit answers.
+    fn said(&self, program: &Path, question: &[&str]) -> Option<String> {
+        let mut command = Command::new(program).args(question).timeout(VERSION_LIMIT);
+        for name in ["BUILDKIT_HOST", "DOCKER_CONFIG", "DOCKER_HOST", "BUILDX_BUILDER", "HOME"] {
+            if let Some(value) = self.variable(name) {
+                command = command.env(name, value);
+            }
+        }
+        let said = command.capture().ok().filter(|said| said.success())?;
+        Some(String::from_utf8_lossy(&said.stdout).into_owned())
     }
 
     /// Whether `docker` has the plugin that builds with BuildKit.
@@ -140,6 +160,16 @@ fn version_of(program: &Path) -> Option<Version> {
     Version::find(&String::from_utf8_lossy(&said.stdout))
 }
 
+/// The version in what `docker buildx inspect` says: the oldest of its nodes. None of a builder that is not running.
+fn version_of_builder(said: &str) -> Option<Version> {
+    let versions = said.lines().filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let is_version = ["buildkit", "buildkit version"].contains(&name.trim().to_ascii_lowercase().as_str());
+        Version::find(value).filter(|_| is_version)
+    });
+    versions.min()
+}
+
 fn tool(program: PathBuf, flavour: Flavour) -> Tool {
     Tool { program, flavour, version: None, registries_conf: String::new() }
 }
@@ -178,6 +208,15 @@ mod tests {
             assert_eq!(error.kind().code(), "build_error");
             assert!(error.hint_text().unwrap().contains(hint), "{name}");
         }
+    }
+
+    #[test]
+    fn the_oldest_node_of_a_builder_decides() {
+        let said = "Name:          b\nDriver:        docker-container\nLast Activity: 2026-11-20 10:00:00 +0000 UTC\n\n\
+                    Nodes:\nName:             b0\nStatus:           running\nBuildKit version: v0.26.1\n\n\
+                    Name:      b1\nBuildkit:  v0.11.6+0a15675913b7\n";
+        assert_eq!(version_of_builder(said), Some(Version(0, 11, 6)));
+        assert_eq!(version_of_builder("Name: b0\nStatus: inactive\n"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The registry client as the build stage uses it: blocking, one request at a time.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use super::{Fetched, RegistryView};
@@ -72,5 +73,9 @@ impl RegistryView for ClientView {
     fn copy(&self, from: &str, to: &str, digest: &Digest) -> Result<()> {
         let (from, to) = (parsed(from)?, parsed(to)?);
         self.with(async |client| client.copy_index(&from, &to, digest).await)
+    }
+
+    fn logins(&self, hosts: &BTreeSet<String>) -> Result<Option<String>> {
+        self.with(async |client| client.logins(hosts).await)
     }
 }

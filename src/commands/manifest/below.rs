@@ -6,18 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::{CONCURRENT_IMAGES, Run, selected};
-use crate::index::{BuiltOn, Child, Recorded};
+use crate::index::{Child, Dependencies, Recorded};
 use crate::oci::{Digest, ImageName, Platform};
 use crate::plan::{DependencyFrom, PlannedImage};
 use crate::registry::By;
 
 /// The digests of what the plan builds and others of it are built on. What another manifest job publishes is read from
 /// the registry: one request an image; what is not there is not recorded.
-pub(super) async fn digests(run: &Run<'_>, children: &BTreeMap<ImageName, Vec<Child>>) -> BuiltOn {
+pub(super) async fn digests(run: &Run<'_>, children: &BTreeMap<ImageName, Vec<Child>>) -> Dependencies {
     let of_children = |children: &[Child]| -> BTreeMap<Platform, Digest> {
         children.iter().map(|child| (child.platform.clone(), child.digest.clone())).collect()
     };
-    let mut below: BuiltOn = children.iter().map(|(name, own)| (name.clone(), of_children(own))).collect();
+    let mut below: Dependencies = children.iter().map(|(name, own)| (name.clone(), of_children(own))).collect();
     let images = run.plan.images.iter().filter(|image| selected(run.options, &image.name));
     let dependencies = images.flat_map(|image| &image.dependencies).filter(|it| it.from == DependencyFrom::Plan);
     let elsewhere: BTreeSet<&ImageName> =
@@ -42,8 +42,8 @@ async fn published(run: &Run<'_>, image: &PlannedImage) -> Option<BTreeMap<Platf
 }
 
 /// What one image was built on.
-pub(super) fn of(image: &PlannedImage, below: &BuiltOn) -> BuiltOn {
-    let mut found = BuiltOn::new();
+pub(super) fn of(image: &PlannedImage, below: &Dependencies) -> Dependencies {
+    let mut found = Dependencies::new();
     for dependency in &image.dependencies {
         let digest = |platform: &Platform| match &dependency.from {
             DependencyFrom::Plan => below.get(&dependency.name)?.get(platform).cloned(),

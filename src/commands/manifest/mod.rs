@@ -30,7 +30,7 @@ pub use outcome::{Outcome, Published, PublishedTag, TagState, file_name, write};
 pub use results::{Left, Results};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, BuiltOn, Child, Held, Ours};
+use crate::index::{self, Child, Dependencies, Held, Ours};
 use crate::oci::{ImageName, Platform, Repository, Tag};
 use crate::plan::{Mode, Plan, PlannedImage};
 use crate::registry::Client;
@@ -157,7 +157,7 @@ type Ready<'a> = (&'a PlannedImage, Vec<Platform>, Vec<Child>);
 async fn publish_wave(
     run: &Run<'_>,
     ready: Vec<Ready<'_>>,
-    below: &BuiltOn,
+    below: &Dependencies,
 ) -> Vec<(ImageName, Result<(Published, Vec<String>)>)> {
     stream::iter(ready)
         .map(async |(image, platforms, children)| {

@@ -9,7 +9,7 @@ use futures_util::future::{join_all, try_join_all};
 use super::outcome::{Published, PublishedTag, TagState};
 use super::{Run, below};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, BuiltOn, Child, Current, Decision, Follows, Ours, Recorded, Relation};
+use crate::index::{self, Child, Current, Decision, Dependencies, Follows, Ours, Recorded, Relation};
 use crate::oci::{Digest, ImageName, Platform, Repository, Tag};
 use crate::plan::tags::Version;
 use crate::plan::{PlannedImage, ReusedImage};
@@ -43,7 +43,7 @@ pub(super) async fn publish_image(
     image: &PlannedImage,
     platforms: &[Platform],
     children: &[Child],
-    below: &BuiltOn,
+    below: &Dependencies,
 ) -> Result<(Published, Vec<String>)> {
     let assembled = index::assemble(run.plan, image, platforms, children, &below::of(image, below))?;
     let manifest = match children {

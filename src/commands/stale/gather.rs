@@ -174,7 +174,7 @@ struct Known {
     digest: Digest,
     platforms: BTreeMap<Platform, Digest>,
     bases: RecordedBases,
-    built_on: BTreeMap<String, BTreeMap<Platform, Digest>>,
+    dependencies: BTreeMap<String, BTreeMap<Platform, Digest>>,
 }
 
 type Record = std::result::Result<Known, Untold>;
@@ -190,8 +190,8 @@ fn record(name: &ImageName, found: Result<Option<Recorded>>) -> Record {
         Ok(Some(Recorded { bases: Said::Value(bases), .. })) if bases.len() > MAX_RECORDED => {
             unknown(format!("what is published records more than {MAX_RECORDED} bases"))
         }
-        Ok(Some(Recorded { digest, platforms, bases: Said::Value(bases), built_on, .. })) => {
-            Ok(Known { digest, platforms, bases, built_on })
+        Ok(Some(Recorded { digest, platforms, bases: Said::Value(bases), dependencies, .. })) => {
+            Ok(Known { digest, platforms, bases, dependencies })
         }
         Ok(Some(Recorded { bases: Said::Nonsense, .. })) => {
             unknown(format!("what is published records its bases in a form that cannot be read ({BASES})"))
@@ -302,7 +302,7 @@ fn below<'a>(survey: &'a Survey, known: &'a BTreeMap<usize, Known>, index: usize
     let Some(own) = known.get(&index) else { return Vec::new() };
     let below = survey.edges[index].iter().filter_map(|to| {
         let (name, now) = (&survey.images[*to].name, known.get(to)?);
-        let recorded = own.built_on.get(name.as_str())?;
+        let recorded = own.dependencies.get(name.as_str())?;
         Some(Below { name, recorded, index: &now.digest, platforms: &now.platforms })
     });
     below.collect()

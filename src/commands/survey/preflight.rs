@@ -34,6 +34,7 @@ fn of_config(image: &Image, config: &ImageConfig) -> Vec<Asked> {
         construct: *construct,
         file: image.file.clone(),
         span: image.parsed.spans.of(field),
+        frontend: None,
     };
     fields.iter().filter(|(_, _, empty)| !empty).map(asked).collect()
 }
@@ -52,7 +53,8 @@ pub(in crate::commands) fn of_dockerfile(file: &str, dockerfile: &Dockerfile, co
         arguments.predefine(platform);
         // What cannot be expanded is a finding of its own.
         let Ok(references) = dockerfile.references(&arguments) else { continue };
-        let found = Asked::of_dockerfile(file, &dockerfile.features(config.target.as_deref(), &references));
+        let found = dockerfile.features(config.target.as_deref(), &references);
+        let found = Asked::of_dockerfile(file, dockerfile.frontend(), &found);
         for one in found {
             if !asked.iter().any(|known| (known.construct, known.span) == (one.construct, one.span)) {
                 asked.push(one);

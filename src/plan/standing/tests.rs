@@ -20,7 +20,7 @@ fn recorded() -> Recorded {
         version: None,
         platforms: BTreeMap::from([platform("linux/amd64"), platform("linux/arm64")]),
         bases: Said::Nothing,
-        built_on: BTreeMap::new(),
+        dependencies: BTreeMap::new(),
         tags: vec!["curl-latest".into()],
     }
 }

@@ -11,7 +11,7 @@ use hephy::oci::{Platform, Tag};
 use hephy::plan::{Mode, PlannedCache};
 use hephy::result::{BuildResult, Status};
 
-use super::{Fixture, kaniko, others};
+use super::{Fixture, argument, kaniko, kaniko_run, others};
 use crate::support::builders;
 use crate::support::proxy::{Action, Proxy};
 
@@ -116,8 +116,17 @@ fn a_lifetime_that_is_over_has_the_steps_executed() {
 /// A check run that finds the cache of the default branch behind a registry which refuses every write: steps executed
 /// again, writes tried.
 fn check_run(backend: BackendName) -> (usize, usize) {
-    let mut fixture = prepared(fixture(backend), None);
-    let first = steps(&fixture, &build(&fixture, backend));
+    check_run_in(fixture(backend))
+}
+
+fn check_run_in(fixture: Fixture) -> (usize, usize) {
+    let backend = fixture.backend();
+    let build = |fixture: &Fixture| match backend {
+        BackendName::Kaniko => fixture.build().remove(0),
+        _ => build(fixture, backend),
+    };
+    let mut fixture = prepared(fixture, None);
+    let first = steps(&fixture, &build(&fixture));
     let proxy = Proxy::start(builders::registry().parse().unwrap(), |seen| match seen.method.as_str() {
         "GET" | "HEAD" => Action::Forward,
         _ => Action::error(403, "DENIED", "this job may not write"),
@@ -125,7 +134,7 @@ fn check_run(backend: BackendName) -> (usize, usize) {
     let repository = fixture.registry().split_once('/').unwrap().1.to_owned();
     fixture.plan.images[0].cache = Some(cache_in(&format!("{}/{repository}", proxy.address)));
     fixture.plan.mode = Mode::Check;
-    let second = steps(&fixture, &build(&fixture, backend));
+    let second = steps(&fixture, &build(&fixture));
     let writes = proxy.seen().into_iter().filter(|seen| seen.method != "GET" && seen.method != "HEAD").count();
     let again = first.iter().zip(&second).filter(|(first, second)| first != second).count();
     assert!(proxy.seen().len() > 1, "the cache was asked");
@@ -135,6 +144,21 @@ fn check_run(backend: BackendName) -> (usize, usize) {
 #[test]
 fn a_check_run_of_buildah_reads_the_cache_and_does_not_write_it() {
     assert_eq!(check_run(BackendName::Buildah), (0, 0));
+}
+
+#[test]
+fn a_check_run_of_kaniko_reads_the_cache_and_does_not_write_it() {
+    let test = "build::cache::a_check_run_of_kaniko_reads_the_cache_and_does_not_write_it";
+    let Some(executor) = kaniko::executor(test) else { return };
+    assert_eq!(check_run_in(kaniko_run::fixture(&executor)), (0, 0));
+    // Nor what was not there to be read.
+    let fixture = kaniko_run::fixture(&executor);
+    let proxy = Proxy::start(builders::registry().parse().unwrap(), |_| Action::Forward);
+    let mut fixture = prepared(fixture, Some(&format!("{}/never-written", proxy.address)));
+    fixture.plan.mode = Mode::Check;
+    fixture.build();
+    let writes = proxy.seen().into_iter().filter(|seen| seen.method != "GET" && seen.method != "HEAD").count();
+    assert_eq!((writes, proxy.seen().is_empty()), (0, false));
 }
 
 #[test]
@@ -247,8 +271,12 @@ fn a_cache_that_is_busy_has_its_waits_before_it_is_left_alone() {
 
 #[test]
 fn architectures_stay_apart() {
-    for backend in [BackendName::Buildah, BackendName::Buildkit] {
-        let mut fixture = fixture(backend);
+    for backend in [BackendName::Buildah, BackendName::Buildkit, BackendName::Kaniko] {
+        let mut fixture = match (backend, kaniko::executor("build::cache::architectures_stay_apart")) {
+            (BackendName::Kaniko, Some(executor)) => kaniko_run::fixture(&executor),
+            (BackendName::Kaniko, None) => continue,
+            _ => fixture(backend),
+        };
         let repository = fixture.registry().to_owned();
         let image = fixture.image("app", "FROM scratch\nCOPY Dockerfile /text\nENV A=b\n");
         image.cache = Some(cache_in(&repository));
@@ -262,5 +290,154 @@ fn architectures_stay_apart() {
             found.insert(arch, config["architecture"].as_str().unwrap().to_owned());
         }
         assert_eq!(found, BTreeMap::from([("amd64", "amd64".to_owned()), ("arm64", "arm64".to_owned())]), "{backend}");
+    }
+}
+
+/// What an earlier stage executed is kept for its architecture alone, whatever the base: with `FROM scratch` nothing in
+/// the text of the file tells architectures apart.
+#[test]
+fn no_architecture_gets_a_step_of_another_from_kaniko() {
+    let test = "build::cache::no_architecture_gets_a_step_of_another_from_kaniko";
+    let Some(executor) = kaniko::executor(test) else { return };
+    let mut fixture = kaniko_run::fixture(&executor);
+    let repository = fixture.registry().to_owned();
+    let image = fixture.image("app", &format!("{RANDOM}FROM scratch\nCOPY --from=one /first /first\n"));
+    image.cache = Some(cache_in(&repository));
+    image.platforms = ["linux/amd64", "linux/arm64"].map(|text| Platform::parse(text).unwrap()).to_vec();
+    fixture.options.cross = true;
+    let [amd64, arm64, again] = ["amd64", "arm64", "amd64"].map(|arch| {
+        fixture.options.platform = Platform::from_arch(arch).unwrap();
+        let result = fixture.build().remove(0);
+        assert_eq!(fixture.contents(&result).1["architecture"], arch);
+        fixture.read(&result, "first")
+    });
+    assert_eq!(amd64, again, "the cache is used");
+    assert_ne!(amd64, arm64);
+}
+
+/// Builds with a cache, lets `change` change what it is built from, and builds again.
+fn changed(
+    test: &str,
+    dockerfile: &str,
+    ignore: &str,
+    change: impl Fn(&mut Fixture),
+) -> Option<(Fixture, BuildResult)> {
+    let executor = kaniko::executor(&format!("build::cache::{test}"))?;
+    let mut fixture = kaniko_run::fixture(&executor);
+    let repository = fixture.registry().to_owned();
+    let image = fixture.image("app", dockerfile);
+    image.cache = Some(cache_in(&repository));
+    image.build_args.push(argument("A", "one"));
+    fixture.file("app/.dockerignore", ignore);
+    fixture.file("app/data/text", "old");
+    fixture.build();
+    change(&mut fixture);
+    let result = fixture.build().remove(0);
+    Some((fixture, result))
+}
+
+#[test]
+fn a_changed_file_of_another_stage_counts_though_the_ignore_file_leaves_out_everything_else() {
+    // The files of another stage are none of the build context.
+    let dockerfile = "FROM scratch AS one\nCOPY data/text /text\nFROM scratch\nCOPY busybox /bin/busybox\n\
+        COPY --from=one /text /text\nRUN [\"/bin/busybox\", \"cp\", \"/text\", \"/seen\"]\n";
+    let change = |fixture: &mut Fixture| drop(fixture.file("app/data/text", "new"));
+    let Some((fixture, result)) = changed(
+        "a_changed_file_of_another_stage_counts_though_the_ignore_file_leaves_out_everything_else",
+        dockerfile,
+        "*\n!busybox\n!data\n",
+        change,
+    ) else {
+        return;
+    };
+    assert_eq!(fixture.read(&result, "seen"), b"new");
+}
+
+#[test]
+fn a_changed_argument_in_a_path_counts() {
+    let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nARG A\nWORKDIR /$A/here\n";
+    let change = |fixture: &mut Fixture| fixture.plan.images[0].build_args = vec![argument("A", "two")];
+    let Some((fixture, result)) = changed("a_changed_argument_in_a_path_counts", dockerfile, "", change) else {
+        return;
+    };
+    let (paths, config) = fixture.contents(&result);
+    assert_eq!(config["config"]["WorkingDir"], "/two/here");
+    assert!(paths.iter().any(|path| path.trim_matches('/') == "two/here"), "{paths:?}");
+    assert!(!paths.iter().any(|path| path.contains("one/here")), "{paths:?}");
+}
+
+#[test]
+fn a_changed_mounted_file_counts() {
+    let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\n\
+        RUN --mount=type=bind,source=data,target=/mnt busybox cp /mnt/text /seen\n";
+    let change = |fixture: &mut Fixture| drop(fixture.file("app/data/text", "new"));
+    let Some((fixture, result)) = changed("a_changed_mounted_file_counts", dockerfile, "", change) else { return };
+    assert_eq!(fixture.read(&result, "seen"), b"new");
+}
+
+#[test]
+fn a_changed_archive_counts() {
+    let archive = |text: &str| {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, "text", text.as_bytes()).unwrap();
+        tar.into_inner().unwrap()
+    };
+    let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nADD data/a.tar /unpacked/\n\
+        RUN [\"/bin/busybox\", \"cp\", \"/unpacked/text\", \"/seen\"]\n";
+    let executor = kaniko::executor("build::cache::a_changed_archive_counts");
+    let Some(executor) = executor else { return };
+    let mut fixture = kaniko_run::fixture(&executor);
+    let repository = fixture.registry().to_owned();
+    fixture.image("app", dockerfile).cache = Some(cache_in(&repository));
+    fixture.file("app/data/a.tar", archive("old"));
+    fixture.build();
+    fixture.file("app/data/a.tar", archive("new"));
+    let result = fixture.build().remove(0);
+    assert_eq!(fixture.read(&result, "seen"), b"new");
+}
+
+/// Serves a text over plain HTTP that another one may take the place of.
+fn changing_text() -> (String, std::sync::Arc<std::sync::Mutex<&'static str>>) {
+    use std::io::{Read as _, Write as _};
+    let text = std::sync::Arc::new(std::sync::Mutex::new("old"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = text.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let text = *served.lock().unwrap();
+            let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\nContent-Type: text/plain\r\n\r\n", text.len());
+            let _ = stream.write_all(format!("{head}{text}").as_bytes());
+        }
+    });
+    (address, text)
+}
+
+#[test]
+fn a_changed_download_counts() {
+    for backend in [BackendName::Kaniko, BackendName::Buildah, BackendName::Buildkit] {
+        let mut fixture = match (backend, kaniko::executor("build::cache::a_changed_download_counts")) {
+            (BackendName::Kaniko, Some(executor)) => kaniko_run::fixture(&executor),
+            (BackendName::Kaniko, None) => continue,
+            _ => fixture(backend),
+        };
+        let (address, text) = changing_text();
+        let dockerfile = format!(
+            "FROM scratch\nCOPY busybox /bin/busybox\nADD http://{address}/text /text\n\
+             RUN [\"/bin/busybox\", \"cp\", \"/text\", \"/seen\"]\n"
+        );
+        let repository = fixture.registry().to_owned();
+        fixture.image("app", &dockerfile).cache = Some(cache_in(&repository));
+        fixture.build();
+        *text.lock().unwrap() = "new";
+        let result = fixture.build().remove(0);
+        assert_eq!(fixture.read(&result, "seen"), b"new", "{backend}");
+        let noted = fixture.events.lock().unwrap().iter().any(|line| line.contains("built without a layer cache"));
+        assert_eq!(noted, backend == BackendName::Kaniko, "{backend}");
     }
 }

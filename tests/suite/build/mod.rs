@@ -95,6 +95,10 @@ impl Fixture {
         self.backend = backend;
     }
 
+    pub(crate) fn backend(&self) -> BackendName {
+        self.backend
+    }
+
     pub(crate) fn registry(&self) -> &str {
         self.plan.registry.as_deref().unwrap()
     }

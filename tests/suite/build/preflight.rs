@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 
 use hephy::backend::Version;
 use hephy::backend::preflight::{Construct, Effect, markdown, objection};
+use hephy::commands::build::find_tool;
 use hephy::config::{BackendName, Secret, SecretSource};
 use hephy::dockerfile::Feature;
 use hephy::result::BuildResult;
@@ -17,16 +18,30 @@ use crate::support::builders;
 const SHELL: &str = "FROM scratch AS base\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\n";
 
 /// A Dockerfile for each construct, whose image tells whether it was understood.
-fn dockerfile(feature: Feature, server: &str) -> Option<String> {
+fn dockerfile(feature: Feature, server: &str, base: &str) -> Option<String> {
     let run = |options: &str, command: &str| format!("{SHELL}RUN {options} {command}\n");
     Some(match feature {
-        Feature::HereDocument => format!("{SHELL}COPY <<EOF /copied\nhello\nEOF\nRUN <<EOF\necho hello > /ran\nEOF\n"),
+        Feature::HereDocument => format!(
+            "{SHELL}ENV WHO=world\nCOPY <<EOF /copied\nhello $WHO \\$WHO\nEOF\nCOPY <<'EOF' /verbatim\nhello $WHO\nEOF\n\
+             RUN <<EOF\necho hello $WHO > /ran\nEOF\n"
+        ),
         Feature::Link => format!("{SHELL}COPY --link data /data\n"),
         Feature::Chmod => format!("{SHELL}COPY --chmod=741 data /data\n"),
         Feature::Exclude => format!("{SHELL}COPY --exclude=*.md data /data\n"),
         Feature::Parents => format!("{SHELL}COPY --parents data/one.txt /kept/\n"),
         // A wrong sum: an image means that nobody looked.
         Feature::Checksum => format!("{SHELL}ADD --checksum=sha256:{} http://{server}/file /file\n", "0".repeat(64)),
+        // A file that is no archive, which BuildKit refuses to unpack.
+        Feature::AddUrl => format!("{SHELL}ADD http://{server}/file /file\n"),
+        // No repository is there: an image means that nobody looked for one.
+        Feature::AddGit => format!("{SHELL}ADD http://{server}/repository.git /repository\n"),
+        Feature::Unpack => format!("{SHELL}ADD --unpack=false data.tar /unpacked/\n"),
+        Feature::FromPlatform => {
+            format!("FROM --platform=linux/arm64 {base} AS other\nFROM scratch\nCOPY --from=other /text /text\n")
+        }
+        Feature::UserGroup => format!(
+            "{SHELL}RUN busybox mkdir -m 777 /made\nUSER 5:6\nCOPY data/one.txt /copied\nRUN busybox touch /made/ran\n"
+        ),
         Feature::BindMount => {
             run("--mount=type=bind,source=data/one.txt,target=/mnt/one", "busybox cat /mnt/one > /seen")
         }
@@ -69,8 +84,9 @@ fn image(fixture: &Fixture, result: &BuildResult) -> Image {
             // Buildah leaves what it mounted for name resolution, empty.
             let own = path.starts_with("bin/") || path.starts_with("etc/");
             if entry.header().entry_type().is_file() && !own {
-                let mode = entry.header().mode().unwrap() & 0o7777;
-                image.insert(path, format!("{mode:o} {}", String::from_utf8_lossy(&bytes)));
+                let header = entry.header();
+                let (mode, uid, gid) = (header.mode().unwrap() & 0o7777, header.uid().unwrap(), header.gid().unwrap());
+                image.insert(path, format!("{mode:o} {uid}:{gid} {}", String::from_utf8_lossy(&bytes)));
             }
         }
     }
@@ -85,12 +101,17 @@ fn image(fixture: &Fixture, result: &BuildResult) -> Image {
 
 /// Builds a construct; none when the builder fails.
 fn build(backend: BackendName, feature: Feature, server: &str) -> Option<Result<Image, String>> {
-    let text = dockerfile(feature, server)?;
     let mut fixture = match backend {
         BackendName::Buildkit => others::buildkit(),
         BackendName::Docker => others::docker(),
         _ => Fixture::new(backend),
     };
+    let base = match feature {
+        Feature::FromPlatform => base_for_two_platforms(fixture.registry()),
+        _ => String::new(),
+    };
+    let text = dockerfile(feature, server, &base)?;
+    fixture.file("app/data.tar", archive("text", b"in an archive"));
     fixture.file("hephy.yaml", "secrets_files: [token.txt]\n");
     fixture.file("token.txt", "a secret");
     fixture.file("app/data/one.txt", "one");
@@ -112,6 +133,46 @@ fn build(backend: BackendName, feature: Feature, server: &str) -> Option<Result<
         None => Ok(image(&fixture, &result)),
         Some(error) => Err(format!("{}\n{}", error.message, error.last_lines.join("\n"))),
     })
+}
+
+/// An archive of one file.
+fn archive(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, name, content).unwrap();
+    tar.into_inner().unwrap()
+}
+
+/// Pushes an image whose only file says which platform it is of.
+fn base_for_two_platforms(repository: &str) -> String {
+    use crate::support::registry::{block_on, client, image_of, tag};
+    use hephy::oci::{Digest, Repository};
+    use hephy::registry::{By, Manifest};
+    let to = Repository::parse(repository).unwrap();
+    let client = client();
+    block_on(async {
+        let mut children = Vec::new();
+        for architecture in ["amd64", "arm64"] {
+            let layer = archive("text", architecture.as_bytes());
+            let config = serde_json::json!({
+                "os": "linux", "architecture": architecture, "config": {},
+                "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer)]},
+            });
+            let manifest = image_of(&client, &to, &config.to_string(), &layer, serde_json::json!({})).await;
+            client.put_manifest(&to, By::Digest(&manifest.digest), &manifest).await.unwrap();
+            children.push(serde_json::json!({
+                "mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.bytes.len(),
+                "platform": {"os": "linux", "architecture": architecture},
+            }));
+        }
+        let media_type = "application/vnd.oci.image.index.v1+json";
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": media_type, "manifests": children});
+        let index = Manifest::new(media_type, index.to_string().into_bytes());
+        client.put_manifest(&to, By::Tag(&tag("two-platforms")), &index).await.unwrap();
+    });
+    format!("{repository}:two-platforms")
 }
 
 /// Serves one file over plain HTTP to whoever asks.
@@ -136,7 +197,7 @@ fn the_table_is_true(backend: BackendName, version: Version) {
         let Some(found) = build(backend, feature, &server) else { continue };
         let truth = match feature {
             // BuildKit 0.25 has it in another frontend alone, which would have to be fetched.
-            Feature::Parents => Ok(Image::from([("kept/data/one.txt".to_owned(), "644 one".to_owned())])),
+            Feature::Parents => Ok(Image::from([("kept/data/one.txt".to_owned(), "644 0:0 one".to_owned())])),
             _ => build(BackendName::Buildkit, feature, &server).unwrap(),
         };
         let refused_by_buildkit = objection(Construct::Dockerfile(feature), BackendName::Buildkit, None)
@@ -169,11 +230,13 @@ fn the_table_is_true(backend: BackendName, version: Version) {
 #[test]
 fn the_table_is_true_for_buildkit() {
     let server = server();
-    for feature in Feature::ALL.into_iter().filter(|feature| *feature != Feature::Parents) {
+    let version = find_tool(BackendName::Buildkit, &others::buildkit().options.environment).unwrap().version;
+    assert_eq!(version, Some(version_of("buildkitd")), "the daemon's");
+    for feature in Feature::ALL {
         let Some(found) = build(BackendName::Buildkit, feature, &server) else { continue };
-        let row = objection(Construct::Dockerfile(feature), BackendName::Buildkit, None);
-        // A wrong checksum is to be refused.
-        let fails = row.is_some() || feature == Feature::Checksum;
+        let row = objection(Construct::Dockerfile(feature), BackendName::Buildkit, version);
+        // A wrong checksum is to be refused, and what is no repository.
+        let fails = row.is_some() || [Feature::Checksum, Feature::AddGit].contains(&feature);
         assert_eq!(found.is_err(), fails, "{}: {found:?}", feature.text());
     }
 }
@@ -189,6 +252,43 @@ fn the_table_is_true_for_kaniko() {
     let said = std::process::Command::new(executor).arg("version").output().unwrap();
     let version = Version::find(&String::from_utf8_lossy(&said.stdout)).unwrap_or(Version(1, 28, 3));
     the_table_is_true(BackendName::Kaniko, version);
+}
+
+/// What feature flags of Kaniko are for, beside the constructs above: owners and modes of directories that an
+/// instruction makes on its way, and of the one that an archive is unpacked to.
+#[test]
+fn kaniko_gives_directories_the_owners_and_modes_that_buildkit_gives() {
+    let test = "build::preflight::kaniko_gives_directories_the_owners_and_modes_that_buildkit_gives";
+    let Some(executor) = kaniko::executor(test) else { return };
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut root = tar::Header::new_gnu();
+    root.set_entry_type(tar::EntryType::Directory);
+    root.set_mode(0o700);
+    root.set_uid(7);
+    root.set_gid(7);
+    root.set_size(0);
+    tar.append_data(&mut root, "./", std::io::empty()).unwrap();
+    let archive = tar.into_inner().unwrap();
+    let dockerfile = format!(
+        "{SHELL}RUN busybox mkdir -m 755 /kept\nADD root.tar /kept/\nCOPY --chmod=700 data/one.txt /new/dir/one.txt\n\
+         RUN busybox stat -c '%n %a %u:%g' /kept /new /new/dir > /modes\nRUN busybox mkdir -m 777 /made\n\
+         USER 5:6\nWORKDIR /work/dir\nRUN busybox stat -c '%n %u:%g' /work /work/dir > /made/owners\n"
+    );
+    let [buildkit, kaniko] = [BackendName::Buildkit, BackendName::Kaniko].map(|backend| {
+        let mut fixture = match backend {
+            BackendName::Buildkit => others::buildkit(),
+            _ => Fixture::new(backend),
+        };
+        fixture.image("app", &dockerfile);
+        fixture.file("app/root.tar", &archive);
+        fixture.file("app/data/one.txt", "one");
+        let result = match backend {
+            BackendName::Kaniko => kaniko::results_inside(&fixture, &executor).remove(0),
+            _ => fixture.build().remove(0),
+        };
+        ["modes", "made/owners"].map(|path| String::from_utf8(fixture.read(&result, path)).unwrap())
+    });
+    assert_eq!(kaniko, buildkit);
 }
 
 #[test]

@@ -20,7 +20,8 @@ fn what_a_builder_passes_over_stops_the_plan_with_line_and_reason() {
     let what = "web/Dockerfile:4:8: error: kaniko ignores `COPY --exclude`: the excluded files are copied";
     let checked = project.hephy(["check"]).run().fails(3, &[]);
     assert!(
-        checked.stdout.contains(what) && checked.stdout.contains("these can: buildkit, buildah from 1.38.0 on"),
+        checked.stdout.contains(what)
+            && checked.stdout.contains("these can: buildkit from 0.25.0 on, buildah from 1.38.0 on"),
         "{checked}"
     );
     assert!(!checked.stdout.contains("tmpfs"), "an unused stage is nobody's business: {checked}");

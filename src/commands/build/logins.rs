@@ -1,0 +1,74 @@
+//! Logins for a builder that hephy runs in a container: of all that a person or a job is signed in to it gets what the
+//! step needs, written out, since the helpers of this machine are not in there.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::Job;
+use super::context::{self, Files};
+use crate::backend::{Flavour, Step, StepCache, Tool};
+use crate::dockerfile::{Arguments, Meaning};
+use crate::error::Result;
+use crate::oci::Reference;
+use crate::plan::PlannedImage;
+
+impl Job<'_> {
+    /// The directory of the `config.json` that the builder of a step reads; `work` is the step's.
+    pub(super) fn docker_config(
+        &self,
+        image: &PlannedImage,
+        tool: &Tool,
+        files: &Files,
+        build_args: &[(String, String)],
+        cache: Option<&StepCache>,
+        work: &Path,
+    ) -> Result<Option<PathBuf>> {
+        let known = || Ok(self.options.docker_config.clone());
+        if !matches!(tool.flavour, Flavour::DockerRun { .. }) {
+            return known();
+        }
+        let repository = self.plan.repository_of(self.registry, &image.name);
+        let mut hosts = self.hosts_of_images(image, files, build_args);
+        hosts.extend(repository.split('/').next().map(str::to_owned));
+        hosts.extend(cache.map(|cache| cache.host().to_owned()));
+        let Some(text) = self.view.logins(&hosts)? else { return known() };
+        let dir = work.join("docker");
+        context::make_dir(&dir)?;
+        crate::store::write_with_mode(&dir.join("config.json"), text.as_bytes(), 0o600)?;
+        Ok(Some(dir))
+    }
+
+    /// What no log may show, the logins of a step among it: where the builder does not isolate, a program of the image
+    /// can print them.
+    pub(super) fn hidden_with(&self, step: &Step) -> Vec<String> {
+        let config = step.docker_config.as_ref().filter(|dir| Some(*dir) != self.options.docker_config.as_ref());
+        let text = config.and_then(|dir| std::fs::read_to_string(dir.join("config.json")).ok());
+        let mut hidden = self.hidden.clone();
+        hidden.extend(crate::registry::secrets_of(&text.unwrap_or_default()));
+        hidden
+    }
+
+    /// Where the images that a Dockerfile names come from.
+    fn hosts_of_images(
+        &self,
+        image: &PlannedImage,
+        files: &Files,
+        build_args: &[(String, String)],
+    ) -> BTreeSet<String> {
+        let mut arguments = Arguments { passed: build_args.iter().cloned().collect(), ..Arguments::default() };
+        arguments.predefine(&self.options.platform);
+        let parsed = files.parsed.as_ref();
+        // What cannot be expanded is the builder's to refuse.
+        let Some((dockerfile, references)) =
+            parsed.and_then(|dockerfile| Some((dockerfile, dockerfile.references(&arguments).ok()?)))
+        else {
+            return BTreeSet::new();
+        };
+        let target = image.target.as_deref().filter(|target| !target.is_empty());
+        let host = |meaning| match meaning {
+            Ok(Meaning::Image(text)) => Some(Reference::parse(&text).ok()?.repository.host().to_owned()),
+            _ => None,
+        };
+        dockerfile.uses(target, &references).into_iter().filter_map(|used| host(used.meaning)).collect()
+    }
+}
