@@ -257,6 +257,13 @@ impl Repository {
         }
     }
 
+    /// Whether the commit (a full id) is in the history of a branch of `origin`; none when this clone does not know.
+    #[must_use]
+    pub fn is_on_remote(&self, commit: &str, branch: &str) -> Option<bool> {
+        let tip = self.objects().commits(&[&format!("refs/remotes/origin/{branch}")]).ok()?.pop()??;
+        self.is_ancestor(commit, &tip.id.to_string())
+    }
+
     /// Address of `origin` without credentials, where it is an `https` one.
     #[must_use]
     pub fn origin(&self) -> Option<String> {

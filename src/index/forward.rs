@@ -71,7 +71,7 @@ pub enum Relation {
     Newer,
     /// Of a newer version than ours.
     NewerVersion,
-    /// Built from a line of history that our git tag is not known to lie on.
+    /// Built from a line of history that our git tag or branch is not known to lie on.
     OtherLine,
     /// Built from an ancestor, from the same commit, from another line of history, or by nobody known.
     NotNewer,
@@ -116,8 +116,22 @@ pub struct Ours<'a> {
     pub time: &'a str,
     /// The version of what is inside, as its annotation says.
     pub version: Option<&'a str>,
-    /// Whether the run is of a git tag, which may lie on any line of history.
-    pub of_git_tag: bool,
+    /// What the run is of.
+    pub line: Line<'a>,
+}
+
+/// The line of history that a run is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// The default branch, as far as anybody knows.
+    Default,
+    /// A branch that is known not to be the default one, for an image whose newest of the default branch has this tag.
+    Beside {
+        /// `{image}-head`.
+        head: &'a str,
+    },
+    /// A git tag, which may lie on any line.
+    GitTag,
 }
 
 /// What a tag follows.
@@ -147,7 +161,10 @@ impl Follows {
 ///
 /// - two versions by semver.org decide for a tag that follows versions: the newer one keeps it;
 /// - where versions say nothing, the run of a git tag takes no tag from a line of history that the git tag does not
-///   lie on, as a branch's run may (a force push, say): a release of an old branch would put `latest` back.
+///   lie on, as a branch's run may (a force push, say): a release of an old branch would put `latest` back;
+/// - a run of another branch (a schedule, say) takes no tag at all from what the default branch or a git tag published
+///   on another line of history, except with a newer version. Who published it is what its run wanted tagged: only those
+///   move `{image}-head`.
 pub fn standing(
     current: &Current,
     ours: &Ours<'_>,
@@ -169,12 +186,13 @@ pub fn standing(
         let clean_ours = clean(ours.commit);
         theirs.is_some_and(|theirs| theirs != clean_ours && is_ancestor(&theirs, &clean_ours) != Some(true))
     };
+    let stays = match ours.line {
+        Line::Default => false,
+        Line::GitTag => versions.is_none() && follows != Follows::Build,
+        Line::Beside { head } => versions != Some(Ordering::Less) && current.tags.iter().any(|tag| tag == head),
+    };
     match commits {
-        Relation::NotNewer
-            if versions.is_none() && ours.of_git_tag && follows != Follows::Build && lies_elsewhere() =>
-        {
-            Relation::OtherLine
-        }
+        Relation::NotNewer if stays && lies_elsewhere() => Relation::OtherLine,
         commits => commits,
     }
 }
@@ -195,7 +213,7 @@ pub enum Decision {
     Newer,
     /// It points at a newer version.
     NewerVersion,
-    /// It points at another line of history than the one our git tag lies on.
+    /// It points at another line of history than the one our git tag or branch lies on.
     OtherLine,
     /// It points at an index with platforms that ours, made with `--allow-partial`, lacks.
     FewerPlatforms,

@@ -98,6 +98,9 @@ pub struct PlanSource {
     /// Git tag that the run is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// Whether the run publishes from a branch that is known not to be the default one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside_default: bool,
     /// Commit that was compared with.
     pub base: Option<String>,
     /// What started the run: `push`, `merge_request`, `tag`, `schedule`, `manual`, `local`, …

@@ -60,7 +60,15 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
     let looks = image.tags.iter().map(|tag| behind(run.client, &repository, tag));
     let found: Vec<Option<Behind>> = try_join_all(looks).await?;
     let Some(ours) = found.iter().flatten().find(|behind| is_ours(run, image, behind)) else {
-        return Err(absent(image, &repository, found.iter().flatten().next()));
+        let error = absent(image, &repository, found.iter().flatten().next());
+        return Err(match run.plan.source.beside_default {
+            false => error,
+            true => error.hint(format!(
+                "see the job `manifest {}` of the child pipeline; where the default branch holds all its tags, \
+                 tag_template: \"{{image}}-{{date}}-{{branch}}\" gives it one of its own",
+                image.name
+            )),
+        });
     };
     let platforms = platforms(&ours.manifest)?;
     let lacking: Vec<Platform> = image.platforms.iter().filter(|it| !platforms.contains_key(it)).cloned().collect();
@@ -100,7 +108,8 @@ fn is_newer(run: &Run<'_>, behind: &Behind) -> bool {
 fn is_newer_version(run: &Run<'_>, image: &PlannedImage, tag: &Tag, behind: &Behind) -> bool {
     let annotations = index::of_image(run.plan, image);
     let follows = index::Follows::of(run.plan.layout, &image.name, run.build_tag(image), tag);
-    let ours = run.ours(annotations.get(index::VERSION).map(String::as_str));
+    let head = run.head(&image.name);
+    let ours = run.ours(annotations.get(index::VERSION).map(String::as_str), &head);
     index::standing(&behind.current, &ours, follows, run.options.is_ancestor) == Relation::NewerVersion
 }
 

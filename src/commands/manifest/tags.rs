@@ -184,7 +184,8 @@ impl Target<'_> {
     }
 
     fn relation(&self, tag: &Tag, current: &Current) -> Relation {
-        let ours = self.run.ours(self.version.as_deref());
+        let head = self.run.head(self.name);
+        let ours = self.run.ours(self.version.as_deref(), &head);
         let ours = Ours { commit: self.revision, time: self.created, ..ours };
         index::standing(current, &ours, self.follows(tag), self.run.options.is_ancestor)
     }

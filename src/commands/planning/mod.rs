@@ -139,6 +139,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         exclude: &ground.exclude,
     })?;
     let mut warnings = ground.context.warnings.clone();
+    warnings.extend(ground.compared_with_itself(&loaded));
     let rules = ground.rules(select);
     let now = survey(&loaded.head, &mut loaded.objects, &rules, None)?;
     refuse_broken(&now).map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
@@ -217,7 +218,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     Ok(Planning {
         facts: Facts {
             mode: ground.context.mode,
-            source: ground.plan_source(&loaded),
+            source: ground.plan_source(&loaded, &facts),
             date: facts.date.clone(),
             comparison: match selection {
                 Selection::Changed if question.is_some() && against.answered => {
