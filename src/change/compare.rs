@@ -60,7 +60,8 @@ pub enum State {
     NoBase,
     /// The base has no image there.
     New,
-    /// The keys differ, for these reasons, the most telling first; never empty.
+    /// The keys differ, for these reasons, the most telling first; none where only what
+    /// is published differs, and no commit here tells why.
     Changed(Vec<Difference>),
     /// The keys are equal.
     Unchanged,

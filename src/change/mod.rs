@@ -35,4 +35,5 @@ pub use oid::{Mode, Oid};
 pub use path::{RepoPath, show_bytes};
 pub use reach::{CopySource, IgnorePlaces, Ignoring, Reach, UNSEEN};
 pub use resolve::Resolved;
+pub(crate) use tree::is_own_output;
 pub use tree::{Entry, Record, Tree, TreeChange};

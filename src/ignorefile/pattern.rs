@@ -69,7 +69,7 @@ impl Pattern {
     /// What it costs to match, for each character of a path.
     pub(super) fn cost(&self) -> usize {
         match &self.kind {
-            Kind::Expression { expression, .. } => expression.len(),
+            Kind::Expression { expression, .. } => expression.cost(),
             _ => 1,
         }
     }

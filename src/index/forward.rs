@@ -9,60 +9,12 @@
 //! afterwards, and repairs towards the newer run.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
-use oci_client::manifest::OciImageIndex;
-
-use super::annotations::{CREATED, REVISION, TAGS, VERSION};
+use super::Recorded;
+use crate::change::Oid;
 use crate::config::Layout;
 use crate::oci::{Digest, ImageName, Platform, Tag};
 use crate::plan::tags::Version;
-
-/// What a tag points at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Current {
-    /// Its digest.
-    pub digest: Option<Digest>,
-    /// The commit that it was built from.
-    pub revision: Option<String>,
-    /// Time of that commit.
-    pub created: Option<String>,
-    /// The version of what is inside, as it says.
-    pub version: Option<String>,
-    /// Platforms that it has.
-    pub platforms: BTreeSet<(String, String, String)>,
-    /// The tags that its run wanted to point at it.
-    pub tags: Vec<String>,
-}
-
-impl Current {
-    /// Reads an index. One that hephy did not make has no revision, and is never newer than ours.
-    #[must_use]
-    pub fn of(digest: Digest, index: &OciImageIndex) -> Self {
-        let get = |key: &str| index.annotations.as_ref().and_then(|it| it.get(key)).cloned();
-        let platforms = index.manifests.iter().filter_map(|entry| entry.platform.as_ref());
-        let platforms = platforms.filter(|it| it.os.to_string() != "unknown").map(|it| {
-            let variant = it.variant.clone().unwrap_or_default();
-            spelled(&it.os.to_string(), &it.architecture.to_string(), &variant)
-        });
-        Self {
-            digest: Some(digest),
-            revision: get(REVISION),
-            created: get(CREATED),
-            version: get(VERSION),
-            platforms: platforms.collect(),
-            tags: get(TAGS).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
-        }
-    }
-}
-
-fn spelled(os: &str, architecture: &str, variant: &str) -> (String, String, String) {
-    let slash = if variant.is_empty() { "" } else { "/" };
-    match Platform::parse(&format!("{os}/{architecture}{slash}{variant}")) {
-        Ok(it) => (it.os().into(), it.architecture().into(), it.variant().unwrap_or_default().into()),
-        Err(_) => (os.into(), architecture.into(), variant.into()),
-    }
-}
 
 /// How what is there relates to ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,18 +33,17 @@ pub enum Relation {
 /// answers none when it does not know one of them, as a shallow clone does of everything newer than itself. Then
 /// the commits' times decide: without history, what was committed later counts as newer.
 pub fn relation(
-    current: &Current,
+    current: &Recorded,
     ours: &str,
     our_time: &str,
     is_ancestor: &dyn Fn(&str, &str) -> Option<bool>,
 ) -> Relation {
-    let clean = |revision: &str| revision.trim_end_matches("-dirty").to_owned();
-    let Some(theirs) = current.revision.as_deref().map(clean) else { return Relation::NotNewer };
-    let ours = clean(ours);
-    if theirs == ours || !is_commit_id(&theirs) {
+    let Some(theirs) = current.revision.as_deref() else { return Relation::NotNewer };
+    let ours = commit_of(ours);
+    if theirs == ours {
         return Relation::NotNewer;
     }
-    match is_ancestor(&ours, &theirs) {
+    match is_ancestor(&ours, theirs) {
         Some(true) => Relation::Newer,
         Some(false) => Relation::NotNewer,
         None => {
@@ -166,7 +117,7 @@ impl Follows {
 ///   on another line of history, except with a newer version. Who published it is what its run wanted tagged: only those
 ///   move `{image}-head`.
 pub fn standing(
-    current: &Current,
+    current: &Recorded,
     ours: &Ours<'_>,
     follows: Follows,
     is_ancestor: &dyn Fn(&str, &str) -> Option<bool>,
@@ -180,11 +131,10 @@ pub fn standing(
     }
     let commits = relation(current, ours.commit, ours.time, is_ancestor);
     let lies_elsewhere = || {
-        let clean = |revision: &str| revision.trim_end_matches("-dirty").to_owned();
-        let theirs = current.revision.as_deref().map(clean).filter(|revision| is_commit_id(revision));
+        let ours = commit_of(ours.commit);
         // Where nobody knows it stays: a clone without history would let any late release win.
-        let clean_ours = clean(ours.commit);
-        theirs.is_some_and(|theirs| theirs != clean_ours && is_ancestor(&theirs, &clean_ours) != Some(true))
+        let theirs = current.revision.as_deref();
+        theirs.is_some_and(|theirs| theirs != ours && is_ancestor(theirs, &ours) != Some(true))
     };
     let stays = match ours.line {
         Line::Default => false,
@@ -197,9 +147,9 @@ pub fn standing(
     }
 }
 
-/// A revision out of a registry is anybody's text; only a full commit id is one that git may be asked about.
-fn is_commit_id(text: &str) -> bool {
-    text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// The commit of a plan, without what says that the working tree differed.
+fn commit_of(text: &str) -> String {
+    Oid::of_revision(text).map_or_else(|| text.to_owned(), |id| id.to_string())
 }
 
 /// What happens to one tag.
@@ -222,14 +172,14 @@ pub enum Decision {
 /// Decides about one tag. `partial` says that our index lacks platforms of the plan.
 #[must_use]
 pub fn decide(
-    current: Option<&Current>,
+    current: Option<&Recorded>,
     relation: Relation,
     ours: &Digest,
     platforms: &[Platform],
     partial: bool,
 ) -> Decision {
     let Some(current) = current else { return Decision::Write };
-    if current.digest.as_ref() == Some(ours) {
+    if current.digest == *ours {
         return Decision::Unchanged;
     }
     match relation {
@@ -238,9 +188,7 @@ pub fn decide(
         Relation::OtherLine => return Decision::OtherLine,
         Relation::NotNewer => {}
     }
-    let have: BTreeSet<_> =
-        platforms.iter().map(|it| spelled(it.os(), it.architecture(), it.variant().unwrap_or_default())).collect();
-    if partial && !current.platforms.is_subset(&have) {
+    if partial && current.platforms.keys().any(|there| !platforms.contains(there)) {
         return Decision::FewerPlatforms;
     }
     Decision::Write
@@ -248,6 +196,6 @@ pub fn decide(
 
 /// The tags of ours that a newer run wanted too: they are handed to it.
 #[must_use]
-pub fn repairs<'a>(newer: &Current, written: &[&'a Tag]) -> Vec<&'a Tag> {
+pub fn repairs<'a>(newer: &Recorded, written: &[&'a Tag]) -> Vec<&'a Tag> {
     written.iter().copied().filter(|tag| newer.tags.iter().any(|it| it == tag.as_str())).collect()
 }

@@ -199,7 +199,7 @@ fn the_scope_of_a_failure_is_the_image_and_those_built_on_it() {
     assert_eq!(names(&decided)[1], "b amd64+arm64", "nothing is known of a");
 }
 
-fn current(revision: Option<&str>, created: &str, platforms: &[&str]) -> Current {
+fn current(revision: Option<&str>, created: &str, platforms: &[&str]) -> Recorded {
     let entries: Vec<_> = platforms.iter().map(|text| child(text, text).entry).collect();
     let mut annotations = BTreeMap::from([("org.opencontainers.image.created".to_owned(), created.to_owned())]);
     annotations.extend(revision.map(|it| ("org.opencontainers.image.revision".to_owned(), it.to_owned())));
@@ -211,7 +211,7 @@ fn current(revision: Option<&str>, created: &str, platforms: &[&str]) -> Current
         manifests: entries,
         annotations: Some(annotations),
     };
-    Current::of(Digest::of(b"theirs"), &index)
+    Recorded::of(Digest::of(b"theirs"), &index)
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn only_tags_that_the_newer_run_wanted_are_handed_to_it() {
     assert_eq!(repairs(&newer, &[&latest, &stable]), [&latest]);
 }
 
-fn at_version(version: Option<&str>) -> Current {
+fn at_version(version: Option<&str>) -> Recorded {
     let mut theirs = current(Some(&"b".repeat(40)), "2025-10-14T08:00:00Z", &[]);
     theirs.version = version.map(str::to_owned);
     theirs
@@ -321,7 +321,7 @@ fn a_git_tag_beside_the_branch_takes_nothing_from_it() {
     assert_eq!(stands(Some("1.3.0"), Some("1.2.9"), Line::GitTag, Follows::Commits, APART), Relation::OtherLine);
     assert_eq!(stands(None, None, Line::GitTag, Follows::Build, APART), Relation::NotNewer);
     // What hephy did not make has no commit to be beside.
-    let foreign = Current::default();
+    let foreign = Recorded::of_artifact(Digest::of(b"foreign"), None);
     let commit = "a".repeat(40);
     let ours = Ours { commit: &commit, time: "", version: None, line: Line::GitTag };
     assert_eq!(standing(&foreign, &ours, Follows::Commits, &|_, _| Some(false)), Relation::NotNewer);
@@ -334,7 +334,7 @@ fn another_branch_takes_nothing_from_the_default_one() {
         let commit = "a".repeat(40);
         let ours = Ours { commit: &commit, time: "2025-10-15T08:00:00Z", version: versions[1], line };
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        let theirs = Current { tags, ..at_version(versions[0]) };
+        let theirs = Recorded { tags, ..at_version(versions[0]) };
         standing(&theirs, &ours, follows, &|one, _| if one == commit { our_below } else { their_below })
     };
     let (main, branch) = (["x-latest", "x-head"], ["x-latest"]);

@@ -60,6 +60,10 @@ impl Job<'_> {
             // The manifest stage compares them with its plan: children of another input or image make no index.
             step.annotations.insert(index::INPUT_KEY.to_owned(), image.input_key.clone());
             step.annotations.insert(index::IMAGE.to_owned(), image.name.to_string());
+            if index::stands_alone(&self.options.platform) {
+                // No index will say any of it.
+                step.annotations.extend(index::of_image(self.plan, image));
+            }
         }
         let digest = match self.run_builder(builder, &tool, &step, &files, image, result) {
             // A cache that is broken fails no build.

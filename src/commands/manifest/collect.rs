@@ -5,17 +5,17 @@
 //! index is this plan's when it has the plan's input key and image name and was
 //! published from the plan's commit, or from a later one whose input is the same.
 
-use std::collections::BTreeMap;
-
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::outcome::{Outcome, Published, PublishedTag, TagState};
 use super::{CONCURRENT_IMAGES, Options, Run, known, selected};
+use crate::change::Oid;
+use crate::commands::published::recorded;
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, Current, Relation};
-use crate::oci::{Digest, Platform, Repository, Tag};
+use crate::index::{self, Recorded, Relation};
+use crate::oci::{Platform, Repository, Tag};
 use crate::plan::{Mode, Plan, PlannedImage};
 use crate::registry::{By, Client, Manifest};
 
@@ -45,14 +45,7 @@ pub async fn collect(client: &Client, plan: &Plan, options: &Options<'_>) -> Res
 /// What a tag points at.
 struct Behind {
     manifest: Manifest,
-    current: Current,
-    annotations: BTreeMap<String, String>,
-}
-
-impl Behind {
-    fn says(&self, key: &str, expected: &str) -> bool {
-        self.annotations.get(key).is_some_and(|found| found == expected)
-    }
+    current: Recorded,
 }
 
 async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<String>)> {
@@ -70,7 +63,7 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
             )),
         });
     };
-    let platforms = platforms(&ours.manifest)?;
+    let platforms = ours.current.platforms.clone();
     let lacking: Vec<Platform> = image.platforms.iter().filter(|it| !platforms.contains_key(it)).cloned().collect();
     if let Some(first) = lacking.first().filter(|_| !run.options.allow_partial) {
         let sentence = format!("{} was published without {first}", image.name);
@@ -94,9 +87,11 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
 
 /// Whether an index holds what this plan builds: by input and name, of its commit or of a later one.
 fn is_ours(run: &Run<'_>, image: &PlannedImage, behind: &Behind) -> bool {
-    behind.says(index::INPUT_KEY, &image.input_key)
-        && behind.says(index::IMAGE, image.name.as_str())
-        && (behind.says(index::REVISION, &run.plan.source.commit) || is_newer(run, behind))
+    let Recorded { input_key, image: name, revision, .. } = &behind.current;
+    let ours = Oid::of_revision(&run.plan.source.commit).map(|id| id.to_string());
+    input_key.as_ref().is_some_and(|key| key.as_str() == image.input_key)
+        && name.as_deref() == Some(image.name.as_str())
+        && (revision.is_some() && *revision == ours || is_newer(run, behind))
 }
 
 fn is_newer(run: &Run<'_>, behind: &Behind) -> bool {
@@ -140,25 +135,7 @@ fn states<'p>(
 
 async fn behind(client: &Client, repository: &Repository, tag: &Tag) -> Result<Option<Behind>> {
     let Some(manifest) = client.manifest(repository, By::Tag(tag)).await? else { return Ok(None) };
-    if !manifest.is_index() {
-        let current = Current { digest: Some(manifest.digest.clone()), ..Current::default() };
-        return Ok(Some(Behind { manifest, current, annotations: BTreeMap::new() }));
-    }
-    let index = manifest.index()?;
-    let current = Current::of(manifest.digest.clone(), &index);
-    Ok(Some(Behind { manifest, current, annotations: index.annotations.unwrap_or_default() }))
-}
-
-fn platforms(manifest: &Manifest) -> Result<BTreeMap<Platform, Digest>> {
-    let entries = manifest.index()?.manifests;
-    let platform = |entry: &oci_client::manifest::ImageIndexEntry| {
-        let platform = entry.platform.as_ref()?;
-        let variant = platform.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
-        // Attestations stand under `unknown/unknown`.
-        Platform::parse(&format!("{}/{}{variant}", platform.os, platform.architecture)).ok()
-    };
-    let pairs = entries.iter().filter_map(|entry| Some((platform(entry)?, Digest::parse(&entry.digest).ok()?)));
-    Ok(pairs.collect())
+    Ok(Some(Behind { current: recorded(&manifest)?, manifest }))
 }
 
 fn absent(image: &PlannedImage, repository: &Repository, other: Option<&Behind>) -> Error {
