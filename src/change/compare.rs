@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::key::{InputKey, Keyed, SourceInput};
+use super::inputs::SourceInput;
+use super::key::{InputKey, Keyed};
 use super::note::{FileNote, FileStatus, file_notes, of_empty_directories};
 use super::path::{RepoPath, stretch};
 use super::tree::{Tree, TreeChange};

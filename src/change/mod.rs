@@ -15,6 +15,7 @@ mod compare;
 mod content;
 mod form;
 mod ignore;
+mod inputs;
 mod key;
 mod listed;
 mod located;
@@ -27,7 +28,8 @@ mod tree;
 
 pub use compare::{Difference, ImageChange, ImageId, Side, SideImage, State, compare, touched};
 pub use ignore::Globs;
-pub use key::{Dependency, ImageInputs, InputKey, Keyed, Keys, SourceInput, Unhashed};
+pub use inputs::{Dependency, ImageInputs, SourceInput};
+pub use key::{InputKey, Keyed, Keys, Unhashed};
 pub use listed::{ListedImage, by_paths};
 pub use located::Located;
 pub use note::{FileNote, FileStatus, RuleKind, file_notes};
