@@ -100,13 +100,7 @@ fn what_is_published_is_not_built_again_and_its_tags_go_forward() {
     assert_eq!((first.built(), first.reason("app")), (vec!["app".to_owned()], "it was never published".to_owned()));
     let plan = stage(&["plan", "--format", "json"]);
     assert_eq!(plan.built(), Vec::<String>::new(), "{plan}");
-    // A tag that the configuration gained is put on what is there.
-    let config = "build_backend: spin\nadditional_tags: [latest, stable]\n";
-    project.repo.write("app/build-config.yaml", config).commit("a tag");
-    assert_eq!(pipeline().built(), Vec::<String>::new());
     let digest = |tag: &str| manifest(&project.registry(), tag).unwrap_or_else(|| panic!("{tag}")).0;
-    assert_eq!(digest("app-stable"), digest("app-head"));
-
     project.change("app/spin.toml");
     let changed = pipeline();
     assert_eq!(changed.reason("app"), "app/spin.toml changed");
