@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::key::{InputKey, Keyed, SourceInput};
+use super::inputs::SourceInput;
+use super::key::{InputKey, Keyed};
 use super::note::{FileNote, FileStatus, file_notes, of_empty_directories};
 use super::path::{RepoPath, stretch};
 use super::tree::{Tree, TreeChange};
@@ -60,7 +61,8 @@ pub enum State {
     NoBase,
     /// The base has no image there.
     New,
-    /// The keys differ, for these reasons, the most telling first; never empty.
+    /// The keys differ, for these reasons, the most telling first; none where only what
+    /// is published differs, and no commit here tells why.
     Changed(Vec<Difference>),
     /// The keys are equal.
     Unchanged,

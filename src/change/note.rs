@@ -7,7 +7,7 @@ use super::key::{Keyed, never_counts};
 use super::oid::{Mode, Oid};
 use super::path::{RepoPath, stretch};
 use super::reach::CopySource;
-use super::tree::{Tree, TreeChange};
+use super::tree::{Tree, TreeChange, is_own_output};
 use crate::diagnostic::escape_cut;
 use crate::ignorefile::Walk;
 
@@ -232,7 +232,7 @@ fn meaning(path: &[u8], keyed: &Keyed) -> Meaning {
     if named_paths(keyed).any(|named| named.as_bytes() == path) {
         return Meaning::Counts(Rule::default());
     }
-    if let Some(pattern) = keyed.watch.matching(path).filter(|_| !path.starts_with(b".hephy/")) {
+    if let Some(pattern) = keyed.watch.matching(path).filter(|_| !is_own_output(path)) {
         return Meaning::Counts(Rule {
             why: Some(format!("watched ({})", escape_cut(pattern, 80))),
             pattern: Some(pattern.to_owned()),

@@ -30,6 +30,13 @@ impl Oid {
         Some(Self { length: u8::try_from(hex.len() / 2).ok()?, bytes })
     }
 
+    /// The full commit id that a revision out of a plan or a registry names. What was built from a changed working tree
+    /// (`-dirty`) descends from the commit below it; anything else is anybody's text, which git is not asked about.
+    #[must_use]
+    pub fn of_revision(text: &str) -> Option<Self> {
+        Self::from_hex(text.trim_end_matches("-dirty").as_bytes())
+    }
+
     /// Takes 20 or 32 bytes.
     #[must_use]
     pub fn from_bytes(raw: &[u8]) -> Option<Self> {

@@ -68,7 +68,23 @@ fn whole_variable(text: &str) -> Option<&str> {
     (!name.is_empty() && sound).then_some(name)
 }
 
-/// `HEPHY_PUBLISH` can forbid what the event allows, and never the other way round.
+/// `HEPHY_PUBLISH` where no platform says what started the run: the mode, else `usual`, and whether somebody chose it.
+///
+/// # Errors
+/// When it is another word.
+pub(super) fn said(env: &Env, usual: Mode) -> Result<(Mode, bool)> {
+    match env.get("HEPHY_PUBLISH").map_or("", |word| word.trim()) {
+        "" | "auto" => Ok((usual, false)),
+        "always" => Ok((Mode::Publish, true)),
+        // No run here is known to be of a git tag.
+        "tags" | "never" => Ok((Mode::Check, true)),
+        other => Err(Error::usage(format!("HEPHY_PUBLISH cannot be `{}`", escape_cut(other, 80))).hint(
+            "one of always, never; without it a developer's machine publishes, and an unknown CI system does not",
+        )),
+    }
+}
+
+/// `HEPHY_PUBLISH` can forbid what the event of a platform allows, and never the other way round.
 ///
 /// # Errors
 /// When it is another word.

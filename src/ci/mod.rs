@@ -26,7 +26,9 @@
 //! | GitHub | workflow run | publish only after a push to the default branch | as a new branch |
 //! | GitHub | any other event | check | as a new branch |
 //! | GitHub | `pull_request_target` | refused | |
-//! | – | developer's machine | check | merge base with the default branch |
+//! | another CI system | any | check | merge base with the default branch |
+//! | another CI system | any, with `HEPHY_PUBLISH=always` | publish | nothing |
+//! | – | developer's machine | publish: whoever runs it asked for it | merge base with the default branch |
 
 mod event;
 mod finding;
@@ -113,8 +115,18 @@ pub enum Platform {
     Gitlab,
     /// GitHub Actions.
     Github,
-    /// A developer's machine, or a CI system that hephy does not know.
+    /// A CI system that hephy does not know.
+    Other,
+    /// A developer's machine.
     Local,
+}
+
+impl Platform {
+    /// Whether it tells what started a run, and has an API to ask for more.
+    #[must_use]
+    pub const fn is_known(self) -> bool {
+        matches!(self, Self::Gitlab | Self::Github)
+    }
 }
 
 /// What started a run.
@@ -247,6 +259,8 @@ pub fn platform(env: &Env) -> Platform {
         Platform::Github
     } else if value::is_true(env, "GITLAB_CI") {
         Platform::Gitlab
+    } else if value::is_on(env, "CI") {
+        Platform::Other
     } else {
         Platform::Local
     }
@@ -264,9 +278,13 @@ pub fn context(env: &Env, event: Option<&[u8]>, overrides: &Overrides) -> Result
     let mut context = match platform(env) {
         Platform::Github => github::context(env, event)?,
         Platform::Gitlab => gitlab::context(env)?,
-        Platform::Local => local::context(env),
+        Platform::Other => {
+            let (mode, said) = inputs::said(env, Mode::Check)?;
+            local::other_ci(mode, said)
+        }
+        Platform::Local => local::developer(inputs::said(env, Mode::Publish)?.0),
     };
-    if context.platform != Platform::Local {
+    if context.platform.is_known() {
         let lasting = matches!(context.event, Event::Tag | Event::Schedule);
         context.mode = inputs::allowed(env, context.mode, lasting)?;
     }

@@ -14,6 +14,11 @@ pub(super) fn is_true(env: &Env, name: &str) -> bool {
     env.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1")
 }
 
+/// A switch that some set to a name: `CI` is `woodpecker` in one system.
+pub(super) fn is_on(env: &Env, name: &str) -> bool {
+    text(env, name).is_some_and(|value| !value.eq_ignore_ascii_case("false") && value != "0")
+}
+
 /// A full commit id; none for an absent value and for all zeros.
 pub(super) fn commit(value: Option<&str>, name: &str) -> Result<Option<Oid>> {
     let Some(value) = value else { return Ok(None) };

@@ -310,7 +310,6 @@ fn text(it: &Explanation, state: &State) -> String {
 fn headline(it: &Explanation, state: &State) -> String {
     let reasons = it.reasons.iter().map(|reason| escape(&reason.text)).collect::<Vec<_>>().join("; ");
     match (it.built, state) {
-        (true, State::Changed(_)) => format!("will be built: {reasons}"),
         (true, _) => format!("will be built: {reasons}"),
         (false, _) if it.reused => "is not built: what is published is used".to_owned(),
         (false, State::Removed) => "is gone: its configuration went away; what was published stays".to_owned(),

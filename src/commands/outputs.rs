@@ -58,7 +58,7 @@ pub(super) fn prepared(session: &Session, plan: &Plan, out: &Path, findings: &[F
                 write_whole(&out.join(CHILD), pipeline.as_bytes())?;
             }
         }
-        Platform::Local => {}
+        Platform::Other | Platform::Local => {}
     }
     reported(session, out, findings)?;
     summary(session, &show::markdown(plan), "plan.md")
@@ -110,7 +110,7 @@ fn reported(session: &Session, out: &Path, findings: &[Finding]) -> Result<()> {
             let report = session.report.masked(&ci::code_quality(findings));
             write_whole(&out.join(CODE_QUALITY), report.as_bytes())?;
         }
-        Platform::Local => {}
+        Platform::Other | Platform::Local => {}
     }
     Ok(())
 }
@@ -132,7 +132,7 @@ pub(super) fn published(session: &Session, published: &[Published], out: &Path) 
             let file = session.out.join(IMAGES).display().to_string();
             dotenv(&out.join(MANIFEST_ENV), &[("HEPHY_IMAGES_FILE", file)])
         }
-        Platform::Local => Ok(()),
+        Platform::Other | Platform::Local => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the registry holds under a name: the digest, and the image of each platform.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use futures_util::stream::{self, StreamExt as _};
 
@@ -9,7 +10,7 @@ use crate::config::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Recorded;
 use crate::oci::{Digest, ImageName, Platform, Reference, Repository, Tag};
-use crate::registry::{By, Client, Settings};
+use crate::registry::{By, Client, Manifest, Settings};
 
 /// Look-ups at the same time.
 pub(super) const CONCURRENT: usize = 16;
@@ -102,11 +103,7 @@ struct Configured {
     triggers: Vec<String>,
 }
 
-async fn configured(
-    client: &Client,
-    repository: &Repository,
-    manifest: &crate::registry::Manifest,
-) -> Result<Configured> {
+async fn configured(client: &Client, repository: &Repository, manifest: &Manifest) -> Result<Configured> {
     #[derive(serde::Deserialize)]
     struct Config {
         os: String,
@@ -130,8 +127,26 @@ async fn configured(
     Ok(Configured { platform, triggers: config.config.and_then(|run| run.on_build).unwrap_or_default() })
 }
 
+/// What an index, or an artifact that stands alone, says of itself.
+///
+/// # Errors
+/// When it is not what its media type says.
+pub fn recorded(manifest: &Manifest) -> Result<Recorded> {
+    let digest = manifest.digest.clone();
+    Ok(match manifest.is_index() {
+        true => Recorded::of(digest, &manifest.index()?),
+        false => Recorded::of_artifact(digest, manifest.image()?.annotations.as_ref()),
+    })
+}
+
+/// A failure in one line, causes included.
+pub(super) fn told(error: &Error) -> String {
+    let causes = error.causes().into_iter().map(|cause| format!(": {}", crate::diagnostic::escape_cut(&cause, 300)));
+    format!("{}{}", error.message(), causes.collect::<String>())
+}
+
 /// What the indexes of images say of themselves: the newest of the default branch, `{image}-head`, one request an image.
-/// In the order of `names`; none where nothing is published, or what is there is no index.
+/// In the order of `names`; none where nothing is published.
 ///
 /// # Errors
 /// Of each image by itself: when the registry refuses or fails.
@@ -146,10 +161,7 @@ pub async fn heads(
         let repository = Repository::parse(&layout.repository_of(registry, name)).map_err(invalid)?;
         let tag = Tag::parse(&layout.tag_of(name, "head")).map_err(invalid)?;
         let Some(manifest) = client.manifest(&repository, By::Tag(&tag)).await? else { return Ok(None) };
-        Ok(match manifest.is_index() {
-            true => Some(Recorded::of(manifest.digest.clone(), &manifest.index()?)),
-            false => None,
-        })
+        recorded(&manifest).map(Some)
     };
     stream::iter(names).map(|name| head(name)).buffered(CONCURRENT_HEADS).collect().await
 }
@@ -175,14 +187,38 @@ pub async fn first_of(
     Ok(first)
 }
 
-/// Looks up references of any registry, several at a time, each once. The result has every reference.
+/// Asks for references of any registry, several at a time: those that mean the same (`alpine`, and
+/// `docker.io/library/alpine:latest`) once. The result has every reference.
+pub async fn each_once<'a, T>(
+    references: impl IntoIterator<Item = &'a str>,
+    ask: impl AsyncFn(&str) -> T,
+) -> BTreeMap<&'a str, Rc<T>> {
+    let mut same: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for text in references {
+        same.entry(meaning(text)).or_default().insert(text);
+    }
+    let ask = &ask;
+    let answers = same.into_values().map(async |texts| {
+        let answer = match texts.first() {
+            Some(text) => Some(Rc::new(ask(text).await)),
+            None => None,
+        };
+        texts.into_iter().filter_map(|text| Some((text, answer.clone()?))).collect::<Vec<_>>()
+    });
+    stream::iter(answers).buffer_unordered(CONCURRENT).collect::<Vec<_>>().await.into_iter().flatten().collect()
+}
+
+/// What a reference means, however it is written; its text where it is none.
+pub(super) fn meaning(text: &str) -> String {
+    Reference::parse(text).map_or_else(|_| text.to_owned(), |it| format!("{}:{}", it.repository, it.version()))
+}
+
+/// Looks up references of any registry. The result has every reference.
 pub async fn look_up_all<'a>(
     client: &Client,
     references: impl IntoIterator<Item = &'a str>,
-) -> BTreeMap<&'a str, Result<Option<Found>>> {
-    let distinct: std::collections::BTreeSet<&str> = references.into_iter().collect();
-    let lookups = distinct.into_iter().map(|text| async move { (text, look_up_reference(client, text).await) });
-    stream::iter(lookups).buffer_unordered(CONCURRENT).collect::<Vec<_>>().await.into_iter().collect()
+) -> BTreeMap<&'a str, Rc<Result<Option<Found>>>> {
+    each_once(references, async |text| look_up_reference(client, text).await).await
 }
 
 async fn look_up_reference(client: &Client, text: &str) -> Result<Option<Found>> {

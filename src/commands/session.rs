@@ -7,7 +7,7 @@ use crate::ci::{self, CiContext, Env, Overrides};
 use crate::cli::{Global, SelectArgs};
 use crate::diagnostic::escape;
 use crate::error::{Error, Result};
-use crate::plan::{Mode, Plan};
+use crate::plan::Plan;
 use crate::report::{Groups, Report};
 use crate::store::{read_left, read_named};
 
@@ -37,7 +37,7 @@ impl Session {
         let groups = match ci::platform(&env) {
             ci::Platform::Gitlab => Groups::Gitlab,
             ci::Platform::Github => Groups::Github,
-            ci::Platform::Local => Groups::None,
+            ci::Platform::Other | ci::Platform::Local => Groups::None,
         };
         let report = Report::new(global, set("NO_COLOR"), groups).hide(ci::output::secrets(&env));
         let dir = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
@@ -49,7 +49,7 @@ impl Session {
         Ok(Self { env, dir, out: global.out.clone(), report })
     }
 
-    /// What started this run. On a developer's machine the user asked for whatever is done, so it may publish.
+    /// What started this run.
     ///
     /// # Errors
     /// When environment or event file hold something that cannot be right.
@@ -58,11 +58,7 @@ impl Session {
             Some(path) => Some(event_file(Path::new(path))?),
             None => None,
         };
-        let mut context = ci::context(&self.env, event.as_deref(), overrides)?;
-        if context.platform == ci::Platform::Local {
-            context.mode = Mode::Publish;
-        }
-        Ok(context)
+        ci::context(&self.env, event.as_deref(), overrides)
     }
 
     /// What the environment says to commands that have no flags for it, so that they see what `plan` sees.

@@ -8,6 +8,7 @@ mod builder_fields;
 mod cache;
 mod check;
 mod document;
+mod field;
 mod fields;
 mod file;
 mod findings;

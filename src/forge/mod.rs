@@ -40,7 +40,7 @@ impl Forge {
         let (api, root): (Box<dyn Api>, String) = match platform(env) {
             Platform::Github => (Box::new(github::Github::of_job(env)?), github::root(env)),
             Platform::Gitlab => (Box::new(gitlab::Gitlab::of_job(env)?), gitlab::root(env)?),
-            Platform::Local => return Ok(None),
+            Platform::Other | Platform::Local => return Ok(None),
         };
         let client = Client::new(env, &root, api.headers(), api.name())?;
         Ok(Some(Self { api, client }))

@@ -40,7 +40,7 @@ pub enum Base {
 }
 
 impl Base {
-    /// The commit, if there is one.
+    /// The commit, if it is known; that of [`Base::Listed`] has no files here.
     #[must_use]
     pub const fn id(&self) -> Option<Oid> {
         match self {

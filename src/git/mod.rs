@@ -130,13 +130,23 @@ impl Repository {
     #[must_use]
     pub fn branch(&self) -> Option<String> {
         let head = locate::read_small(&self.places.git_dir.join("HEAD")).ok()??;
-        let name = head.strip_prefix(b"ref: refs/heads/")?.trim_ascii_end().to_vec();
-        String::from_utf8(name).ok()
+        match branch_of(&head)? {
+            // Where git keeps its references in tables, the file is there for programs that look no further.
+            NO_BRANCH => {
+                let said = self.private.local(["symbolic-ref", "-q", "HEAD"]).capture().ok()?;
+                let name = branch_name(&said.stdout, b"refs/heads/").filter(|_| said.success())?;
+                Some(name.to_owned()).filter(|name| name != NO_BRANCH)
+            }
+            name => Some(name.to_owned()),
+        }
     }
 
     /// The default branch as far as a clone knows it: what `origin` says, else a local `main` or `master`.
     #[must_use]
     pub fn default_branch(&self) -> Option<String> {
+        if self.places.common_dir.join("reftable").exists() {
+            return self.default_branch_of_tables();
+        }
         let read = |name: &str| self.places.common_file(name).ok().flatten();
         if let Some(told) = read("refs/remotes/origin/HEAD") {
             let name = told.strip_prefix(b"ref: refs/remotes/origin/")?.trim_ascii_end().to_vec();
@@ -147,6 +157,19 @@ impl Repository {
         let exists = |name: &&str| {
             let full = format!("refs/heads/{name}");
             read(&full).is_some() || packed.lines().any(|line| line.split(' ').nth(1) == Some(&full))
+        };
+        ["main", "master"].into_iter().find(exists).map(str::to_owned)
+    }
+
+    /// The same where references are in tables, which git alone reads.
+    fn default_branch_of_tables(&self) -> Option<String> {
+        let told = self.private.local(["symbolic-ref", "-q", "refs/remotes/origin/HEAD"]).capture().ok()?;
+        if told.success() {
+            return branch_name(&told.stdout, b"refs/remotes/origin/").map(str::to_owned);
+        }
+        let exists = |name: &&str| {
+            let question = ["rev-parse", "-q", "--verify", &format!("refs/heads/{name}")];
+            self.private.local(question).capture().is_ok_and(|said| said.success())
         };
         ["main", "master"].into_iter().find(exists).map(str::to_owned)
     }
@@ -246,15 +269,20 @@ impl Repository {
     /// them is not here, or its history is cut off.
     #[must_use]
     pub fn is_ancestor(&self, one: &str, other: &str) -> Option<bool> {
-        // What was built from a changed working tree descends from the commit below it.
-        let id = |text: &str| Oid::from_hex(text.trim_end_matches("-dirty").as_bytes());
-        let (one, other) = (id(one)?, id(other)?);
+        let (one, other) = (Oid::of_revision(one)?, Oid::of_revision(other)?);
         let question = ["merge-base", "--is-ancestor", &one.to_string(), &other.to_string()];
         match self.private.local(question).capture().ok()?.code {
             Some(0) => Some(true),
             Some(1) if !self.git_dir().join("shallow").exists() => Some(false),
             _ => None,
         }
+    }
+
+    /// Whether the commit (a full id) is in the history of a branch of `origin`; none when this clone does not know.
+    #[must_use]
+    pub fn is_on_remote(&self, commit: &str, branch: &str) -> Option<bool> {
+        let tip = self.objects().commits(&[&format!("refs/remotes/origin/{branch}")]).ok()?.pop()??;
+        self.is_ancestor(commit, &tip.id.to_string())
     }
 
     /// Address of `origin` without credentials, where it is an `https` one.
@@ -284,6 +312,18 @@ impl Repository {
     fn git_dir(&self) -> &PathBuf {
         &self.places.git_dir
     }
+}
+
+/// What `HEAD` names where the references are not files.
+const NO_BRANCH: &str = ".invalid";
+
+/// The branch that a `HEAD` file names.
+fn branch_of(head: &[u8]) -> Option<&str> {
+    branch_name(head.strip_prefix(b"ref: ")?, b"refs/heads/")
+}
+
+fn branch_name<'t>(reference: &'t [u8], below: &[u8]) -> Option<&'t str> {
+    std::str::from_utf8(reference.strip_prefix(below)?.trim_ascii_end()).ok()
 }
 
 /// The files that `git ls-tree` lists.

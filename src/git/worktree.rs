@@ -16,7 +16,7 @@ use sha1::Digest as _;
 use super::objects::Content;
 use super::private::Private;
 use super::{parse, run};
-use crate::change::{Mode, Oid, Record, RepoPath, Tree};
+use crate::change::{Mode, Oid, Record, RepoPath, Tree, is_own_output};
 use crate::diagnostic::escape;
 use crate::error::{Error, Result};
 
@@ -42,7 +42,7 @@ pub(super) fn read(private: &Private, root: &Path, sha256: bool, exclude: &[Repo
     let differing = parse::differing_files(&differing?)?;
     listing.add_index(&differing)?;
     for path in parse::paths(&others?) {
-        if !exclude.iter().any(|dir| dir.holds(path)) && !path.starts_with(b".hephy/") {
+        if !exclude.iter().any(|dir| dir.holds(path)) && !is_own_output(path) {
             listing.add_untracked(path)?;
         }
     }

@@ -32,6 +32,7 @@ enum Step {
 #[derive(Clone, Debug)]
 struct Set {
     negated: bool,
+    /// Sorted, and none touches another, once the set is [settled](Set::settle).
     ranges: Vec<(char, char)>,
 }
 
@@ -40,14 +41,33 @@ impl Set {
         Self { negated: false, ranges: vec![(character, character)] }
     }
 
+    /// Sorts the ranges and makes one of those that overlap: a class may name a character thousands of times.
+    fn settle(mut self) -> Self {
+        self.ranges.sort_unstable();
+        self.ranges.dedup_by(|next, before| {
+            let overlap = next.0 <= before.1;
+            if overlap {
+                before.1 = before.1.max(next.1);
+            }
+            overlap
+        });
+        self
+    }
+
     fn holds(&self, character: char) -> bool {
-        self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&character)) != self.negated
+        let behind = self.ranges.partition_point(|(low, _)| *low <= character);
+        let found =
+            behind.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, high)| character <= *high);
+        found != self.negated
     }
 }
 
 /// A compiled expression that matches whole texts.
 #[derive(Clone, Debug)]
-pub(super) struct Expression(Vec<Step>);
+pub(super) struct Expression {
+    steps: Vec<Step>,
+    cost: usize,
+}
 
 /// What running an expression needs, kept between runs.
 #[derive(Debug, Default)]
@@ -62,22 +82,26 @@ pub(super) struct Scratch {
 impl Expression {
     /// Reads an expression without its `^` and `$`.
     pub(super) fn parse(text: &str) -> Result<Self, Trouble> {
-        let mut parser = Parser { rest: text.chars().peekable(), steps: Vec::new() };
+        let mut parser = Parser { rest: text.chars().peekable(), steps: Vec::new(), names_no_class: false };
         while parser.rest.peek().is_some() {
             parser.piece()?;
         }
-        Ok(Self(parser.steps))
+        let cost = |step: &Step| match step {
+            Step::Set(set) => set.ranges.len().max(1),
+            _ => 1,
+        };
+        Ok(Self { cost: parser.steps.iter().map(cost).sum(), steps: parser.steps })
     }
 
-    /// Number of steps: running it costs at most that much for each character.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// What running it costs at most for each character: its steps, and the ranges of its classes.
+    pub(super) const fn cost(&self) -> usize {
+        self.cost
     }
 
     /// Whether the whole text matches.
     pub(super) fn matches(&self, text: &[char], scratch: &mut Scratch) -> bool {
         scratch.seen.clear();
-        scratch.seen.resize(self.0.len() + 1, 0);
+        scratch.seen.resize(self.steps.len() + 1, 0);
         scratch.now.clear();
         self.reach(0, 0, scratch);
         std::mem::swap(&mut scratch.now, &mut scratch.next);
@@ -88,7 +112,7 @@ impl Expression {
             scratch.next.clear();
             let now = std::mem::take(&mut scratch.now);
             for step in &now {
-                if let Some(Step::Set(set)) = self.0.get(*step)
+                if let Some(Step::Set(set)) = self.steps.get(*step)
                     && set.holds(*character)
                 {
                     self.reach(*step + 1, at + 1, scratch);
@@ -97,7 +121,7 @@ impl Expression {
             scratch.now = now;
             std::mem::swap(&mut scratch.now, &mut scratch.next);
         }
-        scratch.now.contains(&self.0.len())
+        scratch.now.contains(&self.steps.len())
     }
 
     /// Adds to `next` every step that waits for a character, or the end, and can be reached from `step`.
@@ -110,7 +134,7 @@ impl Expression {
             if std::mem::replace(&mut scratch.seen[step], at + 1) == at + 1 {
                 continue;
             }
-            match self.0.get(step) {
+            match self.steps.get(step) {
                 Some(Step::Fork(other)) => scratch.todo.extend([step + 1, *other]),
                 Some(Step::Jump(other)) => scratch.todo.push(*other),
                 Some(Step::Begin) if at == 0 => scratch.todo.push(step + 1),
@@ -124,6 +148,8 @@ impl Expression {
 struct Parser<'a> {
     rest: Peekable<Chars<'a>>,
     steps: Vec<Step>,
+    /// Whether what is left is known to have no `:]`.
+    names_no_class: bool,
 }
 
 impl Parser<'_> {
@@ -142,7 +168,7 @@ impl Parser<'_> {
                 self.steps.push(Step::Set(set));
             }
             Some('^') => self.steps.push(Step::Begin),
-            Some('.') => self.steps.push(Step::Set(Set { negated: true, ranges: vec![('\n', '\n')] })),
+            Some('.') => self.steps.push(Step::Set(Set { negated: true, ..Set::one('\n') })),
             Some('\\') => {
                 let set = self.escaped()?;
                 self.steps.push(Step::Set(set));
@@ -188,15 +214,16 @@ impl Parser<'_> {
         loop {
             let character = self.rest.next().ok_or(Trouble::Invalid)?;
             if character == ']' && !first {
-                return Ok(set);
+                return Ok(set.settle());
             }
             first = false;
-            if character == '[' && self.rest.peek() == Some(&':') {
-                // The name of a class, if `:]` follows anywhere.
+            if character == '[' && !self.names_no_class && self.rest.peek() == Some(&':') {
+                // The name of a class, if `:]` follows anywhere; where it does not, it does not further on either.
                 let rest: String = self.rest.clone().skip(1).collect();
                 if rest.contains(":]") {
                     return Err(Trouble::Unknown);
                 }
+                self.names_no_class = true;
             }
             let low = self.class_character(character, &mut set)?;
             let mut behind = self.rest.clone();
@@ -290,11 +317,31 @@ mod tests {
             ("[a-]", "-", true),
             ("\\*\\d", "*7", true),
             ("[\\d\\]]", "]", true),
+            ("[c-ea-bd-f]x", "fx", true),
+            ("[c-ea-bd-f]x", "gx", false),
+            ("[^zb-da-c]", "d", false),
+            ("[^zb-da-c]", "e", true),
             ("a^b", "a^b", false),
             ("^a", "a", true),
         ] {
             assert_eq!(matches(expression, text), expected, "{expression} on {text}");
         }
+    }
+
+    #[test]
+    fn a_class_costs_what_it_has_ranges() {
+        let cost = |text: &str| Expression::parse(text).unwrap().cost();
+        assert_eq!(cost("a[^/]*b"), 5);
+        assert_eq!(cost(&format!("[{}]", "~".repeat(60_000))), 1);
+        let apart: String = ('\u{4e00}'..'\u{9000}').step_by(2).collect();
+        assert_eq!(cost(&format!("[{apart}]")), apart.chars().count());
+    }
+
+    #[test]
+    fn a_class_is_read_in_one_go() {
+        let start = std::time::Instant::now();
+        assert!(Expression::parse(&format!("[{}]", "[:a".repeat(21_000))).is_ok());
+        assert!(start.elapsed() < std::time::Duration::from_secs(2), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -23,8 +23,8 @@ use pattern::Pattern;
 pub const MAX_BYTES: usize = 64 * 1024;
 /// Most patterns of one file.
 const MAX_PATTERNS: usize = 2_000;
-/// Most steps that matching one character of a path may take, over all patterns.
-const MAX_COST: usize = 16_384;
+/// Most steps that matching one character of a path may take, over all patterns; a class counts its ranges.
+const MAX_COST: usize = 8_192;
 
 /// How a builder reads an ignore file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -69,7 +69,7 @@ impl Pattern {
     /// What it costs to match, for each character of a path.
     pub(super) fn cost(&self) -> usize {
         match &self.kind {
-            Kind::Expression { expression, .. } => expression.len(),
+            Kind::Expression { expression, .. } => expression.cost(),
             _ => 1,
         }
     }
@@ -134,19 +134,7 @@ impl<'a> Writer<'a> {
             let special = match character {
                 '*' if rest.next_if_eq(&'*').is_some() => {
                     rest.next_if_eq(&'/');
-                    let at_end = rest.peek().is_none();
-                    let was_exact = matches!(self.kind, Kind::Exact) && !is_expression;
-                    self.out.push_str(if at_end { ".*" } else { "(.*/)?" });
-                    if first && !self.dialect.is_old() {
-                        self.kind = Kind::Suffix;
-                        first = false;
-                        continue;
-                    }
-                    if at_end && was_exact {
-                        self.kind = Kind::Prefix;
-                        continue;
-                    }
-                    true
+                    self.any_depth(first, rest.peek().is_none(), is_expression)
                 }
                 '*' => {
                     self.out.push_str("[^/]*");
@@ -180,9 +168,27 @@ impl<'a> Writer<'a> {
             is_expression |= special;
             first = false;
         }
-        if !is_expression {
-            return Ok(self.kind);
+        match is_expression {
+            true => self.expression(),
+            false => Ok(self.kind),
         }
+    }
+
+    /// `**`, and the `/` behind it: whether it takes an expression, or is a case of its own.
+    fn any_depth(&mut self, first: bool, at_end: bool, is_expression: bool) -> bool {
+        let was_exact = matches!(self.kind, Kind::Exact) && !is_expression;
+        self.out.push_str(if at_end { ".*" } else { "(.*/)?" });
+        if first && !self.dialect.is_old() {
+            self.kind = Kind::Suffix;
+        } else if at_end && was_exact {
+            self.kind = Kind::Prefix;
+        } else {
+            return true;
+        }
+        false
+    }
+
+    fn expression(mut self) -> Result<Kind, Trouble> {
         if self.dialect == Dialect::Buildah {
             self.out.push_str("(/.*)?");
         }

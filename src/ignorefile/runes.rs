@@ -1,6 +1,6 @@
 //! Bytes as Go reads them: UTF-8, and U+FFFD for each byte that is none.
 
-/// Adds the characters of `bytes`, with the place where each begins.
+/// Adds the characters of `bytes`.
 pub(super) fn decode(bytes: &[u8], out: &mut Vec<char>) {
     if bytes.is_ascii() {
         out.extend(bytes.iter().map(|byte| char::from(*byte)));

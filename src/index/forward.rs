@@ -9,65 +9,12 @@
 //! afterwards, and repairs towards the newer run.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
-use oci_client::manifest::OciImageIndex;
-
-use super::annotations::{CREATED, REVISION, TAGS, VERSION};
+use super::Recorded;
+use crate::change::Oid;
 use crate::config::Layout;
 use crate::oci::{Digest, ImageName, Platform, Tag};
 use crate::plan::tags::Version;
-
-/// What a tag points at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Current {
-    /// Its digest.
-    pub digest: Option<Digest>,
-    /// The commit that it was built from.
-    pub revision: Option<String>,
-    /// Time of that commit.
-    pub created: Option<String>,
-    /// The version of what is inside, as it says.
-    pub version: Option<String>,
-    /// Platforms that it has.
-    pub platforms: BTreeSet<(String, String, String)>,
-    /// The tags that its run wanted to point at it.
-    pub tags: Vec<String>,
-}
-
-impl Current {
-    /// Reads an index. One that hephy did not make has no revision, and is never newer than ours.
-    #[must_use]
-    pub fn of(digest: Digest, index: &OciImageIndex) -> Self {
-        let get = |key: &str| index.annotations.as_ref().and_then(|it| it.get(key)).cloned();
-        let platforms = index.manifests.iter().filter_map(|entry| entry.platform.as_ref());
-        let platforms = platforms.filter(|it| it.os.to_string() != "unknown").map(|it| {
-            let variant = it.variant.clone().unwrap_or_default();
-            spelled(&it.os.to_string(), &it.architecture.to_string(), &variant)
-        });
-        Self {
-            digest: Some(digest),
-            revision: get(REVISION),
-            created: get(CREATED),
-            version: get(VERSION),
-            platforms: platforms.collect(),
-            tags: get(TAGS).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
-        }
-    }
-}
-
-/// A revision without what says that the checkout had changes.
-fn clean(revision: &str) -> String {
-    revision.trim_end_matches("-dirty").to_owned()
-}
-
-fn spelled(os: &str, architecture: &str, variant: &str) -> (String, String, String) {
-    let slash = if variant.is_empty() { "" } else { "/" };
-    match Platform::parse(&format!("{os}/{architecture}{slash}{variant}")) {
-        Ok(it) => (it.os().into(), it.architecture().into(), it.variant().unwrap_or_default().into()),
-        Err(_) => (os.into(), architecture.into(), variant.into()),
-    }
-}
 
 /// How what is there relates to ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +23,7 @@ pub enum Relation {
     Newer,
     /// Of a newer version than ours.
     NewerVersion,
-    /// Built from a line of history that our git tag is not known to lie on.
+    /// Built from a line of history that our git tag or branch is not known to lie on.
     OtherLine,
     /// Built from an ancestor, from the same commit, from another line of history, or by nobody known.
     NotNewer,
@@ -86,17 +33,17 @@ pub enum Relation {
 /// answers none when it does not know one of them, as a shallow clone does of everything newer than itself. Then
 /// the commits' times decide: without history, what was committed later counts as newer.
 pub fn relation(
-    current: &Current,
+    current: &Recorded,
     ours: &str,
     our_time: &str,
     is_ancestor: &dyn Fn(&str, &str) -> Option<bool>,
 ) -> Relation {
-    let Some(theirs) = current.revision.as_deref().map(clean) else { return Relation::NotNewer };
-    let ours = clean(ours);
-    if theirs == ours || !is_commit_id(&theirs) {
+    let Some(theirs) = current.revision.as_deref() else { return Relation::NotNewer };
+    let ours = commit_of(ours);
+    if theirs == ours {
         return Relation::NotNewer;
     }
-    match is_ancestor(&ours, &theirs) {
+    match is_ancestor(&ours, theirs) {
         Some(true) => Relation::Newer,
         Some(false) => Relation::NotNewer,
         None => {
@@ -120,8 +67,22 @@ pub struct Ours<'a> {
     pub time: &'a str,
     /// The version of what is inside, as its annotation says.
     pub version: Option<&'a str>,
-    /// Whether the run is of a git tag, which may lie on any line of history.
-    pub of_git_tag: bool,
+    /// What the run is of.
+    pub line: Line<'a>,
+}
+
+/// The line of history that a run is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// The default branch, as far as anybody knows.
+    Default,
+    /// A branch that is known not to be the default one, for an image whose newest of the default branch has this tag.
+    Beside {
+        /// `{image}-head`.
+        head: &'a str,
+    },
+    /// A git tag, which may lie on any line.
+    GitTag,
 }
 
 /// What a tag follows.
@@ -151,9 +112,12 @@ impl Follows {
 ///
 /// - two versions by semver.org decide for a tag that follows versions: the newer one keeps it;
 /// - where versions say nothing, the run of a git tag takes no tag from a line of history that the git tag does not
-///   lie on, as a branch's run may (a force push, say): a release of an old branch would put `latest` back.
+///   lie on, as a branch's run may (a force push, say): a release of an old branch would put `latest` back;
+/// - a run of another branch (a schedule, say) takes no tag at all from what the default branch or a git tag published
+///   on another line of history, except with a newer version. Who published it is what its run wanted tagged: only those
+///   move `{image}-head`.
 pub fn standing(
-    current: &Current,
+    current: &Recorded,
     ours: &Ours<'_>,
     follows: Follows,
     is_ancestor: &dyn Fn(&str, &str) -> Option<bool>,
@@ -167,24 +131,25 @@ pub fn standing(
     }
     let commits = relation(current, ours.commit, ours.time, is_ancestor);
     let lies_elsewhere = || {
-        let theirs = current.revision.as_deref().map(clean).filter(|revision| is_commit_id(revision));
+        let ours = commit_of(ours.commit);
         // Where nobody knows it stays: a clone without history would let any late release win.
-        let clean_ours = clean(ours.commit);
-        theirs.is_some_and(|theirs| theirs != clean_ours && is_ancestor(&theirs, &clean_ours) != Some(true))
+        let theirs = current.revision.as_deref();
+        theirs.is_some_and(|theirs| theirs != ours && is_ancestor(theirs, &ours) != Some(true))
+    };
+    let stays = match ours.line {
+        Line::Default => false,
+        Line::GitTag => versions.is_none() && follows != Follows::Build,
+        Line::Beside { head } => versions != Some(Ordering::Less) && current.tags.iter().any(|tag| tag == head),
     };
     match commits {
-        Relation::NotNewer
-            if versions.is_none() && ours.of_git_tag && follows != Follows::Build && lies_elsewhere() =>
-        {
-            Relation::OtherLine
-        }
+        Relation::NotNewer if stays && lies_elsewhere() => Relation::OtherLine,
         commits => commits,
     }
 }
 
-/// A revision out of a registry is anybody's text; only a full commit id is one that git may be asked about.
-fn is_commit_id(text: &str) -> bool {
-    text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// The commit of a plan, without what says that the working tree differed.
+fn commit_of(text: &str) -> String {
+    Oid::of_revision(text).map_or_else(|| text.to_owned(), |id| id.to_string())
 }
 
 /// What happens to one tag.
@@ -198,7 +163,7 @@ pub enum Decision {
     Newer,
     /// It points at a newer version.
     NewerVersion,
-    /// It points at another line of history than the one our git tag lies on.
+    /// It points at another line of history than the one our git tag or branch lies on.
     OtherLine,
     /// It points at an index with platforms that ours, made with `--allow-partial`, lacks.
     FewerPlatforms,
@@ -207,14 +172,14 @@ pub enum Decision {
 /// Decides about one tag. `partial` says that our index lacks platforms of the plan.
 #[must_use]
 pub fn decide(
-    current: Option<&Current>,
+    current: Option<&Recorded>,
     relation: Relation,
     ours: &Digest,
     platforms: &[Platform],
     partial: bool,
 ) -> Decision {
     let Some(current) = current else { return Decision::Write };
-    if current.digest.as_ref() == Some(ours) {
+    if current.digest == *ours {
         return Decision::Unchanged;
     }
     match relation {
@@ -223,9 +188,7 @@ pub fn decide(
         Relation::OtherLine => return Decision::OtherLine,
         Relation::NotNewer => {}
     }
-    let have: BTreeSet<_> =
-        platforms.iter().map(|it| spelled(it.os(), it.architecture(), it.variant().unwrap_or_default())).collect();
-    if partial && !current.platforms.is_subset(&have) {
+    if partial && current.platforms.keys().any(|there| !platforms.contains(there)) {
         return Decision::FewerPlatforms;
     }
     Decision::Write
@@ -233,6 +196,6 @@ pub fn decide(
 
 /// The tags of ours that a newer run wanted too: they are handed to it.
 #[must_use]
-pub fn repairs<'a>(newer: &Current, written: &[&'a Tag]) -> Vec<&'a Tag> {
+pub fn repairs<'a>(newer: &Recorded, written: &[&'a Tag]) -> Vec<&'a Tag> {
     written.iter().copied().filter(|tag| newer.tags.iter().any(|it| it == tag.as_str())).collect()
 }

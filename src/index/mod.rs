@@ -15,7 +15,7 @@ use oci_client::manifest::{ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OciImage
 
 pub use annotations::{BASES, DEPENDENCIES, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION, of_image};
 pub use child::{Child, Picked, attestations_of, check_config, entry_for, pick};
-pub use forward::{Current, Decision, Follows, Ours, Relation, decide, relation, repairs, standing};
+pub use forward::{Decision, Follows, Line, Ours, Relation, decide, relation, repairs, standing};
 pub use recorded::{Recorded, Said, platforms};
 pub use scope::{Held, publishable};
 

@@ -1,4 +1,5 @@
-//! What a published index says of itself: read again by runs that compare with what is published.
+//! What a published index says of itself, or an artifact that stands alone: read again by runs that compare with what
+//! is published, and by those that move tags.
 //!
 //! Everything in it is anybody's text: a value that is none is as if it were not there.
 
@@ -7,10 +8,13 @@ use std::collections::BTreeMap;
 use oci_client::manifest::OciImageIndex;
 
 use super::annotations::{BASES, CREATED, DEPENDENCIES, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION};
-use crate::change::InputKey;
+use crate::change::{InputKey, Oid};
 use crate::oci::{Digest, Platform};
 
-/// A published index.
+/// The platform of what runs on every machine.
+const EVERYWHERE: &str = "wasi/wasm";
+
+/// A published index, or an artifact that stands alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// Its digest.
@@ -61,16 +65,32 @@ impl Recorded {
     /// Reads an index.
     #[must_use]
     pub fn of(digest: Digest, index: &OciImageIndex) -> Self {
-        let get = |key: &str| index.annotations.as_ref().and_then(|it| it.get(key)).cloned();
-        let is_id = |id: &String| matches!(id.len(), 40 | 64) && id.bytes().all(|it| it.is_ascii_hexdigit());
+        Self::said(digest, index.annotations.as_ref(), platforms(index))
+    }
+
+    /// Reads the annotations of a manifest that is no index: what has an input key of its own runs on every machine.
+    #[must_use]
+    pub fn of_artifact(digest: Digest, annotations: Option<&BTreeMap<String, String>>) -> Self {
+        let found = Self::said(digest, annotations, BTreeMap::new());
+        let everywhere = Platform::parse(EVERYWHERE).ok().filter(|_| found.input_key.is_some());
+        let platforms = everywhere.map(|platform| (platform, found.digest.clone())).into_iter().collect();
+        Self { platforms, ..found }
+    }
+
+    fn said(
+        digest: Digest,
+        annotations: Option<&BTreeMap<String, String>>,
+        platforms: BTreeMap<Platform, Digest>,
+    ) -> Self {
+        let get = |key: &str| annotations.and_then(|it| it.get(key)).cloned();
         Self {
             digest,
             image: get(IMAGE),
             input_key: get(INPUT_KEY).and_then(|text| InputKey::parse(&text)),
-            revision: get(REVISION).map(|text| text.trim_end_matches("-dirty").to_ascii_lowercase()).filter(is_id),
+            revision: get(REVISION).and_then(|text| Oid::of_revision(&text)).map(|id| id.to_string()),
             created: get(CREATED),
             version: get(VERSION),
-            platforms: platforms(index),
+            platforms,
             bases: Said::of(get(BASES).as_deref()),
             dependencies: get(DEPENDENCIES).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
             tags: get(TAGS).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
@@ -138,6 +158,15 @@ mod tests {
         let Said::Value(bases) = found.bases else { panic!("{:?}", found.bases) };
         assert_eq!(bases["alpine:3"].len(), 1);
         assert_eq!(found.tags, ["curl-latest"]);
+    }
+
+    #[test]
+    fn an_artifact_with_a_key_runs_everywhere() {
+        let annotations = |key: &str| BTreeMap::from([(INPUT_KEY.to_owned(), key.to_owned())]);
+        let platforms = |key: &str| Recorded::of_artifact(Digest::of(b"x"), Some(&annotations(key))).platforms;
+        assert_eq!(platforms(&"0".repeat(64)).keys().map(ToString::to_string).collect::<Vec<_>>(), ["wasi/wasm"]);
+        assert!(platforms("x").is_empty());
+        assert!(Recorded::of_artifact(Digest::of(b"x"), None).platforms.is_empty());
     }
 
     #[test]

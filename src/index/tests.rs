@@ -199,7 +199,7 @@ fn the_scope_of_a_failure_is_the_image_and_those_built_on_it() {
     assert_eq!(names(&decided)[1], "b amd64+arm64", "nothing is known of a");
 }
 
-fn current(revision: Option<&str>, created: &str, platforms: &[&str]) -> Current {
+fn current(revision: Option<&str>, created: &str, platforms: &[&str]) -> Recorded {
     let entries: Vec<_> = platforms.iter().map(|text| child(text, text).entry).collect();
     let mut annotations = BTreeMap::from([("org.opencontainers.image.created".to_owned(), created.to_owned())]);
     annotations.extend(revision.map(|it| ("org.opencontainers.image.revision".to_owned(), it.to_owned())));
@@ -211,7 +211,7 @@ fn current(revision: Option<&str>, created: &str, platforms: &[&str]) -> Current
         manifests: entries,
         annotations: Some(annotations),
     };
-    Current::of(Digest::of(b"theirs"), &index)
+    Recorded::of(Digest::of(b"theirs"), &index)
 }
 
 #[test]
@@ -260,15 +260,15 @@ fn only_tags_that_the_newer_run_wanted_are_handed_to_it() {
     assert_eq!(repairs(&newer, &[&latest, &stable]), [&latest]);
 }
 
-fn at_version(version: Option<&str>) -> Current {
+fn at_version(version: Option<&str>) -> Recorded {
     let mut theirs = current(Some(&"b".repeat(40)), "2025-10-14T08:00:00Z", &[]);
     theirs.version = version.map(str::to_owned);
     theirs
 }
 
-fn stands(theirs: Option<&str>, ours: Option<&str>, of_git_tag: bool, follows: Follows, git: Answers) -> Relation {
+fn stands(theirs: Option<&str>, ours: Option<&str>, line: Line<'_>, follows: Follows, git: Answers) -> Relation {
     let commit = "a".repeat(40);
-    let ours = Ours { commit: &commit, time: "2025-10-15T08:00:00Z", version: ours, of_git_tag };
+    let ours = Ours { commit: &commit, time: "2025-10-15T08:00:00Z", version: ours, line };
     let (our_below, their_below) = git;
     standing(&at_version(theirs), &ours, follows, &|one, _| if one == commit { our_below } else { their_below })
 }
@@ -282,7 +282,7 @@ const UNKNOWN: Answers = (None, None);
 
 #[test]
 fn a_tag_never_goes_to_an_older_version() {
-    let versions = |theirs, ours, git| stands(Some(theirs), Some(ours), true, Follows::Versions, git);
+    let versions = |theirs, ours, git| stands(Some(theirs), Some(ours), Line::GitTag, Follows::Versions, git);
     for git in [LATER, APART, UNKNOWN] {
         assert_eq!(versions("1.3.0", "1.2.9", git), Relation::NewerVersion, "{git:?}");
         assert_eq!(versions("v1.3.0", "1.3.0-rc.1", git), Relation::NewerVersion, "{git:?}");
@@ -292,7 +292,11 @@ fn a_tag_never_goes_to_an_older_version() {
     assert_eq!(versions("1.2.9", "1.3.0", EARLIER), Relation::Newer, "commits count all the same");
     // Head follows commits, and the base tag is the name of the build.
     for follows in [Follows::Commits, Follows::Build] {
-        assert_eq!(stands(Some("1.3.0"), Some("1.2.9"), false, follows, APART), Relation::NotNewer, "{follows:?}");
+        assert_eq!(
+            stands(Some("1.3.0"), Some("1.2.9"), Line::Default, follows, APART),
+            Relation::NotNewer,
+            "{follows:?}"
+        );
     }
     assert_eq!(
         decide(Some(&at_version(None)), Relation::NewerVersion, &Digest::of(b"x"), &[], false),
@@ -304,23 +308,47 @@ fn a_tag_never_goes_to_an_older_version() {
 fn a_git_tag_beside_the_branch_takes_nothing_from_it() {
     for follows in [Follows::Commits, Follows::Versions] {
         for theirs in [None, Some("20251016"), Some("\u{1b}[2J")] {
-            let tagged = |git| stands(theirs, Some("1.2.9"), true, follows, git);
+            let tagged = |git| stands(theirs, Some("1.2.9"), Line::GitTag, follows, git);
             assert_eq!(tagged(APART), Relation::OtherLine, "{follows:?} {theirs:?}");
             assert_eq!(tagged(LATER), Relation::NotNewer, "{follows:?} {theirs:?}");
             assert_eq!(tagged(EARLIER), Relation::Newer, "{follows:?} {theirs:?}");
             assert_eq!(tagged(UNKNOWN), Relation::OtherLine, "git does not say, and a late fix is no release");
             // A branch that was rewritten is followed.
-            assert_eq!(stands(theirs, Some("1.2.9"), false, follows, APART), Relation::NotNewer);
+            assert_eq!(stands(theirs, Some("1.2.9"), Line::Default, follows, APART), Relation::NotNewer);
         }
     }
-    assert_eq!(stands(Some("1.2.8"), Some("1.2.9"), true, Follows::Versions, APART), Relation::NotNewer);
-    assert_eq!(stands(Some("1.3.0"), Some("1.2.9"), true, Follows::Commits, APART), Relation::OtherLine);
-    assert_eq!(stands(None, None, true, Follows::Build, APART), Relation::NotNewer);
+    assert_eq!(stands(Some("1.2.8"), Some("1.2.9"), Line::GitTag, Follows::Versions, APART), Relation::NotNewer);
+    assert_eq!(stands(Some("1.3.0"), Some("1.2.9"), Line::GitTag, Follows::Commits, APART), Relation::OtherLine);
+    assert_eq!(stands(None, None, Line::GitTag, Follows::Build, APART), Relation::NotNewer);
     // What hephy did not make has no commit to be beside.
-    let foreign = Current::default();
+    let foreign = Recorded::of_artifact(Digest::of(b"foreign"), None);
     let commit = "a".repeat(40);
-    let ours = Ours { commit: &commit, time: "", version: None, of_git_tag: true };
+    let ours = Ours { commit: &commit, time: "", version: None, line: Line::GitTag };
     assert_eq!(standing(&foreign, &ours, Follows::Commits, &|_, _| Some(false)), Relation::NotNewer);
+}
+
+#[test]
+fn another_branch_takes_nothing_from_the_default_one() {
+    let line = Line::Beside { head: "x-head" };
+    let beside = |tags: &[&str], versions: [Option<&str>; 2], follows, (our_below, their_below): Answers| {
+        let commit = "a".repeat(40);
+        let ours = Ours { commit: &commit, time: "2025-10-15T08:00:00Z", version: versions[1], line };
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let theirs = Recorded { tags, ..at_version(versions[0]) };
+        standing(&theirs, &ours, follows, &|one, _| if one == commit { our_below } else { their_below })
+    };
+    let (main, branch) = (["x-latest", "x-head"], ["x-latest"]);
+    let same = [Some("1.2.0"); 2];
+    for follows in [Follows::Build, Follows::Versions] {
+        for git in [APART, UNKNOWN] {
+            assert_eq!(beside(&main, [None; 2], follows, git), Relation::OtherLine, "{follows:?} {git:?}");
+            assert_eq!(beside(&main, same, follows, git), Relation::OtherLine, "{follows:?} {git:?}");
+            assert_eq!(beside(&branch, [None; 2], follows, git), Relation::NotNewer, "{follows:?} {git:?}");
+        }
+        assert_eq!(beside(&main, [None; 2], follows, LATER), Relation::NotNewer, "{follows:?}");
+    }
+    let newer = [Some("1.2.0"), Some("1.3.0")];
+    assert_eq!(beside(&main, newer, Follows::Versions, APART), Relation::NotNewer);
 }
 
 #[test]

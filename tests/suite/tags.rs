@@ -15,13 +15,14 @@ fn root() -> PathBuf {
 }
 
 /// Recorded events, and what people call them.
-const EVENTS: [(&str, &str); 22] = [
+const EVENTS: [(&str, &str); 23] = [
     ("gitlab-push", "GitLab: push to the default branch"),
     ("gitlab-push-branch", "GitLab: push to another branch"),
     ("gitlab-merge-request-detached", "GitLab: merge request"),
     ("gitlab-merge-train", "GitLab: merge train"),
     ("gitlab-tag", "GitLab: git tag"),
-    ("gitlab-schedule", "GitLab: schedule"),
+    ("gitlab-schedule", "GitLab: schedule on the default branch"),
+    ("gitlab-schedule-branch", "GitLab: schedule on another branch"),
     ("gitlab-web", "GitLab: by hand, API, trigger, on the default branch"),
     ("gitlab-web-branch", "GitLab: by hand, on another branch"),
     ("gitlab-web-tag", "GitLab: by hand, on a git tag"),
@@ -58,8 +59,15 @@ const LIKE_ANOTHER: [&str; 13] = [
 ];
 
 /// Refused, publishing nothing whatever it is, or of no platform.
-const OTHERS: [&str; 5] =
-    ["github-pull-request-target", "github-issue-comment", "github-workflow-run-fork-push", "local", "other-ci"];
+const OTHERS: [&str; 7] = [
+    "github-pull-request-target",
+    "github-issue-comment",
+    "github-workflow-run-fork-push",
+    "local",
+    "other-ci",
+    "other-ci-named",
+    "other-ci-publish",
+];
 
 fn facts(fixture: &str, layout: Layout) -> (TagFacts, Mode) {
     let place = root().join("tests/fixtures/ci");

@@ -65,6 +65,10 @@ impl Job<'_> {
             // The manifest stage compares them with its plan: children of another input or image make no index.
             step.annotations.insert(index::INPUT_KEY.to_owned(), image.input_key.clone());
             step.annotations.insert(index::IMAGE.to_owned(), image.name.to_string());
+            if index::stands_alone(&self.options.platform) {
+                // No index will say any of it.
+                step.annotations.extend(index::of_image(self.plan, image));
+            }
         }
         let stem = BuildResult::stem(&image.name, &self.options.platform);
         let log = open_log(&self.options.out, &stem, result.attempts)?;

@@ -5,17 +5,17 @@
 //! index is this plan's when it has the plan's input key and image name and was
 //! published from the plan's commit, or from a later one whose input is the same.
 
-use std::collections::BTreeMap;
-
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::outcome::{Outcome, Published, PublishedTag, TagState};
 use super::{CONCURRENT_IMAGES, Options, Run, known, selected};
+use crate::change::Oid;
+use crate::commands::published::recorded;
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, Current, Relation};
-use crate::oci::{Digest, Platform, Repository, Tag};
+use crate::index::{self, Recorded, Relation};
+use crate::oci::{Platform, Repository, Tag};
 use crate::plan::{Mode, Plan, PlannedImage};
 use crate::registry::{By, Client, Manifest};
 
@@ -45,14 +45,7 @@ pub async fn collect(client: &Client, plan: &Plan, options: &Options<'_>) -> Res
 /// What a tag points at.
 struct Behind {
     manifest: Manifest,
-    current: Current,
-    annotations: BTreeMap<String, String>,
-}
-
-impl Behind {
-    fn says(&self, key: &str, expected: &str) -> bool {
-        self.annotations.get(key).is_some_and(|found| found == expected)
-    }
+    current: Recorded,
 }
 
 async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<String>)> {
@@ -60,9 +53,17 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
     let looks = image.tags.iter().map(|tag| behind(run.client, &repository, tag));
     let found: Vec<Option<Behind>> = try_join_all(looks).await?;
     let Some(ours) = found.iter().flatten().find(|behind| is_ours(run, image, behind)) else {
-        return Err(absent(image, &repository, found.iter().flatten().next()));
+        let error = absent(image, &repository, found.iter().flatten().next());
+        return Err(match run.plan.source.beside_default {
+            false => error,
+            true => error.hint(format!(
+                "see the job `manifest {}` of the child pipeline; where the default branch holds all its tags, \
+                 tag_template: \"{{image}}-{{date}}-{{branch}}\" gives it one of its own",
+                image.name
+            )),
+        });
     };
-    let platforms = platforms(image, &ours.manifest)?;
+    let platforms = ours.current.platforms.clone();
     let lacking: Vec<Platform> = image.platforms.iter().filter(|it| !platforms.contains_key(it)).cloned().collect();
     if let Some(first) = lacking.first().filter(|_| !run.options.allow_partial) {
         let sentence = format!("{} was published without {first}", image.name);
@@ -86,15 +87,11 @@ async fn one(run: &Run<'_>, image: &PlannedImage) -> Result<(Published, Vec<Stri
 
 /// Whether an index holds what this plan builds: by input and name, of its commit or of a later one.
 fn is_ours(run: &Run<'_>, image: &PlannedImage, behind: &Behind) -> bool {
-    behind.says(index::INPUT_KEY, &image.input_key)
-        && behind.says(index::IMAGE, image.name.as_str())
-        && (behind.says(index::REVISION, &run.plan.source.commit) || is_newer(run, behind) || is_alone(image, behind))
-}
-
-/// Whether it is what runs on every machine and has no index: a builder wrote what it says, and no builder writes the
-/// commit.
-fn is_alone(image: &PlannedImage, behind: &Behind) -> bool {
-    !behind.manifest.is_index() && image.platforms.iter().all(index::stands_alone)
+    let Recorded { input_key, image: name, revision, .. } = &behind.current;
+    let ours = Oid::of_revision(&run.plan.source.commit).map(|id| id.to_string());
+    input_key.as_ref().is_some_and(|key| key.as_str() == image.input_key)
+        && name.as_deref() == Some(image.name.as_str())
+        && (revision.is_some() && *revision == ours || is_newer(run, behind))
 }
 
 fn is_newer(run: &Run<'_>, behind: &Behind) -> bool {
@@ -106,7 +103,8 @@ fn is_newer(run: &Run<'_>, behind: &Behind) -> bool {
 fn is_newer_version(run: &Run<'_>, image: &PlannedImage, tag: &Tag, behind: &Behind) -> bool {
     let annotations = index::of_image(run.plan, image);
     let follows = index::Follows::of(run.plan.layout, &image.name, run.build_tag(image), tag);
-    let ours = run.ours(annotations.get(index::VERSION).map(String::as_str));
+    let head = run.head(&image.name);
+    let ours = run.ours(annotations.get(index::VERSION).map(String::as_str), &head);
     index::standing(&behind.current, &ours, follows, run.options.is_ancestor) == Relation::NewerVersion
 }
 
@@ -137,29 +135,7 @@ fn states<'p>(
 
 async fn behind(client: &Client, repository: &Repository, tag: &Tag) -> Result<Option<Behind>> {
     let Some(manifest) = client.manifest(repository, By::Tag(tag)).await? else { return Ok(None) };
-    if !manifest.is_index() {
-        let current = Current { digest: Some(manifest.digest.clone()), ..Current::default() };
-        let annotations = manifest.image().ok().and_then(|image| image.annotations).unwrap_or_default();
-        return Ok(Some(Behind { manifest, current, annotations }));
-    }
-    let index = manifest.index()?;
-    let current = Current::of(manifest.digest.clone(), &index);
-    Ok(Some(Behind { manifest, current, annotations: index.annotations.unwrap_or_default() }))
-}
-
-fn platforms(image: &PlannedImage, manifest: &Manifest) -> Result<BTreeMap<Platform, Digest>> {
-    if !manifest.is_index() {
-        return Ok(image.platforms.iter().map(|platform| (platform.clone(), manifest.digest.clone())).collect());
-    }
-    let entries = manifest.index()?.manifests;
-    let platform = |entry: &oci_client::manifest::ImageIndexEntry| {
-        let platform = entry.platform.as_ref()?;
-        let variant = platform.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
-        // Attestations stand under `unknown/unknown`.
-        Platform::parse(&format!("{}/{}{variant}", platform.os, platform.architecture)).ok()
-    };
-    let pairs = entries.iter().filter_map(|entry| Some((platform(entry)?, Digest::parse(&entry.digest).ok()?)));
-    Ok(pairs.collect())
+    Ok(Some(Behind { current: recorded(&manifest)?, manifest }))
 }
 
 fn absent(image: &PlannedImage, repository: &Repository, other: Option<&Behind>) -> Error {

@@ -30,7 +30,7 @@ pub use outcome::{Outcome, Published, PublishedTag, TagState, file_name, write};
 pub use results::{Left, Results};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, Child, Dependencies, Held, Ours};
+use crate::index::{self, Child, Dependencies, Held, Line, Ours};
 use crate::oci::{ImageName, Platform, Repository, Tag};
 use crate::plan::{Mode, Plan, PlannedImage};
 use crate::registry::Client;
@@ -61,9 +61,19 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// What the run wants tags of its own builds to point at, for an image of this version.
-    fn ours<'a>(&'a self, version: Option<&'a str>) -> Ours<'a> {
+    fn ours<'a>(&'a self, version: Option<&'a str>, head: &'a str) -> Ours<'a> {
         let source = &self.plan.source;
-        Ours { commit: &source.commit, time: &source.commit_time, version, of_git_tag: source.tag.is_some() }
+        let line = match source {
+            source if source.tag.is_some() => Line::GitTag,
+            source if source.beside_default => Line::Beside { head },
+            _ => Line::Default,
+        };
+        Ours { commit: &source.commit, time: &source.commit_time, version, line }
+    }
+
+    /// `{image}-head`.
+    fn head(&self, image: &ImageName) -> String {
+        self.plan.layout.tag_of(image, "head")
     }
 
     /// The base tag where it names this very build; one without date and commit moves as others do.

@@ -69,7 +69,7 @@ pub enum TagState {
     Newer,
     /// It points at a newer version: this is a release of an older one.
     NewerVersion,
-    /// It follows a branch that the git tag of this run does not lie on.
+    /// It points at another line of history than the one the git tag or branch of this run lies on.
     OtherLine,
     /// It points at an index with platforms that this one lacks.
     FewerPlatforms,
@@ -89,7 +89,7 @@ impl PublishedTag {
             (TagState::NewerVersion, Some(there)) => format!("{} ({there} there, which is newer)", self.tag),
             (TagState::Newer | TagState::NewerVersion, _) => format!("{} (newer there)", self.tag),
             (TagState::OtherLine, _) => {
-                format!("{} (not moved: it is not known to be older than this git tag)", self.tag)
+                format!("{} (not moved: it is not known to be older than this build)", self.tag)
             }
             _ => format!("{} (not moved)", self.tag),
         }

@@ -8,8 +8,9 @@ use futures_util::future::{join_all, try_join_all};
 
 use super::outcome::{Published, PublishedTag, TagState};
 use super::{Run, below};
+use crate::commands::published::recorded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{self, Child, Current, Decision, Dependencies, Follows, Ours, Recorded, Relation};
+use crate::index::{self, Child, Decision, Dependencies, Follows, Ours, Recorded, Relation};
 use crate::oci::{Digest, ImageName, Platform, Repository, Tag};
 use crate::plan::tags::Version;
 use crate::plan::{PlannedImage, ReusedImage};
@@ -82,13 +83,11 @@ pub(super) async fn tag_published(run: &Run<'_>, image: &ReusedImage) -> Result<
             .hint("somebody deleted it after prepare had seen it: start a new pipeline, which builds the image")
     };
     let manifest = run.client.manifest(&repository, by).await?.ok_or_else(gone)?;
-    let recorded = manifest.is_index().then(|| manifest.index()).transpose()?;
-    let recorded = recorded.map(|index| Recorded::of(manifest.digest.clone(), &index));
     let is_ours = |it: &Recorded| {
         it.image.as_deref() == Some(image.name.as_str())
             && it.input_key.as_ref().is_some_and(|key| key.as_str() == image.input_key)
     };
-    let Some(recorded) = recorded.filter(is_ours) else {
+    let Some(recorded) = Some(recorded(&manifest)?).filter(is_ours) else {
         let sentence = format!("{repository}@{} is not {} built from the plan's input", image.digest, image.name);
         return Err(Error::config(sentence).hint("the plan must come from prepare of the same pipeline, unchanged"));
     };
@@ -143,7 +142,7 @@ impl Target<'_> {
     /// Looks at every tag and decides: one request a tag. Where a newer run has one of them, those that it wants too
     /// are its own, written yet or not: it would not look again at what is written behind its back.
     async fn look(&self, tags: &[Tag]) -> Result<Vec<PublishedTag>> {
-        let looks = tags.iter().map(async |tag| -> Result<(PublishedTag, Option<Current>)> {
+        let looks = tags.iter().map(async |tag| -> Result<(PublishedTag, Option<Recorded>)> {
             let current = self.current(tag).await?;
             let relation = current.as_ref().map_or(Relation::NotNewer, |(current, _)| self.relation(tag, current));
             let current = current.as_ref().map(|(current, _)| current);
@@ -171,21 +170,18 @@ impl Target<'_> {
         Ok(states)
     }
 
-    async fn current(&self, tag: &Tag) -> Result<Option<(Current, Manifest)>> {
+    async fn current(&self, tag: &Tag) -> Result<Option<(Recorded, Manifest)>> {
         let Some(manifest) = self.run.client.manifest(&self.repository, By::Tag(tag)).await? else { return Ok(None) };
-        let current = match manifest.is_index() {
-            true => Current::of(manifest.digest.clone(), &manifest.index()?),
-            false => Current { digest: Some(manifest.digest.clone()), ..Current::default() },
-        };
-        Ok(Some((current, manifest)))
+        Ok(Some((recorded(&manifest)?, manifest)))
     }
 
     fn follows(&self, tag: &Tag) -> Follows {
         Follows::of(self.run.plan.layout, self.name, self.build_tag, tag)
     }
 
-    fn relation(&self, tag: &Tag, current: &Current) -> Relation {
-        let ours = self.run.ours(self.version.as_deref());
+    fn relation(&self, tag: &Tag, current: &Recorded) -> Relation {
+        let head = self.run.head(self.name);
+        let ours = self.run.ours(self.version.as_deref(), &head);
         let ours = Ours { commit: self.revision, time: self.created, ..ours };
         index::standing(current, &ours, self.follows(tag), self.run.options.is_ancestor)
     }
@@ -316,18 +312,20 @@ impl Target<'_> {
     }
 
     /// Whether what somebody put there is certainly older than ours: by its version, or by its commit.
-    fn is_older(&self, tag: &Tag, current: &Current) -> bool {
+    fn is_older(&self, tag: &Tag, current: &Recorded) -> bool {
         let versions = current.version.as_deref().zip(self.version.as_deref());
         let order = versions.and_then(|(theirs, ours)| Version::compare(theirs, ours));
         if order == Some(Ordering::Less) && self.follows(tag) == Follows::Versions {
             return true;
         }
-        let theirs = current.revision.as_deref().filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        theirs.is_some_and(|theirs| (self.run.options.is_ancestor)(theirs, self.revision) == Some(true))
+        current
+            .revision
+            .as_deref()
+            .is_some_and(|theirs| (self.run.options.is_ancestor)(theirs, self.revision) == Some(true))
     }
 
     /// Gives the tags that we wrote and a newer run wanted as well to that run's index.
-    async fn hand_over(&self, states: &mut [PublishedTag], newer: &Current, manifest: &Manifest) -> Result<()> {
+    async fn hand_over(&self, states: &mut [PublishedTag], newer: &Recorded, manifest: &Manifest) -> Result<()> {
         let written: Vec<Tag> =
             states.iter().filter(|it| it.state == TagState::Moved).map(|it| it.tag.clone()).collect();
         let written: Vec<&Tag> = written.iter().collect();

@@ -61,10 +61,10 @@ impl Ground {
             exclude: excluded(session, &root),
             explicit_registry: explicit_registry(session, select),
             platform_registry: platform_registry(session, &context),
-            default_backend: default_backend(session, &context),
+            default_backend: default_backend(&context),
             cache: cache_default(session)?,
             preflight: super::preflight::choice(session)?,
-            offers: super::preflight::offers(session, is_local(session, &context))?,
+            offers: super::preflight::offers(session, context.platform == ci::Platform::Local)?,
             transports: Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str)),
             name,
             address,
@@ -107,23 +107,37 @@ impl Ground {
         let date = created.unwrap_or_else(jiff::Timestamp::now).strftime("%Y%m%d").to_string();
         let commit = loaded.commit.as_ref().map_or_else(|| "0".repeat(40), |commit| commit.id.to_string());
         let facts = TagFacts::of_pipeline(&self.context, commit, date, layout);
-        match self.context.platform {
-            ci::Platform::Local => {
-                let beside_default = self.context.mode == Mode::Publish && self.is_beside_default();
-                TagFacts { branch: self.repository.branch(), beside_default, ..facts }
-            }
-            _ => facts,
+        if self.context.platform.is_known() {
+            return facts;
+        }
+        let beside_default = self.context.mode == Mode::Publish && self.is_beside_default(&facts.commit);
+        TagFacts { branch: self.repository.branch(), beside_default, ..facts }
+    }
+
+    /// Whether a checkout of which no platform tells anything is known not to be of the default branch: by the name of
+    /// its branch, else by its commit.
+    fn is_beside_default(&self, commit: &str) -> bool {
+        let Some(default) = self.repository.default_branch() else { return false };
+        match self.repository.branch() {
+            Some(branch) => branch != default,
+            None => self.repository.is_on_remote(commit, &default) == Some(false),
         }
     }
 
-    /// Whether a developer's checkout is of a branch that is known not to be the default one.
-    fn is_beside_default(&self) -> bool {
-        let branch = self.repository.branch();
-        branch.is_some_and(|branch| self.repository.default_branch().is_some_and(|default| default != branch))
+    /// What to say of a check run whose commit the default branch has already: compared with itself, nothing changed.
+    pub(super) fn compared_with_itself(&self, loaded: &Loaded) -> Option<String> {
+        let itself = loaded.commit.as_ref().is_some_and(|commit| loaded.base_commit.id() == Some(commit.id));
+        let by_default = self.context.base == BaseSpec::MergeBase(ci::Target::DefaultBranch);
+        let in_ci = self.context.platform != ci::Platform::Local;
+        (itself && by_default && in_ci).then(|| {
+            "the commit is on the default branch already, and compared with itself nothing has changed; \
+             --base REV compares with another one, HEPHY_PUBLISH=always with what is published"
+                .to_owned()
+        })
     }
 
     /// What is built, for the plan.
-    pub(super) fn plan_source(&self, loaded: &Loaded) -> PlanSource {
+    pub(super) fn plan_source(&self, loaded: &Loaded, facts: &TagFacts) -> PlanSource {
         let dirty = if loaded.dirty { "-dirty" } else { "" };
         let commit = loaded.commit.as_ref();
         let time = commit.and_then(|commit| jiff::Timestamp::from_second(commit.time).ok()).unwrap_or_default();
@@ -134,6 +148,7 @@ impl Ground {
             commit_time: time.to_string(),
             reference: reference.unwrap_or_else(|| "HEAD".to_owned()),
             tag: self.context.tag.clone(),
+            beside_default: facts.beside_default,
             base: loaded.base_commit.id().map(|id| id.to_string()),
             event: self.context.event.word().to_owned(),
         }
@@ -173,19 +188,13 @@ fn platform_registry(session: &Session, context: &CiContext) -> Option<String> {
     match context.platform {
         ci::Platform::Gitlab => set("CI_REGISTRY_IMAGE").cloned(),
         ci::Platform::Github => set("GITHUB_REPOSITORY").map(|name| format!("ghcr.io/{}", name.to_lowercase())),
-        ci::Platform::Local => None,
+        ci::Platform::Other | ci::Platform::Local => None,
     }
 }
 
-/// Whether this is no CI job.
-fn is_local(session: &Session, context: &CiContext) -> bool {
-    let ci = session.env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
-    !ci && context.platform == ci::Platform::Local
-}
-
 /// Kaniko in CI, the first builder found on a developer's machine.
-fn default_backend(session: &Session, context: &CiContext) -> BackendName {
-    if !is_local(session, context) {
+fn default_backend(context: &CiContext) -> BackendName {
+    if context.platform != ci::Platform::Local {
         return BackendName::Kaniko;
     }
     crate::commands::builders::first_found().unwrap_or(BackendName::Kaniko)

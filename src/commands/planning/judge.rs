@@ -188,13 +188,8 @@ pub(super) fn refuse_invalid(
     warnings: &mut Vec<String>,
 ) -> Result<()> {
     let mut findings = duplicate_names(survey, layout);
-    let needed: BTreeSet<usize> = survey
-        .edges
-        .iter()
-        .zip(decided)
-        .filter(|(_, reasons)| !reasons.is_empty())
-        .flat_map(|(edges, _)| edges.iter().copied())
-        .collect();
+    let built = survey.edges.iter().zip(decided).filter(|(_, reasons)| !reasons.is_empty());
+    let needed: BTreeSet<usize> = built.flat_map(|(edges, _)| edges.iter().copied()).collect();
     for (index, image) in survey.images.iter().enumerate() {
         let invalid_and_changed = matches!(state_of(changes, image), State::Invalid { changed: true });
         // Nobody can tell what an image is built on when that one's configuration says nothing.
@@ -231,6 +226,11 @@ pub(super) fn refuse_invalid(
             warnings.push(format!("{} cannot name an image and is left alone: {}", escape(&image.dir), escape(why)));
         }
     }
+    refuse(findings)
+}
+
+/// Fails with findings where there are any.
+fn refuse(mut findings: Vec<Diagnostic>) -> Result<()> {
     if findings.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::since::Api;
 use crate::change::{ImageChange, Keyed, ListedImage, Oid, Tree, by_paths};
-use crate::ci::{BaseSpec, CiContext, Platform, Target};
+use crate::ci::{BaseSpec, CiContext, Target};
 use crate::commands::published::block_on;
 use crate::commands::session::Session;
 use crate::commands::survey::Survey;
@@ -32,7 +32,7 @@ pub(super) fn ask(
 ) -> Result<Option<ListedPaths>> {
     let Base::Nothing { reason } = &loaded.base_commit else { return Ok(None) };
     let (Some(commit), false) = (&loaded.commit, loaded.dirty || !context.commits_only) else { return Ok(None) };
-    if context.platform == Platform::Local {
+    if !context.platform.is_known() {
         return Ok(None);
     }
     let Some((range, id, what)) = range(&context.base, context, commit) else { return Ok(None) };

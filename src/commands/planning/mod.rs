@@ -133,6 +133,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let select = &schedule::of_schedule(session, ground.context.event, select)?;
     let (mut loaded, mut objects) = ground.load(select.head.as_deref(), &ground.context.base)?;
     let mut warnings = ground.context.warnings.clone();
+    warnings.extend(ground.compared_with_itself(&loaded));
     let rules = ground.rules(select);
     let now = survey(&loaded.head, &mut objects, &rules, None)?;
     let asked = Asked::of((session, &ground, select, &rules), &now, (&loaded.head, &mut objects), &mut warnings)

@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 use super::ground::{Destination, Ground};
 use crate::ci::{Event, Platform};
 use crate::cli::SelectArgs;
-use crate::commands::published::{CONCURRENT, block_on, client, heads};
+use crate::commands::published::{CONCURRENT, block_on, client, heads, told};
 use crate::commands::session::Session;
 use crate::commands::survey::Survey;
 use crate::config::Layout;
@@ -157,12 +157,6 @@ impl Answers {
         let rest = (more > 0).then(|| format!("{more} more registry answers of this kind are not shown"));
         causes.iter().copied().take(TOLD_CAUSES).map(warning).chain(rest).collect()
     }
-}
-
-/// A failure in one line, causes included.
-fn told(error: &Error) -> String {
-    let causes = error.causes().into_iter().map(|cause| format!(": {}", escape_cut(&cause, 300)));
-    format!("{}{}", error.message(), causes.collect::<String>())
 }
 
 /// `HEPHY_BUILD_REUSE`.

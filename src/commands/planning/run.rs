@@ -170,7 +170,7 @@ impl Run<'_> {
         candidates::check_offers(self.session, &candidates)?;
         let facts = Facts {
             mode: self.ground.context.mode,
-            source: self.ground.plan_source(self.loaded),
+            source: self.ground.plan_source(self.loaded, &facts),
             date: facts.date,
             comparison: self.comparison(&decision.against),
             layout: *layout,

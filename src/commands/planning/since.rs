@@ -1,7 +1,7 @@
 //! `--since last-success`: the commit of the last successful pipeline of the branch, from the platform's API, as the
 //! base of the comparison (specification §6). Whatever goes wrong, the event's own base stays, and that is said.
 
-use crate::ci::{BaseSpec, CiContext, Event, Platform};
+use crate::ci::{BaseSpec, CiContext, Event};
 use crate::cli::{SelectArgs, Since};
 use crate::commands::published::block_on;
 use crate::commands::session::Session;
@@ -28,7 +28,7 @@ pub(super) fn last_success(session: &Session, select: &SelectArgs, context: &mut
     if select.base.is_some() || select.merge_base.is_some() || wanted(session, select)?.is_none() {
         return Ok(Api::Unknown);
     }
-    if context.platform == Platform::Local {
+    if !context.platform.is_known() {
         return Err(Error::usage("--since last-success needs a pipeline of GitHub or GitLab")
             .hint("elsewhere --base REV says what to compare with"));
     }

@@ -2,6 +2,7 @@
 //! the Dockerfile says and the key counts. Then a change would be missed, and nothing is built before that is settled.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use futures_util::stream::{self, StreamExt as _};
 
@@ -18,7 +19,7 @@ use crate::plan::graph::ExternalBase;
 use crate::registry::Client;
 
 /// What looked-up references hold.
-type Looked<'a> = BTreeMap<&'a str, Result<Option<Found>>>;
+type Looked<'a> = BTreeMap<&'a str, Rc<Result<Option<Found>>>>;
 
 /// A base whose triggers matter to an image: not everything that they might read counts for it.
 struct Concerned<'a> {
@@ -101,7 +102,9 @@ fn concerned<'a>(planning: &'a Planning, looked: &'a Looked<'_>) -> Vec<Concerne
         let keyed = ids.get(&candidate.name).and_then(|id| sides.head_keys.get(id));
         let Some(keyed) = keyed.filter(|keyed| keyed.located.is_some()) else { continue };
         let bases = candidate.bases.iter().filter_map(|base| {
-            let Some(Ok(Some(found))) = looked.get(base.reference.as_str()) else { return None };
+            let Some(Ok(Some(found))) = looked.get(base.reference.as_str()).map(|answer| &**answer) else {
+                return None;
+            };
             let mut digests = base.wanted_for.iter().filter_map(|it| found.platforms.get(&base.platform_for(it)));
             let repository = Reference::parse(&base.reference).ok()?.repository;
             let image = (repository, digests.next()?.clone());

@@ -3,10 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::stream::{self, StreamExt as _};
-
 use crate::commands::planning::bases;
-use crate::commands::published::{CONCURRENT, Found, block_on, client, heads};
+use crate::commands::published::{Found, block_on, client, each_once, heads, told};
 use crate::commands::session::Session;
 use crate::commands::survey::{Image, Rules, Survey};
 use crate::config::{Layout, Source};
@@ -17,6 +15,7 @@ use crate::plan::Reason;
 use crate::plan::stale::{
     BaseState, Below, Checked, CheckedBase, Now, RecordedBases, UsedBase, check, stale, to_look_up,
 };
+use crate::plan::standing::{Standing as Published, standing as published_as};
 use crate::registry::{By, Client, Settings};
 
 /// Bases that one image may have recorded: whoever can push may have written anything, and each is asked for.
@@ -161,14 +160,6 @@ fn none_answered(published: &[Result<Option<Recorded>>]) -> Option<Error> {
     })
 }
 
-/// A failure with its first cause in one line.
-fn told(error: &Error) -> String {
-    match error.causes().first() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
-}
-
 /// What a published index has, and what it recorded.
 struct Known {
     digest: Digest,
@@ -181,22 +172,22 @@ type Record = std::result::Result<Known, Untold>;
 
 fn record(name: &ImageName, found: Result<Option<Recorded>>) -> Record {
     let unknown = |why: String| Err(Untold::Unknown(why));
-    match found {
-        Err(error) => Err(Untold::Unreadable(error.kind(), told(&error))),
-        Ok(None) => unknown("nothing is published by hephy".to_owned()),
-        Ok(Some(Recorded { image: Some(other), .. })) if other != name.as_str() => {
-            unknown(format!("what is published there is the image {}", crate::diagnostic::escape_cut(&other, 80)))
-        }
-        Ok(Some(Recorded { bases: Said::Value(bases), .. })) if bases.len() > MAX_RECORDED => {
+    let recorded = found.map_err(|error| Untold::Unreadable(error.kind(), told(&error)))?;
+    if let Published::Foreign(why) = published_as(name, None, &[], recorded.as_ref()) {
+        return unknown(why);
+    }
+    match recorded {
+        None => unknown("nothing is published".to_owned()),
+        Some(Recorded { bases: Said::Value(bases), .. }) if bases.len() > MAX_RECORDED => {
             unknown(format!("what is published records more than {MAX_RECORDED} bases"))
         }
-        Ok(Some(Recorded { digest, platforms, bases: Said::Value(bases), dependencies, .. })) => {
+        Some(Recorded { digest, platforms, bases: Said::Value(bases), dependencies, .. }) => {
             Ok(Known { digest, platforms, bases, dependencies })
         }
-        Ok(Some(Recorded { bases: Said::Nonsense, .. })) => {
+        Some(Recorded { bases: Said::Nonsense, .. }) => {
             unknown(format!("what is published records its bases in a form that cannot be read ({BASES})"))
         }
-        Ok(Some(_)) => unknown("what is published did not record its bases".to_owned()),
+        Some(_) => unknown("what is published did not record its bases".to_owned()),
     }
 }
 
@@ -235,27 +226,17 @@ fn used(standing: &Standing<'_>, index: usize, recorded: &RecordedBases) -> Vec<
     used
 }
 
-/// What registries hold under these references; those that mean the same are asked for once.
+/// What registries hold under these references.
 async fn look_up(client: &Client, references: &BTreeSet<&str>) -> (BTreeMap<String, Now>, BTreeMap<String, Found>) {
-    let mut same: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for text in references {
-        let name = Reference::parse(text)
-            .map_or_else(|_| (*text).to_owned(), |it| format!("{}:{}", it.repository, it.version()));
-        same.entry(name).or_default().push(text);
-    }
-    let lookups = same.into_values().map(|texts| async move { (now(client, texts[0]).await, texts) });
-    let answers: Vec<_> = stream::iter(lookups).buffer_unordered(CONCURRENT).collect().await;
+    let answers = each_once(references.iter().copied(), async |text| now(client, text).await).await;
     let (mut now, mut found) = (BTreeMap::new(), BTreeMap::new());
-    for ((digest, state), texts) in answers {
-        for text in texts {
-            if let (Some(digest), Now::Index(platforms)) = (&digest, &state) {
-                found.insert(
-                    text.to_owned(),
-                    Found { digest: digest.clone(), platforms: platforms.clone(), input_key: None, triggers: None },
-                );
-            }
-            now.insert(text.to_owned(), state.clone());
+    for (text, answer) in answers {
+        let (digest, state) = &*answer;
+        if let (Some(digest), Now::Index(platforms)) = (digest, state) {
+            let (digest, platforms) = (digest.clone(), platforms.clone());
+            found.insert(text.to_owned(), Found { digest, platforms, input_key: None, triggers: None });
         }
+        now.insert(text.to_owned(), state.clone());
     }
     (now, found)
 }

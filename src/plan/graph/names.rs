@@ -56,7 +56,7 @@ impl<'a> Names<'a> {
         })
     }
 
-    /// Everything that the node's Dockerfile and configuration refer to.
+    /// The tag variable that a reference to an image of this repository is made of, where it is.
     pub(super) fn tag_variable_of(&self, text: &str) -> Option<String> {
         let own = self.strip_registry(text)?;
         let (path, tag) = own.rsplit_once(':')?;

@@ -259,6 +259,7 @@ fn plan(registry: String) -> Plan {
             commit: "0".repeat(40),
             commit_time: "2025-10-15T00:00:00Z".into(),
             reference: "main".into(),
+            beside_default: false,
             base: None,
             event: "push".into(),
         },

@@ -16,6 +16,7 @@ gitlab-merge-train                  merge_request  check    first-parent target
 gitlab-merge-request-child          merge_request  check    commit diff-base
 gitlab-tag                          tag            publish  nothing
 gitlab-schedule                     schedule       publish  nothing
+gitlab-schedule-branch              schedule       publish  nothing
 gitlab-web                          manual         publish  nothing
 gitlab-web-branch                   manual         check    merge-base main
 gitlab-web-tag                      tag            publish  nothing
@@ -43,8 +44,10 @@ github-workflow-run-fork            workflow_run   check    nothing
 github-workflow-run-fork-push       workflow_run   check    nothing
 github-issue-comment                other          check    nothing
 github-pull-request-target          refused
-local                               local          check    merge-base default
-other-ci                            local          check    merge-base default
+local                               local          publish  merge-base default
+other-ci                            other          check    merge-base default
+other-ci-named                      other          check    merge-base default
+other-ci-publish                    other          publish  nothing
 ";
 
 fn fixtures() -> PathBuf {

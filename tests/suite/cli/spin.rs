@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::Project;
+use super::{BEFORE, Project, manifest};
 use crate::support::builders;
 
 /// Makes the stand-in below `dir`; gives the directory for the `PATH`.
@@ -19,6 +19,9 @@ fn stand_in(dir: &std::path::Path) -> std::path::PathBuf {
          tar -C '{0}' -cf '{0}/layer.tar' seen.toml\n\
          {crane} append --oci-empty-base -f '{0}/layer.tar' -t \"$reference\" >/dev/null 2>&1\n\
          {crane} mutate --set-platform wasip1/wasm -t \"$reference\" \"$reference\" >/dev/null 2>&1\n\
+         for argument; do case $argument in --annotation=*)\n\
+         {crane} mutate -a \"${{argument#--annotation=}}\" -t \"$reference\" \"$reference\" >/dev/null 2>&1;;\n\
+         esac; done\n\
          echo \"Pushed with digest $({crane} digest \"$reference\")\"\n",
         dir.display()
     );
@@ -73,4 +76,38 @@ fn it_is_for_every_machine_and_no_other_platform() {
     project.repo.write("app/build-config.yaml", "build_backend: spin\n");
     project.repo.commit("application");
     project.hephy(["plan", "--all", "--backend", "spin"]).run().fails(2, &["builds no Dockerfiles"]);
+}
+
+#[test]
+fn what_is_published_is_not_built_again_and_its_tags_go_forward() {
+    let stand = tempfile::tempdir().unwrap();
+    let bin = stand_in(stand.path());
+    let project = Project::new();
+    project.repo.write("app/build-config.yaml", "build_backend: spin\nadditional_tags: [latest]\n");
+    project.repo.write("app/spin.toml", "spin_manifest_version = 2\n");
+    let old = project.repo.commit("application");
+    let path =
+        std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())));
+    let path = path.unwrap();
+    let stage = |args: &[&'static str]| project.push(BEFORE, args.iter().copied()).env("PATH", &path).run().ok();
+    let pipeline = || {
+        let prepared = stage(&["prepare", "--format", "json"]);
+        stage(&["build", "--arch", "wasm"]);
+        stage(&["manifest"]);
+        prepared
+    };
+    let first = pipeline();
+    assert_eq!((first.built(), first.reason("app")), (vec!["app".to_owned()], "it was never published".to_owned()));
+    let plan = stage(&["plan", "--format", "json"]);
+    assert_eq!(plan.built(), Vec::<String>::new(), "{plan}");
+    let digest = |tag: &str| manifest(&project.registry(), tag).unwrap_or_else(|| panic!("{tag}")).0;
+    project.change("app/spin.toml");
+    let changed = pipeline();
+    assert_eq!(changed.reason("app"), "app/spin.toml changed");
+    let newest = digest("app-head");
+    project.repo.git(&["checkout", "-q", "--detach", &old]);
+    assert_eq!(pipeline().built(), ["app"]);
+    for tag in ["app-latest", "app-head", "app-20251015"] {
+        assert_eq!(digest(tag), newest, "{tag}");
+    }
 }

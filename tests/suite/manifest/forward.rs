@@ -296,3 +296,37 @@ fn prepare_sees_a_collision_before_anything_is_built() {
     let moved = |seen: &crate::support::proxy::Seen| !seen.path.ends_with("-amd64") && !seen.path.ends_with("-arm64");
     assert!(!written.is_empty() && !written.iter().any(moved), "no tag that anybody pulls: {written:?}");
 }
+
+#[test]
+fn a_rebuild_of_another_branch_takes_no_tag_from_the_default_one() {
+    let stage = Stage::start();
+    let registry = stage.to.to_string();
+    let apart = |one: &str, other: &str| Some(one == other);
+    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &apart };
+    let publish = |plan: &Plan, seed: &str| {
+        let results = stage.built(plan, seed);
+        block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() }).published.remove(0)
+    };
+    let of = |commit: &str, beside: bool, tags: &[&str]| {
+        let mut image = planned("curl", &PLATFORMS, &[]);
+        image["tags"] = json!(tags);
+        let mut plan = plan(commit, &[image]);
+        (plan.source.beside_default, plan.source.event) = (beside, "schedule".into());
+        plan
+    };
+    let both = ["curl-20251015", "curl-latest", "curl-1"];
+    let main = publish(&of(NEW, false, &[&both[..], &["curl-head"]].concat()), "main");
+    let own = [&both[..], &["curl-release-1"]].concat();
+    let branch = publish(&of(OLD, true, &own), "branch");
+    let (stays, moved) = (TagState::OtherLine, TagState::Moved);
+    assert_eq!(states(&branch), [stays, stays, stays, moved], "{branch:?}");
+    for tag in both {
+        assert_eq!(stage.get(tag).unwrap().digest, main.digest, "{tag}");
+    }
+    assert_eq!(stage.get("curl-release-1").unwrap().digest, branch.digest);
+    // What it published itself it may move, and the default branch takes back what is its own.
+    let own = ["curl-20251016", "curl-release-1"];
+    assert_eq!(states(&publish(&of(OLD, true, &own), "again")), [moved, moved]);
+    let back = publish(&of(NEW, false, &["curl-20251016", "curl-head"]), "back");
+    assert_eq!(states(&back), [moved, moved]);
+}

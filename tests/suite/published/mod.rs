@@ -1,5 +1,7 @@
 //! The comparison with what is published (specification §6), through the binary, against real registries.
 
+mod other_branch;
+mod other_ci;
 mod refused;
 mod reuse;
 mod told;

@@ -121,28 +121,35 @@ fn what_was_not_recorded_is_unknown_and_never_stale() {
     let path = |name: &str| format!("{}/bases-c:{name}", super::world::address());
     let old = base("bases-c", "1", &[(BOTH[0], "one")]);
     base("bases-c", "2", &[(BOTH[0], "two")]);
-    for name in ["never", "foreign", "mute", "odd", "changed", "platform"] {
+    for name in ["never", "foreign", "nameless", "mute", "odd", "changed", "platform"] {
         let platforms = if name == "platform" { PLATFORMS } else { "" };
         let tag = if name == "changed" { "2" } else { "1" };
         project.dockerfile(name, platforms, &format!("FROM {}\n", path(tag)));
     }
     project.repo.commit("images");
     let recorded = json!({ path("1"): old });
+    let key = "0".repeat(64);
+    publish_with(&project, "nameless", &json!({"dev.hephy.input-key": key, "dev.hephy.bases": recorded.to_string()}));
     publish_with(&project, "foreign", &json!({"dev.hephy.image": "other", "dev.hephy.bases": recorded.to_string()}));
     publish_with(&project, "mute", &json!({}));
-    publish_with(&project, "odd", &json!({"dev.hephy.image": "odd", "dev.hephy.bases": "[\u{1b}[31m"}));
+    publish_with(
+        &project,
+        "odd",
+        &json!({"dev.hephy.image": "odd", "dev.hephy.input-key": key, "dev.hephy.bases": "[\u{1b}[31m"}),
+    );
     publish(&project, "changed", &recorded);
     publish(&project, "platform", &recorded);
     base("bases-c", "1", &[(BOTH[0], "one")]);
     let said = stale(&project, &[]).ok();
     for part in [
-        "unknown   never      –             nothing is published by hephy",
-        "unknown   foreign    –             what is published there is the image other",
-        "unknown   mute       –             what is published did not record its bases",
+        "unknown   never      –             nothing is published",
+        "unknown   foreign    –             what is published says that it is other",
+        "unknown   nameless   –             what is published was not made by hephy",
+        "unknown   mute       –             what is published was not made by hephy",
         "unknown   odd        –             what is published records its bases in a form that cannot be read (dev.hephy.bases)",
         "the published image was built without it: its sources changed since",
         "its digest for linux/arm64 was not recorded",
-        "0 of 6 images are stale, 6 unknown",
+        "0 of 7 images are stale, 7 unknown",
     ] {
         assert!(said.stdout.contains(part), "{part}: {said}");
     }

@@ -56,7 +56,9 @@ pub(crate) fn single(path: &str, name: &str, seed: &str) -> Digest {
 
 /// Publishes an index of an image as hephy does it, with these recorded bases.
 pub(crate) fn publish(project: &Project, image: &str, bases: &Value) {
-    let annotations = json!({"dev.hephy.image": image, "dev.hephy.bases": bases.to_string()});
+    let annotations = json!({
+        "dev.hephy.image": image, "dev.hephy.input-key": "0".repeat(64), "dev.hephy.bases": bases.to_string(),
+    });
     publish_with(project, image, &annotations);
 }
 
