@@ -35,7 +35,7 @@ impl Judged<'_> {
     /// Whether it changed by itself.
     fn own(&self) -> bool {
         match self.published {
-            Some(verdict) => !verdict.reasons.is_empty() && verdict.distance == Distance::Itself,
+            Some(verdict) => verdict.is_followed(Dependents::None),
             None => changed_itself(self.state),
         }
     }
@@ -71,24 +71,31 @@ pub fn decide(
                 vec![reason(ReasonKind::Scheduled, format!("listed in {list}"))]
             }
             Selection::Named(_) | Selection::Scheduled(..) => Vec::new(),
-            Selection::Changed => {
-                let directly = || match image.published {
-                    Some(verdict) => verdict.distance == Distance::Direct,
-                    None => image.built_on.iter().any(|to| own.get(*to) == Some(&true)),
-                };
-                let travels = match dependents {
-                    Dependents::All => true,
-                    Dependents::Direct => directly(),
-                    Dependents::None => false,
-                };
-                match image.published {
-                    _ if !own[index] && !travels => Vec::new(),
-                    Some(verdict) => verdict.reasons.clone(),
-                    None => reasons_of(image.state, no_base),
+            Selection::Changed => match image.published {
+                Some(verdict) if verdict.is_followed(dependents) => verdict.reasons.clone(),
+                Some(_) => Vec::new(),
+                None => {
+                    let directly = image.built_on.iter().any(|to| own.get(*to) == Some(&true));
+                    let distance = match (own[index], directly) {
+                        (true, _) => Distance::Itself,
+                        (false, true) => Distance::Direct,
+                        (false, false) => Distance::Further,
+                    };
+                    if travels(distance, dependents) { reasons_of(image.state, no_base) } else { Vec::new() }
                 }
-            }
+            },
         })
         .collect()
+}
+
+/// Whether a change that lies so far away from an image is followed.
+#[must_use]
+pub fn travels(distance: Distance, dependents: Dependents) -> bool {
+    match dependents {
+        Dependents::All => true,
+        Dependents::Direct => distance <= Distance::Direct,
+        Dependents::None => distance == Distance::Itself,
+    }
 }
 
 /// Whether an image changed by itself, not only because of what it is built on.

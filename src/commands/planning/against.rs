@@ -11,12 +11,12 @@ use super::past::{MAX_COMMITS, Now, Past};
 use super::published::{Answers, Question};
 use crate::change::{Difference, ImageChange, ImageId, Keyed, Keys, Oid, State, Tree, TreeChange};
 use crate::commands::survey::{Known, Rules, Survey};
-use crate::config::Source;
+use crate::config::{Dependents, Source};
 use crate::diagnostic::escape_cut;
 use crate::error::Result;
 use crate::git::{Base, Objects};
 use crate::index::Recorded;
-use crate::plan::decide::Selection;
+use crate::plan::decide::{Selection, changed_itself};
 use crate::plan::standing::{
     Distance, Evidence, Reuse, Standing, Verdict, Wish, reused_tags, same_input, standing, verdict,
 };
@@ -49,6 +49,8 @@ pub struct Note {
     pub past: Option<usize>,
     /// Whether its key is the image's.
     pub equal: bool,
+    /// Images that it should be built on and is not, where nothing else differs.
+    pub on_others: Vec<String>,
 }
 
 /// Both sides of the range, compared.
@@ -67,6 +69,8 @@ pub(super) struct Compared<'a> {
     pub(super) images: &'a [ImageChange],
     pub(super) base: &'a Base,
     pub(super) head: Option<Oid>,
+    /// How far a change travels.
+    pub(super) dependents: Dependents,
 }
 
 impl Compared<'_> {
@@ -101,8 +105,8 @@ impl Compared<'_> {
             }),
             _ => None,
         };
-        let (changes, base, head) = (self.images, self.base, self.head);
-        Sources { ground, question, selection, now: &now, range, changes, base, head }.judge(objects)
+        let (changes, base, head, dependents) = (self.images, self.base, self.head, self.dependents);
+        Sources { ground, question, selection, now: &now, range, changes, base, head, dependents }.judge(objects)
     }
 }
 
@@ -118,6 +122,7 @@ struct Sources<'a> {
     changes: &'a [ImageChange],
     base: &'a Base,
     head: Option<Oid>,
+    dependents: Dependents,
 }
 
 impl Sources<'_> {
@@ -185,7 +190,7 @@ impl Sources<'_> {
         let mut images: BTreeMap<&str, (usize, Option<&String>)> = BTreeMap::new();
         for (index, (standing, recorded)) in &against.standings {
             let Standing::Differs { revision: Some(revision), .. } = standing else { continue };
-            if self.told_by(*index, standing, &against.pasts).is_none() {
+            if self.told_by(*index, against).is_none() {
                 let entry = images.entry(revision).or_default();
                 *entry = (entry.0 + 1, recorded.as_ref().and_then(|it| it.created.as_ref()));
             }
@@ -203,12 +208,30 @@ impl Sources<'_> {
 
     /// The earlier state that tells why an image differs: one where it had the published key; or the published commit
     /// itself, for what is built from other repositories too, whose commits of that time nobody knows.
-    fn told_by(&self, index: usize, standing: &Standing, pasts: &[Past]) -> Option<usize> {
-        let Standing::Differs { was, revision } = standing else { return None };
-        let id = self.now.survey.images[index].id();
-        let has_key = |past: &Past| past.key(&id) == Some(was);
+    fn told_by(&self, index: usize, against: &Against) -> Option<usize> {
+        let (Standing::Differs { revision, .. }, Some(recorded)) = against.standings.get(&index)? else { return None };
+        let (id, pasts) = (self.now.survey.images[index].id(), &against.pasts);
+        let has_key = |past: &Past| past.key(&id).is_some_and(|key| recorded.is_of(key));
         let same_commit = |past: &Past| Some(&past.commit) == revision.as_ref() && self.is_of_others(index);
         pasts.iter().position(has_key).or_else(|| pasts.iter().position(same_commit))
+    }
+
+    /// Of images that one should be built on, by name, those that are there now or will be.
+    fn to_be_had<'n>(&self, names: &'n [String], against: &Against) -> Vec<(&'n str, Distance)> {
+        let survey = self.now.survey;
+        let distance = |name: &str| {
+            let index = survey.images.iter().position(|image| image.name.as_str() == name)?;
+            if against.is_equal(index) {
+                return Some(Distance::Itself);
+            }
+            match (&against.verdicts[index], state_of(self.changes, &survey.images[index])) {
+                (Some(verdict), _) => verdict.is_followed(self.dependents).then_some(verdict.distance),
+                // The registry did not say, so the range decides.
+                (None, state) if changed_itself(state) => Some(Distance::Itself),
+                (None, _) => None,
+            }
+        };
+        names.iter().filter_map(|name| Some((name.as_str(), distance(name)?))).collect()
     }
 
     /// Whether an image, or one below it, is built from another repository.
@@ -239,7 +262,7 @@ impl Sources<'_> {
             Standing::Unknown if self.base.id().is_some() && range.is_affected() => return None,
             _ => {}
         }
-        let told_by = self.told_by(index, standing, &against.pasts);
+        let told_by = self.told_by(index, against);
         let past = told_by.and_then(|at| against.pasts.get(at));
         let state = past.and_then(|past| past.state(&image.id()));
         let built_on = survey.edges[index].iter().filter_map(|to| {
@@ -252,6 +275,10 @@ impl Sources<'_> {
                 || built_on.clone().any(|(_, distance)| distance == Distance::Itself),
             upstream: self.upstream(index),
             built_on: built_on.collect(),
+            to_be_had: match standing {
+                Standing::OnOthers { names } => self.to_be_had(names, against),
+                _ => Vec::new(),
+            },
         };
         let found = verdict(standing, &evidence, range);
         if let Some(at) = told_by {
@@ -307,7 +334,7 @@ impl Against {
             };
             let Some(key) = &recorded.input_key else { continue };
             let (id, equal) = (image.id(), matches!(standing, Standing::Equal | Standing::Lacks(_)));
-            let same = |past: &Past| past.key(&id) == Some(key);
+            let same = |past: &Past| past.key(&id).is_some_and(|key| recorded.is_of(key));
             notes.insert(
                 id.clone(),
                 Note {
@@ -316,6 +343,10 @@ impl Against {
                     revision: recorded.revision.clone(),
                     past: self.told_by.get(index).copied().or_else(|| self.pasts.iter().position(same)),
                     equal,
+                    on_others: match standing {
+                        Standing::OnOthers { names } => names.clone(),
+                        _ => Vec::new(),
+                    },
                 },
             );
         }

@@ -93,29 +93,41 @@ pub(super) fn tags_and_findings(
     let mut findings = Vec::new();
     for (index, image) in survey.images.iter().enumerate() {
         let Some(config) = image.config().filter(|_| image.illegal.is_none()) else { continue };
-        let input = TagInput {
-            name: &image.name,
-            upstream_ref: match &config.source {
-                Source::Remote { reference, .. } => Some(reference),
-                Source::Local { .. } => None,
-            },
-            version: versions.get(index).and_then(Option::as_ref),
-            template: config.tag_template.as_deref(),
-            additional: &config.additional_tags,
-            platforms: &config.platforms,
-        };
-        match facts.tags_of(&input) {
+        match tags_of(image, config, facts, versions.get(index).and_then(Option::as_ref)) {
             Ok(found) => drop(tags.insert(index, found)),
-            Err(problems) if wanted(index) => {
-                findings.extend(problems.into_iter().map(|problem| {
-                    Diagnostic::error(&image.file, image.parsed.spans.of(&problem.field), problem.message)
-                }));
-            }
+            Err(problems) if wanted(index) => findings.extend(problems),
             Err(_) => {}
         }
     }
     findings.extend(collisions(survey, facts, &tags));
     (tags, findings)
+}
+
+/// The tags of one image.
+///
+/// # Errors
+/// For every tag that is illegal or has no value in this run.
+fn tags_of(
+    image: &Image,
+    config: &ImageConfig,
+    facts: &TagFacts,
+    version: Option<&Version>,
+) -> std::result::Result<ImageTags, Vec<Diagnostic>> {
+    let input = TagInput {
+        name: &image.name,
+        upstream_ref: match &config.source {
+            Source::Remote { reference, .. } => Some(reference),
+            Source::Local { .. } => None,
+        },
+        version,
+        template: config.tag_template.as_deref(),
+        additional: &config.additional_tags,
+        platforms: &config.platforms,
+    };
+    facts.tags_of(&input).map_err(|problems| {
+        let finding = |field: &str, message| Diagnostic::error(&image.file, image.parsed.spans.of(field), message);
+        problems.into_iter().map(|problem| finding(&problem.field, problem.message)).collect()
+    })
 }
 
 /// Two images that would write the same tag (specification §3): `a` with `b-latest`, and `a-b` with `latest`.
@@ -226,13 +238,21 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
     let mut findings = Vec::new();
     for (index, image) in parts.survey.images.iter().enumerate() {
         let (Some(config), Some(keyed)) = (image.config(), &parts.keyed[index]) else { continue };
-        let Some(tags) = parts.tags.remove(&index).filter(|_| position.contains_key(&index)) else { continue };
+        if !position.contains_key(&index) {
+            continue;
+        }
         let uses = &parts.survey.uses[index];
         let planned = !parts.decided[index].is_empty();
         let dependencies: Vec<&ImageName> =
             parts.survey.edges[index].iter().map(|to| &parts.survey.images[*to].name).collect();
         let mut problems: Vec<Diagnostic> = errors(image.problems.iter().chain(&uses.problems));
         let version = parts.versions[index].as_ref();
+        // Tags that have no value in this run matter to nobody until the image must be built.
+        let tags = parts.tags.remove(&index).map_or_else(|| tags_of(image, config, parts.facts, version), Ok);
+        let tags = tags.unwrap_or_else(|findings| {
+            problems.extend(findings);
+            ImageTags::default()
+        });
         let args = match expand(&config.build_args, (parts.facts, version), &known, &dependencies) {
             Ok(args) => args,
             Err(unexpanded) => {
@@ -258,6 +278,7 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
             dir: image.dir.clone(),
             config: Arc::clone(config),
             input_key: keyed.key.to_string(),
+            built_on: BTreeMap::new(),
             reasons: std::mem::take(&mut parts.decided[index]),
             reused: parts.reused.remove(&index),
             tags,
@@ -308,9 +329,7 @@ fn errors<'a>(findings: impl Iterator<Item = &'a Diagnostic>) -> Vec<Diagnostic>
 
 /// Index among the candidates by index among the images.
 fn positions(parts: &Parts<'_>) -> BTreeMap<usize, usize> {
-    let usable = |index: &usize| {
-        parts.keyed[*index].is_some() && parts.tags.contains_key(index) && parts.survey.images[*index].illegal.is_none()
-    };
+    let usable = |index: &usize| parts.keyed[*index].is_some() && parts.survey.images[*index].illegal.is_none();
     (0..parts.survey.images.len()).filter(usable).enumerate().map(|(to, from)| (from, to)).collect()
 }
 

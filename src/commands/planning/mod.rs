@@ -170,6 +170,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
             images: changes,
             base: &loaded.base_commit,
             head: loaded.commit.as_ref().map(|commit| commit.id),
+            dependents: judge::dependents(select, &now),
         };
         let found = upstreams.insert(Upstreams::of(&now));
         against = sides.with_published(&ground, question, &selection, found, &mut loaded.objects)?;
