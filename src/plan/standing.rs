@@ -107,6 +107,11 @@ pub struct Evidence<'a> {
     pub direct: bool,
     /// Where the ref of the upstream repository is now, for an image whose own files cannot be the difference.
     pub upstream: Option<String>,
+    /// Variables of the environment that it is built with, for an image whose own files cannot be the difference.
+    pub settings: Vec<&'a str>,
+    /// Images that it is directly built on and that hold what no commit of this repository tells (other repositories,
+    /// variables), with where that lies.
+    pub of_outside: Vec<(&'a str, Distance)>,
     /// Images that it is built on and that are built, with where their change lies.
     pub built_on: Vec<(&'a str, Distance)>,
     /// Of the images that it should be built on and is not, those that are there now, or will be: with where the change
@@ -145,12 +150,22 @@ fn differs(revision: Option<&str>, evidence: &Evidence<'_>) -> Option<Verdict> {
         return Some(Verdict { reasons: reasons_of(state, ""), distance });
     }
     evidence.state?;
-    if let Some(text) = &evidence.upstream {
-        let reason = Reason { kind: ReasonKind::Upstream, text: text.clone() };
-        return Some(Verdict { reasons: vec![reason], distance: Distance::Itself });
+    // Nothing of this repository that is its own is the difference.
+    let of_images = of_images(&evidence.built_on).or_else(|| of_images(&evidence.of_outside));
+    let upstream = evidence.upstream.as_ref().map(|text| Reason { kind: ReasonKind::Upstream, text: text.clone() });
+    if upstream.is_none() && evidence.settings.is_empty() {
+        return of_images.filter(|_| revision.is_some());
     }
-    revision?;
-    of_images(&evidence.built_on)
+    let is_certain = upstream.is_none() && of_images.is_none();
+    let setting = (!evidence.settings.is_empty()).then(|| Reason {
+        kind: ReasonKind::Config,
+        text: format!(
+            "the value of {} {}",
+            evidence.settings.join(" or "),
+            if is_certain { "changed" } else { "may have changed" }
+        ),
+    });
+    Some(Verdict { reasons: upstream.into_iter().chain(setting).collect(), distance: Distance::Itself })
 }
 
 /// The verdict on an image that is built because those are that it is built on; none where there are none.

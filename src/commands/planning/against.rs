@@ -10,12 +10,14 @@ use super::judge::state_of;
 use super::past::{MAX_COMMITS, Now, Past};
 use super::published::{Answers, Question};
 use crate::change::{Difference, ImageChange, ImageId, Keyed, Keys, Oid, State, Tree, TreeChange};
+use crate::commands::published::Found;
 use crate::commands::survey::{Known, Rules, Survey};
 use crate::config::{Dependents, Source};
 use crate::diagnostic::escape_cut;
 use crate::error::Result;
 use crate::git::{Base, Objects};
 use crate::index::Recorded;
+use crate::oci::ImageName;
 use crate::plan::decide::{Selection, changed_itself};
 use crate::plan::standing::{
     Distance, Evidence, Reuse, Standing, Verdict, Wish, reused_tags, same_input, standing, verdict,
@@ -207,12 +209,12 @@ impl Sources<'_> {
     }
 
     /// The earlier state that tells why an image differs: one where it had the published key; or the published commit
-    /// itself, for what is built from other repositories too, whose commits of that time nobody knows.
+    /// itself, for what is built from other repositories or with variables too, of which nobody knows what they were then.
     fn told_by(&self, index: usize, against: &Against) -> Option<usize> {
         let (Standing::Differs { revision, .. }, Some(recorded)) = against.standings.get(&index)? else { return None };
         let (id, pasts) = (self.now.survey.images[index].id(), &against.pasts);
         let has_key = |past: &Past| past.key(&id).is_some_and(|key| recorded.is_of(key));
-        let same_commit = |past: &Past| Some(&past.commit) == revision.as_ref() && self.is_of_others(index);
+        let same_commit = |past: &Past| Some(&past.commit) == revision.as_ref() && self.is_of_outside(index);
         pasts.iter().position(has_key).or_else(|| pasts.iter().position(same_commit))
     }
 
@@ -234,12 +236,17 @@ impl Sources<'_> {
         names.iter().filter_map(|name| Some((name.as_str(), distance(name)?))).collect()
     }
 
-    /// Whether an image, or one below it, is built from another repository.
-    fn is_of_others(&self, index: usize) -> bool {
+    /// Whether an image itself is built from what no commit of this repository tells: another repository, variables.
+    fn takes_from_outside(&self, index: usize) -> bool {
+        self.now.upstreams.commits.contains_key(&index) || !self.now.survey.settings[index].is_empty()
+    }
+
+    /// The same of an image or one below it.
+    fn is_of_outside(&self, index: usize) -> bool {
         let survey = self.now.survey;
         let (mut open, mut seen) = (vec![index], BTreeSet::from([index]));
         while let Some(next) = open.pop() {
-            if self.now.upstreams.commits.contains_key(&next) {
+            if self.takes_from_outside(next) {
                 return true;
             }
             open.extend(survey.edges[next].iter().copied().filter(|to| seen.insert(*to)));
@@ -269,11 +276,17 @@ impl Sources<'_> {
             let verdict = against.verdicts[*to].as_ref().filter(|verdict| !verdict.reasons.is_empty())?;
             Some((survey.images[*to].name.as_str(), verdict.distance))
         });
+        let of_outside = |to: usize| {
+            let distance = if self.takes_from_outside(to) { Distance::Itself } else { Distance::Direct };
+            (survey.images[to].name.as_str(), distance)
+        };
         let evidence = Evidence {
             state,
             direct: past.is_some_and(|past| past.any_changed(survey, &survey.edges[index]))
                 || built_on.clone().any(|(_, distance)| distance == Distance::Itself),
             upstream: self.upstream(index),
+            settings: survey.settings[index].keys().map(String::as_str).collect(),
+            of_outside: survey.edges[index].iter().copied().filter(|to| self.is_of_outside(*to)).map(of_outside).collect(),
             built_on: built_on.collect(),
             to_be_had: match standing {
                 Standing::OnOthers { names } => self.to_be_had(names, against),
@@ -299,6 +312,14 @@ impl Sources<'_> {
 }
 
 impl Against {
+    /// The published indexes that were read.
+    pub(super) fn heads(&self, survey: &Survey) -> BTreeMap<ImageName, Found> {
+        let found = |(index, (_, recorded)): (&usize, &(Standing, Option<Recorded>))| {
+            Some((survey.images[*index].name.clone(), Found::of(recorded.clone()?)))
+        };
+        self.standings.iter().filter_map(found).collect()
+    }
+
     /// Whether an image is published from the same input for every wanted platform.
     pub(super) fn is_equal(&self, index: usize) -> bool {
         matches!(self.standings.get(&index), Some((Standing::Equal, _)))

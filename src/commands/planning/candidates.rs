@@ -1,14 +1,15 @@
 //! From surveyed images to the plan's candidates: tags, build arguments, upstream commits, offers of the runners.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::backend::{declared_arches, declared_backends};
 use crate::change::Keyed;
 use crate::commands::session::Session;
+use crate::commands::survey::settings::is_secret;
 use crate::commands::survey::{Image, Rules, Survey, UpstreamCommits};
-use crate::config::{BackendName, ContextFrom, ImageConfig, RootConfig, Source};
+use crate::config::{BackendName, ContextFrom, ImageConfig, Source};
 use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
 use crate::oci::ImageName;
@@ -40,11 +41,6 @@ impl Variables for Known<'_> {
     fn is_secret(&self, name: &str) -> bool {
         is_secret(&self.survey.root, name)
     }
-}
-
-/// Whether a variable holds a secret.
-pub(super) fn is_secret(root: &RootConfig, name: &str) -> bool {
-    crate::ci::output::is_telling(name) || root.secrets.env.iter().any(|secret| secret == name)
 }
 
 /// The version of every image, by index (specification §5): what the file of `version_from` says, else the upstream ref,
@@ -166,10 +162,27 @@ pub(super) struct Upstreams {
 }
 
 impl Upstreams {
-    /// One question an upstream repository, all at once.
-    pub(super) fn of(survey: &Survey) -> Self {
+    /// Those of the images that are built and of what they lie on. What an image of another repository lies on stands
+    /// there: then it may be any.
+    pub(super) fn of_planned(survey: &Survey, decided: &[Vec<Reason>], rules: &Rules<'_>) -> Self {
+        let mut open: Vec<usize> = (0..decided.len()).filter(|index| !decided[*index].is_empty()).collect();
+        let mut needed: BTreeSet<usize> = open.iter().copied().collect();
+        while let Some(next) = open.pop() {
+            open.extend(survey.edges[next].iter().copied().filter(|to| needed.insert(*to)));
+        }
+        let says_elsewhere = |index: &usize| {
+            let image = &survey.images[*index];
+            let is_remote = image.config().is_some_and(|config| matches!(config.source, Source::Remote { .. }));
+            is_remote && image.backend(rules).reads_dockerfile()
+        };
+        let any = needed.iter().any(says_elsewhere);
+        Self::of(survey, |index| any || needed.contains(&index))
+    }
+
+    /// One question an upstream repository of the `wanted` images, all at once.
+    pub(super) fn of(survey: &Survey, is_wanted: impl Fn(usize) -> bool) -> Self {
         let mut wanted = Vec::new();
-        for (index, image) in survey.images.iter().enumerate() {
+        for (index, image) in survey.images.iter().enumerate().filter(|(index, _)| is_wanted(*index)) {
             if let Some(Source::Remote { repository, reference }) = image.config().map(|config| &config.source) {
                 wanted.push((index, Upstream { repository: repository.clone(), reference: reference.clone() }));
             }

@@ -32,6 +32,7 @@ use crate::config::BackendName;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Result};
 use crate::git::{Base, Request};
+use crate::oci::ImageName;
 use crate::plan::Reason;
 use crate::plan::assemble::{Candidate, Facts};
 use crate::plan::decide::Selection;
@@ -67,6 +68,8 @@ pub struct Planning {
     pub changes: Vec<ImageChange>,
     /// Bases that were looked up for the decision.
     pub known_bases: BTreeMap<String, Found>,
+    /// What the comparison read of published images, by name: `{image}-head`.
+    pub heads: BTreeMap<ImageName, Found>,
     /// What explanations and the graph need.
     pub sides: Sides,
     /// Whether what a builder would not build as written stops the run.
@@ -172,7 +175,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
             head: loaded.commit.as_ref().map(|commit| commit.id),
             dependents: judge::dependents(select, &now),
         };
-        let found = upstreams.insert(Upstreams::of(&now));
+        let found = upstreams.insert(Upstreams::of(&now, |_| true));
         against = sides.with_published(&ground, question, &selection, found, &mut loaded.objects)?;
         warnings.append(&mut against.warnings);
     }
@@ -190,7 +193,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let published = question.as_ref().map(|question| (question, &against));
     let (tags, reused) = tags_and_reuse(&now, &decided, &facts, &versions, published)
         .map_err(|error| quoted(error, &loaded.head, &mut loaded.objects))?;
-    let upstreams = upstreams.unwrap_or_else(|| Upstreams::of(&now));
+    let upstreams = upstreams.unwrap_or_else(|| Upstreams::of_planned(&now, &decided, &rules));
     let (commits, unresolved) = upstreams.settle(&now, &decided)?;
     warnings.extend(unresolved);
     let keyed = now.keys(keys, &rules, &commits, &Known::Same(compared))?;
@@ -231,6 +234,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         },
         candidates,
         known_bases,
+        heads: against.heads(&now),
         removed: removed(&changes),
         warnings,
         changes: against.states(&now, changes),

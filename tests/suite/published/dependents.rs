@@ -43,6 +43,7 @@ fn what_is_built_on_an_image_that_was_left_alone_is_built_once() {
     assert_eq!(changed(&project, "other/file"), ["other"]);
     // What changes by itself is built, and what lets changes travel builds all that is behind.
     assert_eq!(changed(&project, "top/file"), ["top"]);
+    assert_eq!(changed(&project, "base/file"), ["base"]);
     let all = stage(&project, BEFORE, ["plan", "--format", "json", "--dependents", "all"]).run().ok();
     assert_eq!(all.built(), ["mid", "top"]);
     assert_eq!((all.reason("mid"), all.reason("top")), ("built on base".into(), "built on mid".into()));
