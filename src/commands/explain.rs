@@ -324,7 +324,10 @@ fn headline(it: &Explanation, state: &State) -> String {
             "is left alone: its configuration is invalid; hephy check says why".to_owned()
         }
         (false, State::Unchanged) if !it.on_others.is_empty() => {
-            format!("is left alone: nothing of its own changed; it is built on {} as it was published", names(&it.on_others))
+            format!(
+                "is left alone: nothing of its own changed; it is built on {} as it was published",
+                names(&it.on_others)
+            )
         }
         (false, State::Unchanged) => "is left alone: its input key is the same".to_owned(),
         (false, _) => "is left alone: it changed, and was not asked for".to_owned(),

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn what_is_no_value_is_not_there() {
-        let found = recorded(&[(INPUT_KEY, "x"), (REVISION, "--upload-pack=x"), (BASES, "[1]"), (TAGS, "{"), (BUILT_ON, "[]")]);
+        let found =
+            recorded(&[(INPUT_KEY, "x"), (REVISION, "--upload-pack=x"), (BASES, "[1]"), (TAGS, "{"), (BUILT_ON, "[]")]);
         assert_eq!((found.input_key, found.revision, found.bases), (None, None, None));
         assert_eq!(found.tags, Vec::<String>::new());
         assert_eq!(found.built_on, BTreeMap::new());

@@ -126,8 +126,9 @@ pub fn verdict(standing: &Standing, evidence: &Evidence<'_>, range: &State) -> V
     match standing {
         Standing::Equal | Standing::Unknown => Verdict { reasons: Vec::new(), distance: Distance::Further },
         // What is left alone cannot be built on: the same would come out.
-        Standing::OnOthers { .. } => of_images(&evidence.to_be_had)
-            .unwrap_or(Verdict { reasons: Vec::new(), distance: Distance::Further }),
+        Standing::OnOthers { .. } => {
+            of_images(&evidence.to_be_had).unwrap_or(Verdict { reasons: Vec::new(), distance: Distance::Further })
+        }
         Standing::Nothing if *range == State::New => {
             Verdict { reasons: reasons_of(range, ""), distance: Distance::Itself }
         }

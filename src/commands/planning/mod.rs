@@ -4,6 +4,7 @@
 
 mod against;
 mod candidates;
+mod evidence;
 mod ground;
 mod judge;
 mod lasting;
@@ -15,6 +16,7 @@ mod preflight;
 mod published;
 mod schedule;
 mod since;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,7 +42,6 @@ use crate::plan::standing::Reuse;
 use crate::plan::tags::{ImageTags, TagFacts, Version};
 
 use against::{Against, Compared, Note, of_another_run};
-use candidates::Upstreams;
 pub(super) use candidates::{bases, check_offers};
 use ground::Ground;
 pub(super) use judge::matching;
@@ -49,6 +50,7 @@ use listed::ListedPaths;
 use past::Past;
 pub use preflight::{Choice as PreflightChoice, choice as preflight_of};
 use published::Question;
+use upstreams::Upstreams;
 
 /// Everything that is known before the registry is asked.
 pub struct Planning {

@@ -66,7 +66,7 @@ fn what_is_built_on_another_input_and_all_above_it_get_keys_of_their_own() {
         let warnings = keyed(&mut images, was);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].starts_with("mid is built on base as it is published"), "{warnings:?}");
-        let mut below = on("base", &Digest::of(b"base").to_string());
+        let mut below = on("base", Digest::of(b"base").as_ref());
         for (index, digit) in [(1, '1'), (2, '2'), (3, '3')] {
             let image = &images[index];
             assert_eq!(image.built_on, below);

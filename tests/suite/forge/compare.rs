@@ -94,7 +94,11 @@ fn what_counts_lies_elsewhere_too() {
         project.repo.write(format!("{dir}/VERSION"), "1.2.3\n").write(format!("{dir}/src/file"), "x");
     }
     // An ignore file behind a link.
-    project.dockerfile("a", "context_from: repository\ndockerfile_path: a/Dockerfile\n", "FROM scratch\nCOPY a/src /\n");
+    project.dockerfile(
+        "a",
+        "context_from: repository\ndockerfile_path: a/Dockerfile\n",
+        "FROM scratch\nCOPY a/src /\n",
+    );
     project.repo.write("a/src/file", "x").write("rules/ignored", "x").symlink("rules/ignored", ".dockerignore");
     // An image that is gone, and a tag that one has given up.
     let gone = "ARG ECR_REGISTRY\nARG GONE_TAG=1\nFROM ${ECR_REGISTRY}:${GONE_TAG}\nCOPY file /\n";

@@ -116,8 +116,10 @@ fn sequence(seed: u64, counts: &mut Counts) {
         told += &format!(" {start:?} {travels:?} ");
         *counts.modes.entry(start.word()).or_default() += 1;
         let before = run.heads(&now);
-        let there: BTreeMap<String, Built> =
-            before.iter().filter_map(|(dir, digest)| Some((dir.clone(), lineage.of(digest.as_ref()?)?.clone()))).collect();
+        let there: BTreeMap<String, Built> = before
+            .iter()
+            .filter_map(|(dir, digest)| Some((dir.clone(), lineage.of(digest.as_ref()?)?.clone())))
+            .collect();
         let mut args: Vec<String> = vec![format!("--dependents={}", travels.word())];
         if let Start::Named(dirs) = &start {
             args.extend(dirs.iter().map(|dir| format!("--dir={dir}")));

@@ -36,7 +36,10 @@ fn the_value_of_an_allowed_variable_is_part_of_what_is_built() {
     let newer = [("GO_VERSION", "1.25-new"), ("CI_PIPELINE_IID", "3")];
     let said = plan(BEFORE, &json, &newer);
     assert_eq!(said.built(), ["go", "on-go"]);
-    assert_eq!((said.reason("go").as_str(), said.reason("on-go").as_str()), ("the value of GO_VERSION changed", "built on go"));
+    assert_eq!(
+        (said.reason("go").as_str(), said.reason("on-go").as_str()),
+        ("the value of GO_VERSION changed", "built on go")
+    );
     let explained = plan(BEFORE, &["--explain", "go"], &newer);
     assert!(explained.stdout.contains("GO_VERSION"), "{explained}");
     assert!(!explained.stdout.contains("1.25-new"), "{explained}");
@@ -70,9 +73,17 @@ fn an_image_whose_tags_have_no_value_in_this_run_stays_in_the_graph() {
     assert_eq!(prepared.built(), ["c"]);
     let (digest, _) = manifest(&registry, "a-head").unwrap();
     let dependency = prepared.json()["images"][0]["dependencies"][0].clone();
-    assert_eq!((&dependency["name"], &dependency["from"]["published"]["digest"]), (&"a".into(), &digest.as_str().into()));
+    assert_eq!(
+        (&dependency["name"], &dependency["from"]["published"]["digest"]),
+        (&"a".into(), &digest.as_str().into())
+    );
     assert_eq!(prepared.json()["unchanged"][0]["name"], "a");
-    project.hephy(["build", "--arch", "amd64"]).env("HEPHY_BACKEND", "buildah").env("HEPHY_REGISTRY", &registry).run().ok();
+    project
+        .hephy(["build", "--arch", "amd64"])
+        .env("HEPHY_BACKEND", "buildah")
+        .env("HEPHY_REGISTRY", &registry)
+        .run()
+        .ok();
     let explained = local(&["plan", "--explain", "a"], &registry).ok();
     assert!(explained.stdout.contains("a is left alone") && explained.stdout.contains("built on it: c"), "{explained}");
     // Where it is not published it must be built, and its tags cannot be written.
