@@ -1,5 +1,6 @@
 //! What the key of one image is made of.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::key::InputKey;
@@ -21,6 +22,8 @@ pub struct ImageInputs<'a> {
     /// The commit that a remote source's ref means, where it is known. To compare two commits of this repository,
     /// give both sides the same one while repository and ref are the same: what moves upstream is no change here.
     pub upstream_commit: Option<&'a str>,
+    /// Hashes of the values of `build_args_env` that it is built with, by variable.
+    pub settings: &'a BTreeMap<String, String>,
 }
 
 /// An image that another one is built on.

@@ -118,6 +118,8 @@ pub struct Keyed {
     pub located: Option<Located>,
     /// What of them reaches the build.
     pub reach: Arc<Reach>,
+    /// Hashes of the values of `build_args_env` that it is built with, by variable.
+    pub settings: BTreeMap<String, String>,
     /// Hash over the files that are `watch`ed, if any are.
     pub watched: Option<String>,
     /// What does not count.
@@ -130,7 +132,7 @@ impl Keyed {
     /// The configuration's fields that count, as JSON.
     #[must_use]
     pub fn fields(&self) -> BTreeMap<&'static str, Value> {
-        self.config.key_fields()
+        fields(&self.config, &self.settings)
     }
 }
 
@@ -235,7 +237,7 @@ impl<'t> Keys<'t> {
                 SourceInput::Reference { repository: repository.clone(), reference: reference.clone() }
             }
         };
-        let fields = inputs.config.key_fields();
+        let fields = fields(inputs.config, inputs.settings);
         let mut dependencies = dependencies.to_vec();
         dependencies.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
         dependencies.dedup();
@@ -248,6 +250,7 @@ impl<'t> Keys<'t> {
             dependencies,
             located: inputs.located.cloned(),
             reach: Arc::clone(inputs.reach),
+            settings: inputs.settings.clone(),
             watched,
             ignore,
             watch,
@@ -312,6 +315,15 @@ impl<'t> Keys<'t> {
         self.watched.borrow_mut().insert(patterns.to_vec(), digest);
         digest
     }
+}
+
+fn fields(config: &ImageConfig, settings: &BTreeMap<String, String>) -> BTreeMap<&'static str, Value> {
+    let mut fields = config.key_fields();
+    // Images without them keep their keys.
+    if !settings.is_empty() && config.manual_images.is_none() {
+        fields.insert("build_args_env", serde_json::json!(settings));
+    }
+    fields
 }
 
 /// Whether a file never counts, or is `ignore`d.

@@ -20,8 +20,14 @@ pub struct ListedImage<'a> {
     pub name: &'a str,
     /// What it is built from; none for an invalid configuration.
     pub keyed: Option<&'a Keyed>,
-    /// Whether its configuration is a link: what it leads to is anywhere.
+    /// Whether its configuration or `hephy.yaml` is a link, or its ignore file one to nowhere: what it leads to is
+    /// anywhere.
     pub linked: bool,
+    /// Whether it refers to something in the own registry that no image here is known to write. An image that went away
+    /// or that gave up a tag may have been that.
+    pub leans: bool,
+    /// Other files that it is built from.
+    pub others: [&'a [RepoPath]; 2],
     /// Images that it is built on, by index.
     pub built_on: &'a [usize],
 }
@@ -75,6 +81,8 @@ fn notes(image: &ListedImage<'_>, keyed: &Keyed, tree: &Tree, paths: &[RepoPath]
         image.linked
             || *path == config
             || path.as_bytes() == ROOT_FILE.as_bytes()
+            || image.others.iter().any(|others| others.contains(path))
+            || image.leans && directory_of_image(path).is_some()
             || says_what_is_left_out(path, keyed)
             || may_reach(path.as_bytes(), keyed, tree)
     };

@@ -168,6 +168,8 @@ pub struct IgnorePlaces {
     pub places: Vec<(Dialect, RepoPath, Oid)>,
     /// Whether a link stands where one is looked for: then more than the image's directory decides.
     pub linked: bool,
+    /// Links on the way and what they lead to; none where that is nowhere.
+    pub through: Vec<RepoPath>,
 }
 
 impl IgnorePlaces {
@@ -189,7 +191,10 @@ impl IgnorePlaces {
             }
             found.linked = true;
             match tree.resolve(root, root.relative(path.as_bytes())?, read_link) {
-                Resolved::File { path, oid, .. } => Some((dialect, path, oid)),
+                Resolved::File { path, oid, links } => {
+                    found.through.extend(links.into_iter().chain([path.clone()]));
+                    Some((dialect, path, oid))
+                }
                 _ => None,
             }
         };

@@ -26,6 +26,8 @@ struct Explanation {
     built: bool,
     /// What is published is used instead.
     reused: bool,
+    /// Images that what is published should be built on and is not, where nothing else differs.
+    on_others: Vec<String>,
     reasons: Vec<Reason>,
     base: Option<String>,
     compared_with: String,
@@ -133,6 +135,7 @@ fn explain(planning: &Planning, change: &ImageChange) -> Explanation {
         image: decided.map(|candidate| candidate.name.to_string()),
         built: decided.is_some_and(|candidate| !candidate.reasons.is_empty()),
         reused: decided.is_some_and(|candidate| candidate.reasons.is_empty() && candidate.reused.is_some()),
+        on_others: note.map(|note| note.on_others.clone()).unwrap_or_default(),
         reasons: decided.map(|candidate| candidate.reasons.clone()).unwrap_or_default(),
         base: other.commit.clone(),
         compared_with: match note {
@@ -307,6 +310,10 @@ fn text(it: &Explanation, state: &State) -> String {
     out
 }
 
+fn names(names: &[String]) -> String {
+    names.iter().map(|name| escape_cut(name, 80)).collect::<Vec<_>>().join(", ")
+}
+
 fn headline(it: &Explanation, state: &State) -> String {
     let reasons = it.reasons.iter().map(|reason| escape(&reason.text)).collect::<Vec<_>>().join("; ");
     match (it.built, state) {
@@ -315,6 +322,12 @@ fn headline(it: &Explanation, state: &State) -> String {
         (false, State::Removed) => "is gone: its configuration went away; what was published stays".to_owned(),
         (false, State::Invalid { .. }) => {
             "is left alone: its configuration is invalid; hephy check says why".to_owned()
+        }
+        (false, State::Unchanged) if !it.on_others.is_empty() => {
+            format!(
+                "is left alone: nothing of its own changed; it is built on {} as it was published",
+                names(&it.on_others)
+            )
         }
         (false, State::Unchanged) => "is left alone: its input key is the same".to_owned(),
         (false, _) => "is left alone: it changed, and was not asked for".to_owned(),

@@ -34,6 +34,15 @@ pub struct Found {
     pub triggers: Option<Vec<String>>,
 }
 
+impl Found {
+    /// What an index says of itself.
+    #[must_use]
+    pub fn of(index: Recorded) -> Self {
+        let Recorded { digest, platforms, input_key, .. } = index;
+        Self { digest, platforms, input_key, triggers: None }
+    }
+}
+
 /// Runs asynchronous work of the registry room on this thread.
 ///
 /// # Errors
@@ -78,8 +87,7 @@ pub fn client(settings: Settings, report: &crate::report::Report) -> Client {
 pub async fn look_up(client: &Client, repository: &Repository, by: By<'_>) -> Result<Option<Found>> {
     let Some(manifest) = client.manifest(repository, by).await? else { return Ok(None) };
     if manifest.is_index() {
-        let Recorded { digest, platforms, input_key, .. } = Recorded::of(manifest.digest.clone(), &manifest.index()?);
-        return Ok(Some(Found { digest, platforms, input_key, triggers: None }));
+        return Ok(Some(Found::of(Recorded::of(manifest.digest.clone(), &manifest.index()?))));
     }
     let Configured { platform, triggers } = configured(client, repository, &manifest).await?;
     let platforms = BTreeMap::from([(platform, manifest.digest.clone())]);
@@ -166,7 +174,8 @@ pub async fn heads(
     stream::iter(names).map(|name| head(name)).buffered(CONCURRENT_HEADS).collect().await
 }
 
-/// The first of `tags` that was built from `wanted`, or else the first that exists.
+/// The first of `tags` that was built from `wanted`, or else the first that exists. `known` are tags that were looked up
+/// before.
 ///
 /// # Errors
 /// When the registry refuses or fails.
@@ -174,12 +183,21 @@ pub async fn first_of(
     client: &Client,
     repository: &Repository,
     tags: &[Tag],
+    known: &[(&Tag, &Found)],
     wanted: &str,
 ) -> Result<Option<(Tag, Found)>> {
+    let is_wanted = |found: &Found| found.input_key.as_ref().is_some_and(|key| key.as_str() == wanted);
+    if let Some((tag, found)) = known.iter().find(|(_, found)| is_wanted(found)) {
+        return Ok(Some(((*tag).clone(), (*found).clone())));
+    }
     let mut first = None;
     for tag in tags {
-        let Some(found) = look_up(client, repository, By::Tag(tag)).await? else { continue };
-        if found.input_key.as_ref().is_some_and(|key| key.as_str() == wanted) {
+        let found = match known.iter().find(|(known, _)| *known == tag) {
+            Some((_, found)) => Some((*found).clone()),
+            None => look_up(client, repository, By::Tag(tag)).await?,
+        };
+        let Some(found) = found else { continue };
+        if is_wanted(&found) {
             return Ok(Some((tag.clone(), found)));
         }
         first = first.or_else(|| Some((tag.clone(), found)));

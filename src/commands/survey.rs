@@ -8,6 +8,7 @@ mod ignoring;
 mod images;
 pub(in crate::commands) mod preflight;
 mod reaches;
+pub(in crate::commands) mod settings;
 mod targets;
 mod twins;
 mod versions;
@@ -21,6 +22,7 @@ use crate::change::{
     Dependency, Ignoring, ImageId, ImageInputs, InputKey, Keyed, Keys, Located, Reach, RepoPath, Side, SideImage, Tree,
     Unhashed,
 };
+use crate::ci::Env;
 use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig, Spans};
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::Dockerfile;
@@ -58,6 +60,8 @@ pub struct Rules<'a> {
     pub transports: &'a config::Transports,
     /// Name of an image in the repository's root.
     pub repository_name: &'a str,
+    /// The environment, for `build_args_env`.
+    pub env: &'a Env,
 }
 
 impl Rules<'_> {
@@ -97,6 +101,8 @@ pub struct Image {
     pub version: Option<Version>,
     /// Whether everything that the version is read from lies in the image's directory.
     pub own_version: bool,
+    /// Where the version is read from, links included, for an image whose build arguments name it.
+    pub version_paths: Vec<RepoPath>,
     /// What makes a build impossible, apart from the configuration itself.
     pub problems: Vec<Diagnostic>,
     /// The builder that it has instead of the one that was chosen for it.
@@ -154,6 +160,8 @@ pub struct Survey {
     pub reaches: Vec<Arc<Reach>>,
     /// What each image is built on, in the same order, each index once.
     pub edges: Vec<Vec<usize>>,
+    /// Hashes of the values of the environment that reach each image, by variable, in the same order.
+    pub settings: Vec<BTreeMap<String, String>>,
     /// The order in which images are built, or a finding for a cycle.
     pub order: std::result::Result<Vec<usize>, Box<Diagnostic>>,
     /// For each image the one of the other side that it is the same as, in every respect ([`twins`]).
@@ -210,7 +218,12 @@ pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: 
         })
         .collect();
     let order = graph::order(&edges).map_err(|cycle| Box::new(graph::cycle_finding(&nodes, &uses, &cycle)));
-    Ok(Survey { root, root_findings, root_spans, images, uses, reaches, edges, order, twins })
+    let settings = images.iter().zip(&edges).map(|(image, edges)| {
+        let on: Vec<&ImageName> = edges.iter().map(|to| &images[*to].name).collect();
+        settings::of(image, &on, &root, rules)
+    });
+    let settings = settings.collect();
+    Ok(Survey { root, root_findings, root_spans, images, uses, reaches, edges, settings, order, twins })
 }
 
 fn root_config(
@@ -284,6 +297,7 @@ impl Survey {
                 located: self.images[index].located.as_ref(),
                 reach: &self.reaches[index],
                 upstream_commit: commits.get(&index).map(String::as_str),
+                settings: &self.settings[index],
             })
         };
         let fresh = (0..self.images.len()).filter(|index| known.key(self, *index).is_none());

@@ -297,7 +297,8 @@ pub(super) const ROOT: &[Field] = &[
         "build_args_env",
         Kind::List(&Kind::Text(&NAME)),
         "`[]`",
-        "Variables of the environment that `${VAR}` in `build_args` may name; no secrets, for which there is `secrets`.",
+        "Variables of the environment that `${VAR}` in `build_args` may name; no secrets, for which there is `secrets`. \
+         Their values are part of the input key, as hashes.",
     ),
     field(
         "lint",

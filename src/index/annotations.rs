@@ -19,6 +19,9 @@ pub const BASES: &str = "dev.hephy.bases";
 /// The images of the repository that it was built on: JSON, name → platform → digest, of that platform's image or of the
 /// index that has it.
 pub const DEPENDENCIES: &str = "dev.hephy.dependencies";
+/// Images that it is built on instead of those that its input names, as a JSON mapping; not there where there are none.
+/// See [`PlannedImage::built_on`].
+pub(super) const BUILT_ON: &str = "dev.hephy.built-on";
 /// The tags that its run wanted to point here beside the date tag, as a JSON list: a later look can tell a tag
 /// that a newer run left alone from one that an older run took back.
 pub const TAGS: &str = "dev.hephy.tags";
@@ -59,6 +62,9 @@ pub fn of_image(plan: &Plan, image: &PlannedImage) -> BTreeMap<String, String> {
     put(INPUT_KEY, image.input_key.clone());
     put(IMAGE, image.name.to_string());
     put(BASES, json(serde_json::to_string(&bases)));
+    if !image.built_on.is_empty() {
+        put(BUILT_ON, json(serde_json::to_string(&image.built_on)));
+    }
     put(TAGS, json(serde_json::to_string(image.tags.get(1..).unwrap_or_default())));
     found
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use oci_client::manifest::OciImageIndex;
 
-use super::annotations::{BASES, CREATED, DEPENDENCIES, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION};
+use super::annotations::{BASES, BUILT_ON, CREATED, DEPENDENCIES, IMAGE, INPUT_KEY, REVISION, TAGS, VERSION};
 use crate::change::{InputKey, Oid};
 use crate::oci::{Digest, Platform};
 
@@ -23,6 +23,8 @@ pub struct Recorded {
     pub image: Option<String>,
     /// What it was built from; none for an index that hephy did not make.
     pub input_key: Option<InputKey>,
+    /// Images that it is built on instead of those that its input names, by name; the key holds them too.
+    pub built_on: BTreeMap<String, String>,
     /// The commit that it was built from: a full id, lower case, without `-dirty`.
     pub revision: Option<String>,
     /// Time of that commit, RFC 3339.
@@ -87,6 +89,7 @@ impl Recorded {
             digest,
             image: get(IMAGE),
             input_key: get(INPUT_KEY).and_then(|text| InputKey::parse(&text)),
+            built_on: get(BUILT_ON).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
             revision: get(REVISION).and_then(|text| Oid::of_revision(&text)).map(|id| id.to_string()),
             created: get(CREATED),
             version: get(VERSION),
@@ -95,6 +98,13 @@ impl Recorded {
             dependencies: get(DEPENDENCIES).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
             tags: get(TAGS).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         }
+    }
+
+    /// Whether it was built from this input, be it on other images than that names.
+    #[must_use]
+    pub fn is_of(&self, input: &InputKey) -> bool {
+        let others = || InputKey::of_others(input.as_str(), &self.built_on);
+        self.input_key.as_ref().is_some_and(|key| key == input || !self.built_on.is_empty() && *key == others())
     }
 }
 
@@ -150,7 +160,9 @@ mod tests {
             (IMAGE, "curl"),
             (BASES, &bases),
             (TAGS, r#"["curl-latest"]"#),
+            (BUILT_ON, r#"{"base":"sha256:1"}"#),
         ]);
+        assert_eq!(found.built_on, BTreeMap::from([("base".to_owned(), "sha256:1".to_owned())]));
         assert_eq!(found.input_key.as_ref().map(InputKey::as_str), Some(key.as_str()));
         assert_eq!(found.revision, Some("a".repeat(40)));
         assert_eq!(found.image.as_deref(), Some("curl"));
@@ -171,9 +183,11 @@ mod tests {
 
     #[test]
     fn what_is_no_value_is_not_there() {
-        let found = recorded(&[(INPUT_KEY, "x"), (REVISION, "--upload-pack=x"), (BASES, "[1]"), (TAGS, "{")]);
+        let found =
+            recorded(&[(INPUT_KEY, "x"), (REVISION, "--upload-pack=x"), (BASES, "[1]"), (TAGS, "{"), (BUILT_ON, "[]")]);
         assert_eq!((found.input_key, found.revision, found.bases), (None, None, Said::Nonsense));
         assert_eq!(recorded(&[]).bases, Said::Nothing);
         assert_eq!(found.tags, Vec::<String>::new());
+        assert_eq!(found.built_on, BTreeMap::new());
     }
 }

@@ -49,6 +49,17 @@ pub fn expand(
     if problems.is_empty() { Ok(planned) } else { Err(problems) }
 }
 
+/// The names that a value refers to as `${NAME}`.
+pub fn named(value: &str) -> impl Iterator<Item = &str> {
+    value.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
+}
+
+/// Whether a variable always is what hephy says: the registry, and facts of the run.
+#[must_use]
+pub fn is_given(name: &str) -> bool {
+    super::graph::REGISTRY_VARIABLES.contains(&name) || PIPELINE_VARIABLES.contains(&name)
+}
+
 type Refusal = (String, Option<String>);
 
 fn expand_one(

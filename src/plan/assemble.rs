@@ -44,6 +44,8 @@ pub struct Candidate {
     pub config: Arc<ImageConfig>,
     /// Its input key, 64 hexadecimal digits.
     pub input_key: String,
+    /// Images that it is built on instead of those that the key was made of, by name; see [`PlannedImage::built_on`].
+    pub built_on: BTreeMap<String, String>,
     /// Why it is built; empty when it is left alone.
     pub reasons: Vec<Reason>,
     /// What is published of it and is used instead; reasons to build it win.
@@ -176,6 +178,7 @@ fn planned_image(
         name: candidate.name.clone(),
         dir: candidate.dir.clone(),
         input_key: candidate.input_key.clone(),
+        built_on: candidate.built_on.clone(),
         reasons: candidate.reasons.clone(),
         source: candidate.source.clone(),
         backend: candidate.backend,

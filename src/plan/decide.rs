@@ -37,7 +37,7 @@ impl Judged<'_> {
     /// Whether it changed by itself.
     fn own(&self) -> bool {
         match self.published {
-            Some(verdict) => !verdict.reasons.is_empty() && verdict.distance == Distance::Itself,
+            Some(verdict) => verdict.is_followed(Dependents::None),
             None => changed_itself(self.state),
         }
     }
@@ -82,19 +82,14 @@ pub fn decide(
             }
             Selection::Named(_) | Selection::Scheduled(..) => Vec::new(),
             Selection::Changed => {
-                let directly = || match image.published {
-                    Some(verdict) => verdict.distance == Distance::Direct,
-                    None => image.built_on.iter().any(|to| own.get(*to) == Some(&true)),
+                let directly = image.built_on.iter().any(|to| own.get(*to) == Some(&true));
+                let is_followed = match image.published {
+                    Some(verdict) => verdict.is_followed(dependents),
+                    None if own[index] => travels(Distance::Itself, dependents),
+                    None if directly => travels(Distance::Direct, dependents),
+                    None => travels(Distance::Further, dependents),
                 };
-                let travels = match dependents {
-                    Dependents::All => true,
-                    Dependents::Direct => directly(),
-                    Dependents::None => false,
-                };
-                match image.published {
-                    _ if !own[index] && !travels => Vec::new(),
-                    _ => image.reasons(no_base),
-                }
+                if is_followed { image.reasons(no_base) } else { Vec::new() }
             }
         })
         .collect();
@@ -116,6 +111,16 @@ fn forget_held_back(images: &[Judged<'_>], decided: &mut [Vec<Reason>], no_base:
         if reasons.iter().any(is_told) {
             reasons.retain(is_told);
         }
+    }
+}
+
+/// Whether a change that lies so far away from an image is followed.
+#[must_use]
+pub fn travels(distance: Distance, dependents: Dependents) -> bool {
+    match dependents {
+        Dependents::All => true,
+        Dependents::Direct => distance <= Distance::Direct,
+        Dependents::None => distance == Distance::Itself,
     }
 }
 

@@ -119,6 +119,10 @@ pub struct PlannedImage {
     pub dir: String,
     /// SHA-256 of what can reach the build, 64 hexadecimal digits.
     pub input_key: String,
+    /// Images that it is built on instead of those that its input names, by name: the digest of a published one, or the
+    /// input key of one of this run that itself lies on others. They are part of the input key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub built_on: BTreeMap<String, String>,
     /// Why it is built, the most telling first; never empty.
     pub reasons: Vec<Reason>,
     /// Where its files come from.

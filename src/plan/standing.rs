@@ -3,10 +3,11 @@
 //!
 //! Everything that an index says is anybody's text: what is not this image's counts as if it were not there.
 
-use super::decide::reasons_of;
+use super::decide::{reasons_of, travels};
 use super::tags::ImageTags;
 use super::{Reason, ReasonKind};
 use crate::change::{Difference, InputKey, State, built_on};
+use crate::config::Dependents;
 use crate::diagnostic::escape_cut;
 use crate::index::Recorded;
 use crate::oci::{ImageName, Platform, Tag};
@@ -24,6 +25,11 @@ pub enum Standing {
         was: InputKey,
         /// The commit that it was built from, where the index says it.
         revision: Option<String>,
+    },
+    /// Published from the same input, but built on other images than that names: on what was published of these.
+    OnOthers {
+        /// Their names.
+        names: Vec<String>,
     },
     /// Published from the same input, without this platform.
     Lacks(Platform),
@@ -52,13 +58,14 @@ pub fn standing(
     let Some(was) = &recorded.input_key else {
         return Standing::Foreign("what is published does not say what it was built from".to_owned());
     };
-    if key.is_some_and(|key| key != was) {
+    if key.is_some_and(|key| !recorded.is_of(key)) {
         return Standing::Differs { was: was.clone(), revision: recorded.revision.clone() };
     }
     match platforms.iter().find(|platform| !recorded.platforms.contains_key(platform)) {
         Some(lacking) => Standing::Lacks(lacking.clone()),
         None if key.is_none() => Standing::Unknown,
-        None => Standing::Equal,
+        None if key == Some(was) => Standing::Equal,
+        None => Standing::OnOthers { names: recorded.built_on.keys().cloned().collect() },
     }
 }
 
@@ -82,6 +89,14 @@ pub struct Verdict {
     pub distance: Distance,
 }
 
+impl Verdict {
+    /// Whether the image is built, where changes travel that far.
+    #[must_use]
+    pub fn is_followed(&self, dependents: Dependents) -> bool {
+        !self.reasons.is_empty() && travels(self.distance, dependents)
+    }
+}
+
 /// What is known of why two keys differ.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence<'a> {
@@ -92,8 +107,16 @@ pub struct Evidence<'a> {
     pub direct: bool,
     /// Where the ref of the upstream repository is now, for an image whose own files cannot be the difference.
     pub upstream: Option<String>,
+    /// Variables of the environment that it is built with, for an image whose own files cannot be the difference.
+    pub settings: Vec<&'a str>,
+    /// Images that it is directly built on and that hold what no commit of this repository tells (other repositories,
+    /// variables), with where that lies.
+    pub of_outside: Vec<(&'a str, Distance)>,
     /// Images that it is built on and that are built, with where their change lies.
     pub built_on: Vec<(&'a str, Distance)>,
+    /// Of the images that it should be built on and is not, those that are there now, or will be: with where the change
+    /// lies that they bring.
+    pub to_be_had: Vec<(&'a str, Distance)>,
 }
 
 /// The verdict on an image. `range` is what became of it since the base of the range.
@@ -102,6 +125,10 @@ pub fn verdict(standing: &Standing, evidence: &Evidence<'_>, range: &State) -> V
     let itself = |kind, text: String| Verdict { reasons: vec![Reason { kind, text }], distance: Distance::Itself };
     match standing {
         Standing::Equal | Standing::Unknown => Verdict { reasons: Vec::new(), distance: Distance::Further },
+        // What is left alone cannot be built on: the same would come out.
+        Standing::OnOthers { .. } => {
+            of_images(&evidence.to_be_had).unwrap_or(Verdict { reasons: Vec::new(), distance: Distance::Further })
+        }
         Standing::Nothing if *range == State::New => {
             Verdict { reasons: reasons_of(range, ""), distance: Distance::Itself }
         }
@@ -124,15 +151,30 @@ fn differs(revision: Option<&str>, evidence: &Evidence<'_>) -> Option<Verdict> {
         return Some(Verdict { reasons: reasons_of(state, ""), distance });
     }
     evidence.state?;
-    if let Some(text) = &evidence.upstream {
-        let reason = Reason { kind: ReasonKind::Upstream, text: text.clone() };
-        return Some(Verdict { reasons: vec![reason], distance: Distance::Itself });
+    // Nothing of this repository that is its own is the difference.
+    let of_images = of_images(&evidence.built_on).or_else(|| of_images(&evidence.of_outside));
+    let upstream = evidence.upstream.as_ref().map(|text| Reason { kind: ReasonKind::Upstream, text: text.clone() });
+    if upstream.is_none() && evidence.settings.is_empty() {
+        return of_images.filter(|_| revision.is_some());
     }
-    revision?;
-    let nearest = evidence.built_on.iter().map(|(_, distance)| *distance).min()?;
+    let is_certain = upstream.is_none() && of_images.is_none();
+    let setting = (!evidence.settings.is_empty()).then(|| Reason {
+        kind: ReasonKind::Config,
+        text: format!(
+            "the value of {} {}",
+            evidence.settings.join(" or "),
+            if is_certain { "changed" } else { "may have changed" }
+        ),
+    });
+    Some(Verdict { reasons: upstream.into_iter().chain(setting).collect(), distance: Distance::Itself })
+}
+
+/// The verdict on an image that is built because those are that it is built on; none where there are none.
+fn of_images(below: &[(&str, Distance)]) -> Option<Verdict> {
+    let nearest = below.iter().map(|(_, distance)| *distance).min()?;
     let reason = |(name, _): &(&str, Distance)| Reason { kind: ReasonKind::Dependency, text: built_on(name) };
     let distance = if nearest == Distance::Itself { Distance::Direct } else { Distance::Further };
-    Some(Verdict { reasons: evidence.built_on.iter().map(reason).collect(), distance })
+    Some(Verdict { reasons: below.iter().map(reason).collect(), distance })
 }
 
 fn unexplained(revision: Option<&str>) -> String {

@@ -91,6 +91,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
                 located: located.as_ref(),
                 reach: &Arc::default(),
                 upstream_commit: None,
+                settings: &BTreeMap::new(),
             };
             SideImage::Keyed(Rc::new(keys.key_of(&inputs, &dependencies).unwrap()))
         });

@@ -46,8 +46,14 @@ fn key_with(
     let tree = tree(files);
     let located = Located::find(&tree, &RepoPath::from("a"), config, BackendName::Kaniko, &mut |_| None);
     let (config, reach) = (&Arc::new(config.clone()), &Arc::default());
-    let inputs =
-        ImageInputs { config, backend: BackendName::Kaniko, located: located.as_ref(), reach, upstream_commit };
+    let inputs = ImageInputs {
+        config,
+        backend: BackendName::Kaniko,
+        located: located.as_ref(),
+        reach,
+        upstream_commit,
+        settings: &BTreeMap::new(),
+    };
     Keys::new(&tree).key_of(&inputs, dependencies).unwrap().key
 }
 
@@ -214,6 +220,7 @@ fn ten_thousand_images_of_the_whole_repository_share_one_walk() {
             located: located.as_ref(),
             reach: &reach,
             upstream_commit: None,
+            settings: &BTreeMap::new(),
         };
         keys.key_of(&inputs, &[]).unwrap();
     }

@@ -3,24 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::candidates::Upstreams;
 use super::ground::Ground;
-use super::judge::state_of;
+use super::judge::{self, state_of};
 use super::past::{MAX_COMMITS, Now, Past};
 use super::published::{Answers, Question};
 use super::run::Run;
 use super::sided::Sided;
+use super::upstreams::Upstreams;
 use crate::change::{Difference, ImageChange, ImageId, Oid, State};
+use crate::commands::published::Found;
 use crate::commands::survey::{Known, Survey};
-use crate::config::Source;
-use crate::diagnostic::escape_cut;
+use crate::config::Dependents;
 use crate::error::Result;
 use crate::git::{Base, Objects};
 use crate::index::Recorded;
+use crate::oci::ImageName;
 use crate::plan::decide::Selection;
-use crate::plan::standing::{
-    Distance, Evidence, Reuse, Standing, Verdict, Wish, reused_tags, same_input, standing, verdict,
-};
+use crate::plan::standing::{Evidence, Reuse, Standing, Verdict, Wish, reused_tags, same_input, standing, verdict};
 use crate::plan::tags::{ImageTags, TagFacts};
 
 /// What the registry said of the images that it was asked for.
@@ -28,7 +27,7 @@ use crate::plan::tags::{ImageTags, TagFacts};
 pub(super) struct Against {
     /// By index of the image; none where the range decides.
     pub(super) verdicts: Vec<Option<Verdict>>,
-    standings: BTreeMap<usize, (Standing, Option<Recorded>)>,
+    pub(super) standings: BTreeMap<usize, (Standing, Option<Recorded>)>,
     /// Earlier states that told a reason, and which image's.
     pub(super) pasts: Vec<Past>,
     told_by: BTreeMap<usize, usize>,
@@ -50,6 +49,8 @@ pub struct Note {
     pub past: Option<usize>,
     /// Whether its key is the image's.
     pub equal: bool,
+    /// Images that it should be built on and is not, where nothing else differs.
+    pub on_others: Vec<String>,
 }
 
 impl Run<'_> {
@@ -86,22 +87,24 @@ impl Run<'_> {
         };
         let head = self.loaded.commit.as_ref().map(|commit| commit.id);
         let (ground, selection) = (self.ground, &self.asked.selection);
-        Sources { ground, question, selection, now: &now, range, changes, base, head }.judge(objects)
+        let dependents = judge::dependents(self.select, self.now);
+        Sources { ground, question, selection, now: &now, range, changes, base, head, dependents }.judge(objects)
     }
 }
 
 /// What there is to compare with.
-struct Sources<'a> {
-    ground: &'a Ground,
-    question: &'a Question,
-    selection: &'a Selection,
-    now: &'a Now<'a>,
+pub(super) struct Sources<'a> {
+    pub(super) ground: &'a Ground,
+    pub(super) question: &'a Question,
+    pub(super) selection: &'a Selection,
+    pub(super) now: &'a Now<'a>,
     /// The base of the range, as an earlier state.
     range: Option<Past>,
     /// What became of the images since the base.
-    changes: &'a [ImageChange],
-    base: &'a Base,
-    head: Option<Oid>,
+    pub(super) changes: &'a [ImageChange],
+    pub(super) base: &'a Base,
+    pub(super) head: Option<Oid>,
+    pub(super) dependents: Dependents,
 }
 
 impl Sources<'_> {
@@ -169,7 +172,7 @@ impl Sources<'_> {
         let mut images: BTreeMap<&str, (usize, Option<&String>)> = BTreeMap::new();
         for (index, (standing, recorded)) in &against.standings {
             let Standing::Differs { revision: Some(revision), .. } = standing else { continue };
-            if self.told_by(*index, standing, &against.pasts).is_none() {
+            if self.told_by(*index, against).is_none() {
                 let entry = images.entry(revision).or_default();
                 *entry = (entry.0 + 1, recorded.as_ref().and_then(|it| it.created.as_ref()));
             }
@@ -183,29 +186,6 @@ impl Sources<'_> {
         }
         against.pasts.extend(found);
         Ok(())
-    }
-
-    /// The earlier state that tells why an image differs: one where it had the published key; or the published commit
-    /// itself, for what is built from other repositories too, whose commits of that time nobody knows.
-    fn told_by(&self, index: usize, standing: &Standing, pasts: &[Past]) -> Option<usize> {
-        let Standing::Differs { was, revision } = standing else { return None };
-        let id = self.now.survey.images[index].id();
-        let has_key = |past: &Past| past.key(&id) == Some(was);
-        let same_commit = |past: &Past| Some(&past.commit) == revision.as_ref() && self.is_of_others(index);
-        pasts.iter().position(has_key).or_else(|| pasts.iter().position(same_commit))
-    }
-
-    /// Whether an image, or one below it, is built from another repository.
-    fn is_of_others(&self, index: usize) -> bool {
-        let survey = self.now.survey;
-        let (mut open, mut seen) = (vec![index], BTreeSet::from([index]));
-        while let Some(next) = open.pop() {
-            if self.now.upstreams.commits.contains_key(&next) {
-                return true;
-            }
-            open.extend(survey.edges[next].iter().copied().filter(|to| seen.insert(*to)));
-        }
-        false
     }
 
     fn verdict(&self, index: usize, against: &mut Against) -> Option<Verdict> {
@@ -223,39 +203,25 @@ impl Sources<'_> {
             Standing::Unknown if self.base.id().is_some() && range.is_affected() => return None,
             _ => {}
         }
-        let told_by = self.told_by(index, standing, &against.pasts);
-        let past = told_by.and_then(|at| against.pasts.get(at));
-        let state = past.and_then(|past| past.state(&image.id()));
-        let built_on = survey.edges[index].iter().filter_map(|to| {
-            let verdict = against.verdicts[*to].as_ref().filter(|verdict| !verdict.reasons.is_empty())?;
-            Some((survey.images[*to].name.as_str(), verdict.distance))
-        });
-        let evidence = Evidence {
-            state,
-            direct: past.is_some_and(|past| past.any_changed(survey, &survey.edges[index]))
-                || built_on.clone().any(|(_, distance)| distance == Distance::Itself),
-            upstream: self.upstream(index),
-            built_on: built_on.collect(),
-        };
+        let told_by = self.told_by(index, against);
+        let evidence = self.evidence(index, told_by, against);
         let found = verdict(standing, &evidence, range);
         if let Some(at) = told_by {
             against.told_by.insert(index, at);
         }
         Some(found)
     }
-
-    /// Where an upstream ref is now.
-    fn upstream(&self, index: usize) -> Option<String> {
-        let commit = self.now.upstreams.commits.get(&index)?;
-        let Source::Remote { repository, reference } = &self.now.survey.images[index].config()?.source else {
-            return None;
-        };
-        let (short, repository) = (commit.get(..7).unwrap_or(commit), escape_cut(repository, 120));
-        Some(format!("{} of {repository} is at {short} now", escape_cut(reference, 80)))
-    }
 }
 
 impl Against {
+    /// The published indexes that were read.
+    pub(super) fn heads(&self, survey: &Survey) -> BTreeMap<ImageName, Found> {
+        let found = |(index, (_, recorded)): (&usize, &(Standing, Option<Recorded>))| {
+            Some((survey.images[*index].name.clone(), Found::of(recorded.clone()?)))
+        };
+        self.standings.iter().filter_map(found).collect()
+    }
+
     /// Whether an image is published from the same input for every wanted platform.
     pub(super) fn is_equal(&self, index: usize) -> bool {
         matches!(self.standings.get(&index), Some((Standing::Equal, _)))
@@ -291,7 +257,7 @@ impl Against {
             };
             let Some(key) = &recorded.input_key else { continue };
             let (id, equal) = (image.id(), matches!(standing, Standing::Equal | Standing::Lacks(_)));
-            let same = |past: &Past| past.key(&id) == Some(key);
+            let same = |past: &Past| past.key(&id).is_some_and(|key| recorded.is_of(key));
             notes.insert(
                 id.clone(),
                 Note {
@@ -300,6 +266,10 @@ impl Against {
                     revision: recorded.revision.clone(),
                     past: self.told_by.get(index).copied().or_else(|| self.pasts.iter().position(same)),
                     equal,
+                    on_others: match standing {
+                        Standing::OnOthers { names } => names.clone(),
+                        _ => Vec::new(),
+                    },
                 },
             );
         }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::backend::{declared_arches, declared_backends};
 use crate::change::Keyed;
 use crate::commands::session::Session;
+use crate::commands::survey::settings::is_secret;
 use crate::commands::survey::{Image, Rules, Survey, UpstreamCommits};
-use crate::config::{BackendName, ContextFrom, ImageConfig, RootConfig, Source};
+use crate::config::{BackendName, ContextFrom, ImageConfig, Source};
 use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
 use crate::oci::ImageName;
@@ -18,7 +19,6 @@ use crate::plan::graph::ExternalBase;
 use crate::plan::standing::Reuse;
 use crate::plan::tags::{GitTag, ImageTags, TagFacts, TagInput, Version};
 use crate::plan::{PlannedSource, Reason, Rerouted};
-use crate::source::{Access, Upstream, resolve};
 
 /// What `${VAR}` in build arguments may name.
 struct Known<'a> {
@@ -40,11 +40,6 @@ impl Variables for Known<'_> {
     fn is_secret(&self, name: &str) -> bool {
         is_secret(&self.survey.root, name)
     }
-}
-
-/// Whether a variable holds a secret.
-pub(super) fn is_secret(root: &RootConfig, name: &str) -> bool {
-    crate::config::may_name_a_secret(name) || root.secrets.env.iter().any(|secret| secret == name)
 }
 
 /// The version of every image, by index (specification §5): what the file of `version_from` says, else the upstream ref,
@@ -93,29 +88,41 @@ pub(super) fn tags_and_findings(
     let mut findings = Vec::new();
     for (index, image) in survey.images.iter().enumerate() {
         let Some(config) = image.config().filter(|_| image.illegal.is_none()) else { continue };
-        let input = TagInput {
-            name: &image.name,
-            upstream_ref: match &config.source {
-                Source::Remote { reference, .. } => Some(reference),
-                Source::Local { .. } => None,
-            },
-            version: versions.get(index).and_then(Option::as_ref),
-            template: config.tag_template.as_deref(),
-            additional: &config.additional_tags,
-            platforms: &config.platforms,
-        };
-        match facts.tags_of(&input) {
+        match tags_of(image, config, facts, versions.get(index).and_then(Option::as_ref)) {
             Ok(found) => drop(tags.insert(index, found)),
-            Err(problems) if wanted(index) => {
-                findings.extend(problems.into_iter().map(|problem| {
-                    Diagnostic::error(&image.file, image.parsed.spans.of(&problem.field), problem.message)
-                }));
-            }
+            Err(problems) if wanted(index) => findings.extend(problems),
             Err(_) => {}
         }
     }
     findings.extend(collisions(survey, facts, &tags));
     (tags, findings)
+}
+
+/// The tags of one image.
+///
+/// # Errors
+/// For every tag that is illegal or has no value in this run.
+fn tags_of(
+    image: &Image,
+    config: &ImageConfig,
+    facts: &TagFacts,
+    version: Option<&Version>,
+) -> std::result::Result<ImageTags, Vec<Diagnostic>> {
+    let input = TagInput {
+        name: &image.name,
+        upstream_ref: match &config.source {
+            Source::Remote { reference, .. } => Some(reference),
+            Source::Local { .. } => None,
+        },
+        version,
+        template: config.tag_template.as_deref(),
+        additional: &config.additional_tags,
+        platforms: &config.platforms,
+    };
+    facts.tags_of(&input).map_err(|problems| {
+        let finding = |field: &str, message| Diagnostic::error(&image.file, image.parsed.spans.of(field), message);
+        problems.into_iter().map(|problem| finding(&problem.field, problem.message)).collect()
+    })
 }
 
 /// Two images that would write the same tag (specification §3): `a` with `b-latest`, and `a-b` with `latest`.
@@ -144,62 +151,6 @@ fn collisions(survey: &Survey, facts: &TagFacts, tags: &BTreeMap<usize, ImageTag
     findings
 }
 
-/// What the refs of remote images mean, by index.
-#[derive(Default)]
-pub(super) struct Upstreams {
-    /// The commits.
-    pub(super) commits: UpstreamCommits,
-    /// What could not be resolved.
-    pub(super) failures: BTreeMap<usize, Error>,
-}
-
-impl Upstreams {
-    /// One question an upstream repository, all at once.
-    pub(super) fn of(survey: &Survey) -> Self {
-        let mut wanted = Vec::new();
-        for (index, image) in survey.images.iter().enumerate() {
-            if let Some(Source::Remote { repository, reference }) = image.config().map(|config| &config.source) {
-                wanted.push((index, Upstream { repository: repository.clone(), reference: reference.clone() }));
-            }
-        }
-        let requests: Vec<Upstream> = wanted.iter().map(|(_, upstream)| upstream.clone()).collect();
-        let mut found = Self::default();
-        if requests.is_empty() {
-            return found;
-        }
-        for ((index, _), resolved) in wanted.iter().zip(resolve(&Access::from_environment(), &requests)) {
-            match resolved {
-                Ok(resolved) => drop(found.commits.insert(*index, resolved.commit)),
-                Err(error) => drop(found.failures.insert(*index, error)),
-            }
-        }
-        found
-    }
-
-    /// What could not be resolved is a failure where the image is to be built, and a warning elsewhere.
-    ///
-    /// # Errors
-    /// The first failure of an image that is to be built.
-    pub(super) fn settle(self, survey: &Survey, decided: &[Vec<Reason>]) -> Result<(UpstreamCommits, Vec<String>)> {
-        let mut warnings = Vec::new();
-        for (index, error) in self.failures {
-            let image = &survey.images[index];
-            let source = image.config().map(|config| &config.source);
-            let Some(Source::Remote { repository, reference }) = source else { continue };
-            if !decided[index].is_empty() {
-                return Err(error);
-            }
-            warnings.push(format!(
-                "{}: {} of {} could not be looked up: {error}",
-                image.name,
-                escape(reference),
-                escape(repository)
-            ));
-        }
-        Ok((self.commits, warnings))
-    }
-}
-
 /// Everything that was decided, to be put together.
 pub(super) struct Parts<'a> {
     pub(super) survey: &'a Survey,
@@ -226,13 +177,21 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
     let mut findings = Vec::new();
     for (index, image) in parts.survey.images.iter().enumerate() {
         let (Some(config), Some(keyed)) = (image.config(), &parts.keyed[index]) else { continue };
-        let Some(tags) = parts.tags.remove(&index).filter(|_| position.contains_key(&index)) else { continue };
+        if !position.contains_key(&index) {
+            continue;
+        }
         let uses = &parts.survey.uses[index];
         let planned = !parts.decided[index].is_empty();
         let dependencies: Vec<&ImageName> =
             parts.survey.edges[index].iter().map(|to| &parts.survey.images[*to].name).collect();
         let mut problems: Vec<Diagnostic> = errors(image.problems.iter().chain(&uses.problems));
         let version = parts.versions[index].as_ref();
+        // Tags that have no value in this run matter to nobody until the image must be built.
+        let tags = parts.tags.remove(&index).map_or_else(|| tags_of(image, config, parts.facts, version), Ok);
+        let tags = tags.unwrap_or_else(|findings| {
+            problems.extend(findings);
+            ImageTags::default()
+        });
         let args = match expand(&config.build_args, (parts.facts, version), &known, &dependencies) {
             Ok(args) => args,
             Err(unexpanded) => {
@@ -258,6 +217,7 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
             dir: image.dir.clone(),
             config: Arc::clone(config),
             input_key: keyed.key.to_string(),
+            built_on: BTreeMap::new(),
             reasons: std::mem::take(&mut parts.decided[index]),
             reused: parts.reused.remove(&index),
             tags,
@@ -308,9 +268,7 @@ fn errors<'a>(findings: impl Iterator<Item = &'a Diagnostic>) -> Vec<Diagnostic>
 
 /// Index among the candidates by index among the images.
 fn positions(parts: &Parts<'_>) -> BTreeMap<usize, usize> {
-    let usable = |index: &usize| {
-        parts.keyed[*index].is_some() && parts.tags.contains_key(index) && parts.survey.images[*index].illegal.is_none()
-    };
+    let usable = |index: &usize| parts.keyed[*index].is_some() && parts.survey.images[*index].illegal.is_none();
     (0..parts.survey.images.len()).filter(usable).enumerate().map(|(to, from)| (from, to)).collect()
 }
 

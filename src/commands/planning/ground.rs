@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::backend::Version;
 use crate::change::RepoPath;
-use crate::ci::{self, BaseSpec, CiContext, Overrides};
+use crate::ci::{self, BaseSpec, CiContext, Env, Overrides};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
 use crate::commands::survey::Rules;
@@ -41,6 +41,8 @@ pub(super) struct Ground {
     pub(super) cache: Option<bool>,
     /// How other repositories may be reached.
     pub(super) transports: Transports,
+    /// The environment.
+    env: Env,
 }
 
 impl Ground {
@@ -66,6 +68,7 @@ impl Ground {
             preflight: super::preflight::choice(session)?,
             offers: super::preflight::offers(session, context.platform == ci::Platform::Local)?,
             transports: Transports::of_variable(session.env.get("GIT_ALLOW_PROTOCOL").map(String::as_str)),
+            env: session.env.clone(),
             name,
             address,
             root,
@@ -98,6 +101,7 @@ impl Ground {
             offers: &self.offers,
             transports: &self.transports,
             repository_name: &self.name,
+            env: &self.env,
         }
     }
 

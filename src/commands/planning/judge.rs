@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::change::{Globs, ImageChange, Mode, RepoPath, State, Tree};
 use crate::cli::SelectArgs;
 use crate::commands::survey::{Image, Survey};
-use crate::config::Layout;
+use crate::config::{Dependents, Layout};
 use crate::diagnostic::{Diagnostic, Severity, Span, escape, nearest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Base, Content, Objects};
@@ -142,6 +142,11 @@ fn without_comment(line: &str) -> &str {
     line[..end].trim()
 }
 
+/// How far a change travels.
+pub(super) fn dependents(select: &SelectArgs, survey: &Survey) -> Dependents {
+    select.dependents.or(survey.root.dependents).unwrap_or_default()
+}
+
 /// The reasons of every image, by index.
 pub(super) fn decided(
     survey: &Survey,
@@ -161,12 +166,11 @@ pub(super) fn decided(
             Judged { name: image.name.as_str(), state: state_of(changes, image), built_on, published }
         })
         .collect();
-    let dependents = select.dependents.or(survey.root.dependents).unwrap_or_default();
     let no_base = match base {
         Base::Nothing { reason } => reason.as_str(),
         Base::Commit { .. } | Base::Listed { .. } => "nothing to compare with",
     };
-    decide(&judged, selection, dependents, no_base)
+    decide(&judged, selection, dependents(select, survey), no_base)
 }
 
 /// What became of an image; `changes` are sorted by image.

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::candidates::{argument_findings, is_secret, tags_and_findings, versions};
+use super::candidates::{argument_findings, tags_and_findings, versions};
+use crate::commands::survey::settings::is_secret;
 use crate::commands::survey::{Image, Survey};
 use crate::config::{Layout, RootConfig, Source};
 use crate::diagnostic::{Diagnostic, Span};

@@ -10,6 +10,7 @@ use crate::ci::{BaseSpec, CiContext, Target};
 use crate::commands::published::block_on;
 use crate::commands::session::Session;
 use crate::commands::survey::Survey;
+use crate::config::ROOT_FILE;
 use crate::error::Result;
 use crate::forge::{Forge, Listed, Range, Side, Trouble};
 use crate::git::{Base, Commit, Loaded};
@@ -124,19 +125,26 @@ fn fitting(paths: Vec<Listed>, head: &Tree, name: &str) -> Result<Vec<Listed>, T
 impl ListedPaths {
     /// What became of each image.
     pub(super) fn changes(&self, survey: &Survey, keyed: &[Option<Rc<Keyed>>], tree: &Tree) -> Vec<ImageChange> {
+        let root_linked = tree.get(ROOT_FILE.as_bytes()).is_some_and(|entry| !entry.mode.is_file());
         let ids: Vec<_> = survey.images.iter().map(|image| image.id()).collect();
         let images: Vec<ListedImage<'_>> = survey
             .images
             .iter()
             .zip(&ids)
             .zip(keyed)
-            .zip(&survey.edges)
-            .map(|(((image, id), keyed), built_on)| ListedImage {
-                id,
-                name: image.name.as_str(),
-                keyed: keyed.as_deref(),
-                linked: !image.direct,
-                built_on,
+            .zip(survey.edges.iter().zip(&survey.uses))
+            .map(|(((image, id), keyed), (built_on, uses))| {
+                let ignoring = image.located.as_ref().map(|located| &located.ignore_places);
+                let to_nowhere = ignoring.is_some_and(|places| places.linked && places.through.is_empty());
+                ListedImage {
+                    id,
+                    name: image.name.as_str(),
+                    keyed: keyed.as_deref(),
+                    linked: root_linked || !image.direct || to_nowhere,
+                    leans: uses.leans || !uses.problems.is_empty(),
+                    others: [&image.version_paths, ignoring.map_or(&[], |places| &places.through)],
+                    built_on,
+                }
             })
             .collect();
         let order = survey.order.as_ref().map(Vec::as_slice).unwrap_or_default();

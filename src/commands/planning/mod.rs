@@ -4,6 +4,7 @@
 
 mod against;
 mod candidates;
+mod evidence;
 mod ground;
 mod judge;
 mod lasting;
@@ -17,6 +18,7 @@ mod run;
 mod schedule;
 mod sided;
 mod since;
+mod upstreams;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -34,6 +36,7 @@ use crate::config::BackendName;
 use crate::diagnostic::Diagnostic;
 use crate::error::Result;
 use crate::git::Base;
+use crate::oci::ImageName;
 use crate::plan::assemble::{Candidate, Facts};
 
 use against::Note;
@@ -66,6 +69,8 @@ pub struct Planning {
     pub changes: Vec<ImageChange>,
     /// Bases that were looked up for the decision.
     pub known_bases: BTreeMap<String, Found>,
+    /// What the comparison read of published images, by name: `{image}-head`.
+    pub heads: BTreeMap<ImageName, Found>,
     /// What explanations and the graph need.
     pub sides: Sides,
     /// Whether what a builder would not build as written stops the run.
@@ -168,6 +173,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
         facts: settled.facts,
         candidates: settled.candidates,
         known_bases: decision.known_bases,
+        heads: against.heads(&now),
         removed: removed(&changes),
         warnings,
         changes: against.states(&now, changes),

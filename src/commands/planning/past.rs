@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::candidates::Upstreams;
+use super::upstreams::Upstreams;
 use crate::change::{ImageChange, ImageId, InputKey, Keyed, Keys, State, Tree, TreeChange, compare};
 use crate::commands::survey::{Known, Other, Rules, Survey, UpstreamCommits, survey};
 use crate::config::Source;

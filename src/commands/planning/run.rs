@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::against::{Against, of_another_run};
-use super::candidates::{self, Upstreams};
+use super::candidates;
 use super::ground::{self, Destination, Ground};
 use super::listed::{self, ListedPaths};
 use super::published::Question;
 use super::sided::Sided;
 use super::since::Api;
+use super::upstreams::Upstreams;
 use super::whole::refuse_broken;
 use super::{judge, schedule};
 use crate::change::{Keyed, Tree};
@@ -124,7 +125,7 @@ impl Run<'_> {
         let mut against = Against::default();
         let mut upstreams = None;
         if let Some(question) = &self.asked.question {
-            let found = upstreams.insert(Upstreams::of(self.now));
+            let found = upstreams.insert(Upstreams::of(self.now, |_| true));
             against = self.with_published(question, found, objects)?;
             warnings.append(&mut against.warnings);
         }
@@ -150,7 +151,8 @@ impl Run<'_> {
         let versions = candidates::versions(self.now, &facts);
         let reasons = std::mem::take(&mut decision.reasons);
         let (tags, reused) = self.tags_and_reuse(&reasons, &decision.against, &facts, &versions)?;
-        let upstreams = decision.upstreams.take().unwrap_or_else(|| Upstreams::of(self.now));
+        let upstreams = decision.upstreams.take();
+        let upstreams = upstreams.unwrap_or_else(|| Upstreams::of_planned(self.now, &reasons, self.rules));
         let (commits, unresolved) = upstreams.settle(self.now, &reasons)?;
         warnings.extend(unresolved);
         let keyed = self.now.keys(&self.sided.keys, self.rules, &commits, &Known::Same(&self.sided.compared))?;

@@ -25,11 +25,11 @@ pub struct Published(pub(super) BTreeMap<ImageName, Option<(Tag, Found)>>);
 /// When the registry cannot be read, or what is needed can neither be had nor built.
 pub fn join_unpublished(network: &Network, planning: &mut Planning, published: &mut Published) -> Result<bool> {
     refuse_lacking_platforms(&planning.candidates)?;
-    let (layout, needs) = (planning.facts.layout, needs(&planning.candidates));
+    let (layout, heads, needs) = (planning.facts.layout, &planning.heads, needs(&planning.candidates));
     let name = |need: &Need| planning.candidates[need.index].name.clone();
     let unknown = needs.iter().map(|need| (name(need), need)).filter(|(name, _)| !published.0.contains_key(name));
     let lookups = unknown.map(|(name, need)| async move {
-        let found = look_up(network, layout, &name, need).await?;
+        let found = look_up(network, layout, (&name, heads.get(&name)), need).await?;
         Ok((name, found))
     });
     let lookups: Vec<_> = lookups.collect();
@@ -146,14 +146,21 @@ fn needs(candidates: &[Candidate]) -> Vec<Need> {
 }
 
 /// The published image: `<dep>-latest`, else `<dep>-head`; before both the one that was built from what is here now.
-async fn look_up(network: &Network, layout: Layout, name: &ImageName, need: &Need) -> Result<Option<(Tag, Found)>> {
+/// `head` is what the comparison read of it.
+async fn look_up(
+    network: &Network,
+    layout: Layout,
+    (name, head): (&ImageName, Option<&Found>),
+    need: &Need,
+) -> Result<Option<(Tag, Found)>> {
     let Some(registry) = &network.registry else { return Ok(None) };
     let repository = layout.repository_of(registry, name);
     let invalid = |error: crate::oci::Invalid| Error::config(format!("{name} cannot be looked up")).cause(error);
     let repository = Repository::parse(&repository).map_err(invalid)?;
     let tags = [layout.tag_of(name, "latest"), layout.tag_of(name, "head")];
     let tags = tags.iter().map(|tag| Tag::parse(tag)).collect::<std::result::Result<Vec<_>, _>>().map_err(invalid)?;
-    first_of(&network.client, &repository, &tags, &need.key).await.map_err(|error| {
+    let known: Vec<_> = tags.last().zip(head).into_iter().collect();
+    first_of(&network.client, &repository, &tags, &known, &need.key).await.map_err(|error| {
         let advice = "the images that others are built on must be readable, in check runs too";
         let hint = error.hint_text().map_or_else(|| advice.to_owned(), |hint| format!("{hint}\n{advice}"));
         Error::new(error.kind(), format!("{name} could not be looked up in {repository}; {}", need.place))

@@ -9,10 +9,11 @@ mod upstream;
 use super::planning::Planning;
 use super::published::{block_on, client};
 use super::session::Session;
-use crate::error::Result;
-use crate::plan::Plan;
+use crate::error::{Error, Result};
 use crate::plan::assemble::Resolved;
+use crate::plan::graph::order;
 use crate::plan::there::{There, key_by_what_is_there};
+use crate::plan::{Mode, Plan};
 use crate::registry::{Client, Settings};
 
 pub use dependencies::{Published, join_unpublished};
@@ -51,10 +52,15 @@ impl Network {
 /// # Errors
 /// When a base does not exist for a wanted platform.
 pub fn resolve(network: &Network, planning: &mut Planning, published: Published) -> Result<Resolved> {
+    let edges = planning.candidates.iter().map(|it| it.edges.iter().map(|edge| edge.to).collect());
+    let order = order(&edges.collect::<Vec<_>>()).map_err(|_| Error::internal("the images form a circle"))?;
     let there = published.0.iter().filter_map(|(name, found)| Some((name, &found.as_ref()?.1)));
     let there = there.map(|(name, found)| (name, There { key: found.input_key.as_ref(), digest: &found.digest }));
-    let warnings = key_by_what_is_there(&mut planning.candidates, &there.collect());
-    planning.warnings.extend(warnings);
+    // A check run publishes no key that somebody could be misled by.
+    if planning.facts.mode == Mode::Publish {
+        let warnings = key_by_what_is_there(&mut planning.candidates, &order, &there.collect());
+        planning.warnings.extend(warnings);
+    }
     let found = published.0.into_iter().filter_map(|(name, found)| Some((name, found?)));
     let dependencies = found.map(|(name, (tag, found))| (name, (tag, found.digest))).collect();
     let mut resolved = Resolved { dependencies, ..Resolved::default() };

@@ -229,6 +229,7 @@ impl Reading<'_, '_> {
             dockerfile: None,
             version: None,
             own_version: true,
+            version_paths: Vec::new(),
             problems: Vec::new(),
             rerouted: None,
         };

@@ -25,6 +25,12 @@ pub(super) fn files(tree: &Tree, images: &mut [Image], read_link: &mut dyn FnMut
         let (Some(from), Source::Local { from: root }) = (&config.version_from, &config.source) else { continue };
         let root = if *root == ContextFrom::Repository { &RepoPath::ROOT } else { &image.path };
         let resolved = tree.resolve(root, from.file.as_bytes(), read_link);
+        if uses(config) {
+            image.version_paths = match &resolved {
+                Resolved::File { path, links, .. } => links.iter().chain([path]).cloned().collect(),
+                _ => vec![root.join(&from.file)],
+            };
+        }
         let why = match resolved {
             Resolved::File { path, oid, links } => {
                 image.own_version = links.is_empty() && image.path.holds(path.as_bytes());
@@ -45,11 +51,16 @@ pub(super) fn files(tree: &Tree, images: &mut [Image], read_link: &mut dyn FnMut
     found
 }
 
+const VARIABLE: &str = "${VERSION}";
+
+/// Whether the build arguments name the version.
+fn uses(config: &ImageConfig) -> bool {
+    config.build_args.iter().any(|arg| arg.value.contains(VARIABLE))
+}
+
 /// What a file says is a fact of the tree and no matter of the run: in build arguments it is a value like others, and
 /// reaches the key.
 fn set(image: &mut Image, version: Version) {
-    const VARIABLE: &str = "${VERSION}";
-    let uses = |config: &Arc<ImageConfig>| config.build_args.iter().any(|arg| arg.value.contains(VARIABLE));
     if let Some(config) = image.parsed.value.as_mut().filter(|config| uses(config)) {
         for arg in &mut Arc::make_mut(config).build_args {
             arg.value = arg.value.replace(VARIABLE, &version.as_tag());

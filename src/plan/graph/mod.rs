@@ -109,6 +109,8 @@ pub struct Uses {
     pub edges: Vec<Edge>,
     /// Images from outside.
     pub bases: Vec<ExternalBase>,
+    /// Whether it refers to something in the own registry that no image here is known to write.
+    pub leans: bool,
     /// References that cannot be resolved.
     pub problems: Vec<Diagnostic>,
     /// Stages of the Dockerfile that are built, for any wanted platform.

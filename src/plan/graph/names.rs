@@ -56,7 +56,7 @@ impl<'a> Names<'a> {
         })
     }
 
-    /// The tag variable that a reference to an image of this repository is made of, where it is.
+    /// The variable that a reference to the own registry takes its tag from; marks stand in it for both.
     pub(super) fn tag_variable_of(&self, text: &str) -> Option<String> {
         let own = self.strip_registry(text)?;
         let (path, tag) = own.rsplit_once(':')?;
@@ -73,7 +73,7 @@ impl<'a> Names<'a> {
         right_path.then(|| variable.to_owned())
     }
 
-    fn strip_registry<'t>(&self, text: &'t str) -> Option<&'t str> {
+    pub(super) fn strip_registry<'t>(&self, text: &'t str) -> Option<&'t str> {
         let marked = text.strip_prefix(REGISTRY_MARK);
         let rest = marked.or_else(|| self.registry.and_then(|registry| text.strip_prefix(registry)))?;
         rest.starts_with([':', '/', '@']).then_some(rest)

@@ -75,7 +75,8 @@ impl Names<'_> {
             let said = marked.as_ref().and_then(|marked| marked.of(&used));
             match self.classify(node, dockerfile, &used, plain.of(&used), said) {
                 Ok(Found::Image(edge)) => push_once(&mut uses.edges, Edge { platforms: platforms.to_vec(), ..edge }),
-                Ok(Found::Base(reference)) => {
+                Ok(Found::Base { reference, is_own }) => {
+                    uses.leans |= is_own;
                     let base = ExternalBase {
                         reference,
                         platform: image.platform.clone(),
@@ -162,7 +163,10 @@ impl Names<'_> {
             )));
         }
         Ok(match meaning {
-            Meaning::Image(text) => Found::Base(text.replace(REGISTRY_MARK, self.registry.unwrap_or("<registry>"))),
+            Meaning::Image(text) => Found::Base {
+                reference: text.replace(REGISTRY_MARK, self.registry.unwrap_or("<registry>")),
+                is_own: self.strip_registry(text).is_some(),
+            },
             _ => Found::Nothing,
         })
     }
@@ -174,7 +178,11 @@ fn is_reference(text: &str) -> bool {
 
 enum Found {
     Image(Edge),
-    Base(String),
+    Base {
+        reference: String,
+        /// Whether it lies in the own registry, where images of this repository may be.
+        is_own: bool,
+    },
     /// A stage, or `scratch`.
     Nothing,
 }

@@ -15,6 +15,7 @@ fn recorded() -> Recorded {
         digest: Digest::of(b"index"),
         image: Some("curl".into()),
         input_key: Some(key('a')),
+        built_on: BTreeMap::new(),
         revision: Some("91bd203".to_owned() + &"0".repeat(33)),
         created: None,
         version: None,
@@ -62,6 +63,34 @@ fn what_is_not_this_images_does_not_count() {
             panic!("{published:?}")
         };
         assert!(!why.contains('\u{1b}'), "{why}");
+    }
+}
+
+/// As published from this key on other images than that names.
+fn on_others(digit: char) -> Recorded {
+    let built_on = BTreeMap::from([("base".to_owned(), "sha256:1".to_owned())]);
+    Recorded { input_key: Some(InputKey::of_others(key(digit).as_str(), &built_on)), built_on, ..recorded() }
+}
+
+#[test]
+fn what_lies_on_other_images_is_known_by_its_own_input() {
+    let published = on_others('b');
+    let names = || vec!["base".to_owned()];
+    assert_eq!(judged(Some(&key('b')), &["linux/amd64"], Some(&published)), Standing::OnOthers { names: names() });
+    assert!(matches!(judged(Some(&key('c')), &["linux/amd64"], Some(&published)), Standing::Differs { .. }));
+    assert!(matches!(judged(Some(&key('b')), &["linux/riscv64"], Some(&published)), Standing::Lacks(_)));
+    // Whoever names others has another key.
+    let mut forged = published;
+    forged.built_on.insert("other".into(), "x".into());
+    assert!(matches!(judged(Some(&key('b')), &["linux/amd64"], Some(&forged)), Standing::Differs { .. }));
+
+    let standing = Standing::OnOthers { names: names() };
+    let left = verdict(&standing, &Evidence::default(), &State::NoBase);
+    assert_eq!(left, Verdict { reasons: Vec::new(), distance: Distance::Further }, "the same would come out");
+    for (below, expected) in [(Distance::Itself, Distance::Direct), (Distance::Direct, Distance::Further)] {
+        let evidence = Evidence { to_be_had: vec![("base", below)], ..Evidence::default() };
+        let found = verdict(&standing, &evidence, &State::Unchanged);
+        assert_eq!((texts(&found).as_str(), found.distance), ("built on base", expected));
     }
 }
 

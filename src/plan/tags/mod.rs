@@ -37,7 +37,7 @@ pub struct TagFacts {
 }
 
 /// All tags of one image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageTags {
     /// Index tags in the order in which they are written: base tag, additional ones, `{image}-head`.
     pub index: Vec<Tag>,

@@ -282,6 +282,7 @@ fn planned(name: &str, backend: BackendName) -> PlannedImage {
         name: ImageName::parse(name).unwrap(),
         dir: name.into(),
         input_key: "0".repeat(64),
+        built_on: BTreeMap::new(),
         reasons: vec![Reason { kind: ReasonKind::Requested, text: "asked for".into() }],
         source: PlannedSource::Local { root: name.into() },
         backend,

@@ -85,6 +85,44 @@ fn what_counts_is_never_missed() {
     }
 }
 
+#[test]
+fn what_counts_lies_elsewhere_too() {
+    let project = project();
+    let versioned = "context_path: src\ndockerfile_path: Dockerfile\nversion_from: {file: VERSION}\n";
+    project.image("v", &format!("{versioned}build_args: ['V=${{VERSION}}']\n")).image("tag", versioned);
+    for dir in ["v", "tag"] {
+        project.repo.write(format!("{dir}/VERSION"), "1.2.3\n").write(format!("{dir}/src/file"), "x");
+    }
+    // An ignore file behind a link.
+    project.dockerfile(
+        "a",
+        "context_from: repository\ndockerfile_path: a/Dockerfile\n",
+        "FROM scratch\nCOPY a/src /\n",
+    );
+    project.repo.write("a/src/file", "x").write("rules/ignored", "x").symlink("rules/ignored", ".dockerignore");
+    // An image that is gone, and a tag that one has given up.
+    let gone = "ARG ECR_REGISTRY\nARG GONE_TAG=1\nFROM ${ECR_REGISTRY}:${GONE_TAG}\nCOPY file /\n";
+    project.dockerfile("on-gone", "", gone);
+    project.dockerfile("on-tag", "", "ARG ECR_REGISTRY\nFROM ${ECR_REGISTRY}:b-stable\nCOPY file /\n");
+    project.image_on("above", "on-gone", "");
+    project.repo.commit("more");
+    for kind in BOTH {
+        let built = |files: &[(&str, &str, &str)]| lost(&project, kind, &listing(kind, files)).ok().built();
+        let modified = |path| built(&[(path, path, "modified")]);
+        assert_eq!(modified("v/VERSION"), ["v"]);
+        assert_eq!(modified("tag/VERSION"), Vec::<String>::new(), "tags build nothing");
+        assert_eq!(modified("rules/ignored"), ["a"]);
+        let gone = built(&[("gone/build-config.yaml", "gone/build-config.yaml", "removed")]);
+        assert_eq!(gone, ["above", "on-gone", "on-tag"]);
+        let given_up = modified("b/build-config.yaml");
+        assert_eq!(given_up, ["above", "b", "c", "on-gone", "on-tag"]);
+    }
+    project.repo.write("rules/all.yaml", "{}\n").symlink("rules/all.yaml", "hephy.yaml").commit("a link");
+    let listed = listing(Kind::Github, &[("rules/all.yaml", "rules/all.yaml", "modified")]);
+    let all = lost(&project, Kind::Github, &listed).ok().built();
+    assert_eq!(all, ["a", "above", "b", "c", "on-gone", "on-tag", "tag", "v"]);
+}
+
 /// GitHub compares with where two commits parted: what the other side did since counts too.
 #[test]
 fn a_force_push_is_seen_from_both_sides() {

@@ -1,4 +1,4 @@
-//! What the model found and what is not mended yet, each as small as it got; and what it found and is mended.
+//! What the model found, each as small as it got: all of it is mended.
 
 use super::files::{File, Files};
 use super::oracle::Oracle;

@@ -19,6 +19,7 @@ mod generate;
 mod history;
 mod judge;
 mod known;
+mod lineage;
 mod oracle;
 mod published;
 mod random;

@@ -14,7 +14,7 @@ use crate::support::builders::tool;
 pub(super) struct Seen {
     pub(super) images: BTreeMap<String, Image>,
     #[serde(default)]
-    error: String,
+    pub(super) error: String,
 }
 
 /// An image of a checkout.

@@ -1,7 +1,8 @@
-//! The `published` comparison: random sequences of pipelines on one repository and one real registry, some of which
-//! fail for an image, are cancelled between two stages, or run again. What the registry holds is read without
-//! hephy's client: the next plan holds exactly the images that are not published with what they would be built from
-//! now.
+//! The `published` comparison: random sequences of pipelines on one repository and one real registry: pushes, git tags,
+//! schedules, runs for images that are named, each with its own `--dependents`; some of them fail for an image, are
+//! cancelled between two stages, or run again. What the registry holds is read without hephy's client, and what each image
+//! there was really built on is kept ([`lineage`](super::lineage)): the next plan holds exactly the images that are not
+//! published with what they would be built from now, as far as changes travel and images were asked for.
 //!
 //! Every stage is the real binary and every image is really built, by Buildah. Its ignore files are another matter
 //! than BuildKit's, so there are none here; `range` has them.
@@ -9,24 +10,44 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 
+use hephy::oci::Digest;
 use serde_json::Value;
 
 use super::edits::edit;
 use super::files::{Files, check_out, clear};
 use super::generate::{self, Limits};
 use super::judge::{Counts, Wrong, differences, judge};
-use super::oracle::{Oracle, Seen};
+use super::lineage::{Built, Lineage, now_of, published_of};
+use super::oracle::{Image, Oracle, Seen};
 use super::random::Random;
 use super::setting;
 use super::world::World;
-use crate::cli::{Outcome, Project, manifest};
+use crate::cli::{HEAD, Outcome, Project, manifest};
 use crate::support::builders::tool;
 use crate::support::repo::Repo;
 
 /// Sequences that every run of the suite makes.
-const SEQUENCES: u64 = 1;
+const SEQUENCES: u64 = 2;
 /// Pipelines of a sequence.
 const PIPELINES: usize = 5;
+
+/// What started a pipeline, and what it was asked for.
+#[derive(Clone, Debug)]
+enum Start {
+    Push,
+    GitTag,
+    Schedule,
+    /// `--dir`, for each of these.
+    Named(BTreeSet<String>),
+}
+
+/// How far changes travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Travels {
+    All,
+    Direct,
+    None,
+}
 
 /// How a pipeline goes.
 #[derive(Clone, Debug)]
@@ -61,6 +82,7 @@ fn sequence(seed: u64, counts: &mut Counts) {
     let run = Run { project: Project::of(Repo::new()), builders: tempfile::tempdir().unwrap(), per_image };
     run.write_builder();
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
+    let mut lineage = Lineage::default();
     let mut worlds: Vec<World> = Vec::new();
     let mut told = format!("seed {seed}");
     for number in 0..PIPELINES {
@@ -90,15 +112,24 @@ fn sequence(seed: u64, counts: &mut Counts) {
                 oracle.ask(dir.path())
             })
             .clone();
-        let published = run.published(&now, &seen);
-        let outcome = run.stage("prepare", &[], None).ok();
-        let planned = planned(&outcome);
-        let wrong: Vec<Wrong> = judge(Some(&published), &now, &planned, counts);
-        let whys: Vec<String> = wrong
+        let (start, travels) = (Start::random(&mut random, &now), Travels::random(&mut random));
+        told += &format!(" {start:?} {travels:?} ");
+        *counts.modes.entry(start.word()).or_default() += 1;
+        let before = run.heads(&now);
+        let there: BTreeMap<String, Built> = before
             .iter()
-            .map(|wrong| format!("{wrong:?}: {}", differences(Some(&published), &now, wrong.dir())))
+            .filter_map(|(dir, digest)| Some((dir.clone(), lineage.of(digest.as_ref()?)?.clone())))
             .collect();
-        assert!(wrong.is_empty(), "{told}\n{whys:#?}\n{outcome}");
+        let mut args: Vec<String> = vec![format!("--dependents={}", travels.word())];
+        if let Start::Named(dirs) = &start {
+            args.extend(dirs.iter().map(|dir| format!("--dir={dir}")));
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let outcome = run.stage(&start, "prepare", &args, None);
+        assert_eq!(outcome.code, 0, "{told}\n{outcome}");
+        let planned = planned(&outcome);
+        let whys = wrongs(&start, travels, (&there, &now), &planned, counts);
+        assert!(whys.is_empty(), "{told}\n{whys:#?}\n{outcome}");
 
         let fate = match random.below(6) {
             0 => Fate::CancelledBeforeBuild,
@@ -108,7 +139,88 @@ fn sequence(seed: u64, counts: &mut Counts) {
         };
         told += &format!("{planned:?} {fate:?}");
         *counts.modes.entry(fate.word()).or_default() += 1;
-        run.finish(&fate, &planned, &now);
+        run.finish(&start, &fate, &planned, &now, &told);
+        lineage.learn(&now, &planned, &there, &before, &run.heads(&now));
+    }
+}
+
+/// What is wrong with a plan.
+fn wrongs(
+    start: &Start,
+    travels: Travels,
+    (there, now): (&BTreeMap<String, Built>, &Seen),
+    planned: &BTreeSet<String>,
+    counts: &mut Counts,
+) -> Vec<String> {
+    let told = |wrong: &[Wrong], was: &Seen, now: &Seen| -> Vec<String> {
+        wrong.iter().map(|wrong| format!("{wrong:?}: {}", differences(Some(was), now, wrong.dir()))).collect()
+    };
+    let own_only = travels == Travels::None && !matches!(start, Start::Named(_));
+    let (was, is) = (published_of(there, own_only), now_of(now, own_only));
+    match start {
+        Start::Schedule => {
+            let names: BTreeSet<String> = now.images.values().map(|image| image.name.clone()).collect();
+            if *planned == names { Vec::new() } else { vec![format!("a schedule builds {names:?}, not {planned:?}")] }
+        }
+        Start::Named(dirs) => {
+            // What is needed and was never published joins.
+            let asked = |seen: &Seen| -> Seen {
+                let joined = |dir: &String| planned.contains(&now.images[dir].name) && !there.contains_key(dir);
+                let images = seen.images.iter().filter(|(dir, _)| now.images.contains_key(*dir));
+                let images = images.filter(|(dir, _)| dirs.contains(*dir) || joined(dir));
+                Seen { images: images.map(|(dir, image)| (dir.clone(), image.clone())).collect(), ..seen.clone() }
+            };
+            let (was, is) = (asked(&was), asked(&is));
+            told(&judge(Some(&was), &is, planned, counts), &was, &is)
+        }
+        Start::Push | Start::GitTag if travels == Travels::Direct => {
+            // Not less than what changed by itself, and not more than what changed at all.
+            let (own_was, own_is) = (published_of(there, true), now_of(now, true));
+            let missed = judge(Some(&own_was), &own_is, planned, &mut Counts::default());
+            let missed: Vec<Wrong> = missed.into_iter().filter(|it| matches!(it, Wrong::Missed(_))).collect();
+            let needless = judge(Some(&was), &is, planned, counts);
+            let needless: Vec<Wrong> = needless.into_iter().filter(|it| !matches!(it, Wrong::Missed(_))).collect();
+            [told(&missed, &own_was, &own_is), told(&needless, &was, &is)].concat()
+        }
+        Start::Push | Start::GitTag => told(&judge(Some(&was), &is, planned, counts), &was, &is),
+    }
+}
+
+impl Start {
+    fn random(random: &mut Random, now: &Seen) -> Self {
+        match random.below(10) {
+            0..=4 => Self::Push,
+            5 => Self::GitTag,
+            6 => Self::Schedule,
+            _ => {
+                let mut dirs: BTreeSet<String> = now.images.keys().filter(|_| random.chance(50)).cloned().collect();
+                dirs.extend(random.one_of(now.images.keys().cloned()));
+                Self::Named(dirs)
+            }
+        }
+    }
+
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::GitTag => "git tag",
+            Self::Schedule => "schedule",
+            Self::Named(_) => "--dir",
+        }
+    }
+}
+
+impl Travels {
+    fn random(random: &mut Random) -> Self {
+        [Self::All, Self::All, Self::Direct, Self::None][random.below(4)]
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Direct => "direct",
+            Self::None => "none",
+        }
     }
 }
 
@@ -165,11 +277,18 @@ impl Run {
     }
 
     /// One stage of a pipeline of the default branch.
-    fn stage(&self, name: &str, args: &[&str], fails_for: Option<&str>) -> Outcome {
+    fn stage(&self, start: &Start, name: &str, args: &[&str], fails_for: Option<&str>) -> Outcome {
         let before = self.project.repo.try_git(&["rev-parse", "--verify", "-q", "HEAD~1"]).stdout;
         let before = String::from_utf8(before).unwrap().trim().to_owned();
         let before = if before.is_empty() { "0".repeat(40) } else { before };
-        let mut hephy = self.project.push(&before, [&["--format=json", name], args].concat());
+        let args = [&["--format=json", name], args].concat();
+        let head = self.project.repo.head();
+        let mut hephy = match start {
+            Start::Push | Start::Named(_) => self.project.push(&before, args),
+            Start::GitTag => self.project.ci("gitlab-tag", &[(HEAD, &head)], args),
+            Start::Schedule => self.project.ci("gitlab-schedule", &[(HEAD, &head)], args),
+        };
+        hephy = hephy.env("HEPHY_BACKEND", "buildah");
         let path = format!("{}:{}", self.builders.path().display(), std::env::var("PATH").unwrap());
         hephy = hephy.env("PATH", path).env("HEPHY_REGISTRY", self.project.registry()).env("HEPHY_RETRIES", "0");
         let name = fails_for.unwrap_or_default();
@@ -177,7 +296,7 @@ impl Run {
         hephy.env("FAIL_FOR", name).run()
     }
 
-    fn finish(&self, fate: &Fate, planned: &BTreeSet<String>, now: &Seen) {
+    fn finish(&self, start: &Start, fate: &Fate, planned: &BTreeSet<String>, now: &Seen, told: &str) {
         if matches!(fate, Fate::CancelledBeforeBuild) {
             return;
         }
@@ -185,44 +304,40 @@ impl Run {
             Fate::Fails(name) => Some(name.as_str()),
             _ => None,
         };
-        let built = self.stage("build", &["--arch=amd64"], fails_for);
+        let built = self.stage(start, "build", &["--arch=amd64"], fails_for);
         // Some edits really break a build: a file that is copied is gone.
         let fails = built.code != 0;
-        assert!(fails || fails_for.is_none(), "{built}");
+        assert!(fails || fails_for.is_none(), "{told}\n{built}");
         if matches!(fate, Fate::CancelledBeforeManifest) {
             return;
         }
-        let made = self.stage("manifest", &[], None);
-        assert_eq!(made.code != 0, fails, "{made}");
+        let made = self.stage(start, "manifest", &[], None);
+        assert_eq!(made.code != 0, fails, "{told}\n{made}");
         // Nothing planned stays unpublished but what failed and what is built on it.
         if !fails {
             let head = self.project.repo.head();
             for image in now.images.values().filter(|image| planned.contains(&image.name)) {
-                assert_eq!(self.revision(&image.name).as_deref(), Some(head.as_str()), "{}: {made}", image.name);
+                let revision = self.head(&image.name).map(|(_, revision)| revision);
+                assert_eq!(revision.as_deref(), Some(head.as_str()), "{told}\n{}: {made}", image.name);
             }
         }
     }
 
-    /// The commit that the newest published index of an image was built from.
-    fn revision(&self, name: &str) -> Option<String> {
+    /// The newest published index of an image, and the commit that it was built from.
+    fn head(&self, name: &str) -> Option<(Digest, String)> {
         let registry = self.project.registry();
-        let (_, index) = if self.per_image {
+        let (digest, index) = if self.per_image {
             manifest(&format!("{registry}/{}", name.to_lowercase()), "head")?
         } else {
             manifest(&registry, &format!("{name}-head"))?
         };
         let revision: &Value = &index["annotations"]["org.opencontainers.image.revision"];
-        Some(revision.as_str().expect("an index without a revision").to_owned())
+        Some((digest, revision.as_str().expect("an index without a revision").to_owned()))
     }
 
-    /// For each image what it was built from when it was published.
-    fn published(&self, now: &Seen, seen: &BTreeMap<String, Seen>) -> Seen {
-        let mut published = Seen::default();
-        for (dir, image) in &now.images {
-            let Some(revision) = self.revision(&image.name) else { continue };
-            let was = seen[&revision].images.get(dir).cloned();
-            published.images.extend(was.map(|was| (dir.clone(), was)));
-        }
-        published
+    /// What is published of each image, by directory.
+    fn heads(&self, now: &Seen) -> BTreeMap<String, Option<Digest>> {
+        let head = |image: &Image| self.head(&image.name).map(|(digest, _)| digest);
+        now.images.iter().map(|(dir, image)| (dir.clone(), head(image))).collect()
     }
 }

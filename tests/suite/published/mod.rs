@@ -1,9 +1,11 @@
 //! The comparison with what is published (specification §6), through the binary, against real registries.
 
+mod dependents;
 mod other_branch;
 mod other_ci;
 mod refused;
 mod reuse;
+mod settings;
 mod told;
 mod truth;
 
@@ -205,10 +207,10 @@ fn a_commit_that_is_named_or_a_check_run_is_compared_with_a_commit() {
     assert_eq!(outcome.built(), ["a"]);
     let head = project.repo.head();
     let ids = [(HEAD, head.as_str()), (crate::cli::TARGET, &first), (crate::cli::DIFF_BASE, &first)];
-    for args in [&["plan"][..], &["plan", "--all"]] {
+    for (args, built) in [(&["plan"][..], &["a"][..]), (&["plan", "--all"], &["a", "b"])] {
         let check = project.ci("gitlab-merge-request-detached", &ids, args.iter().copied()).args(["--format", "json"]);
         let outcome = check.env("HEPHY_REGISTRY", &registry).run().ok();
-        assert_eq!(outcome.built().len(), args.len());
+        assert_eq!(outcome.built(), built);
     }
     let developer = project.hephy(["plan", "--registry", &registry]).run().ok();
     assert!(developer.stdout.contains("compared with the merge base"), "{developer}");
@@ -224,4 +226,67 @@ fn one_request_an_image() {
     stage(&project, BEFORE, ["plan"]).env("HEPHY_REGISTRY", &registry).run().ok();
     assert_eq!(proxy.count("GET", "-head"), 3);
     assert_eq!(proxy.seen().iter().filter(|seen| seen.path != "/v2/").count(), 3, "{:?}", proxy.seen());
+}
+
+/// The moving tags that a run asked the registry for.
+fn asked(proxy: &Proxy) -> Vec<String> {
+    let moves = |tag: &&str| tag.ends_with("-head") || tag.ends_with("-latest");
+    let of_image = |seen: &Seen| Some(seen.path.split_once("/manifests/")?.1).filter(moves).map(str::to_owned);
+    let mut asked: Vec<String> = proxy.seen().iter().filter(|it| it.method == "GET").filter_map(of_image).collect();
+    asked.sort();
+    asked
+}
+
+#[test]
+fn prepare_asks_for_an_image_that_others_are_built_on_once() {
+    let project = Project::new();
+    project.repo.write("hephy.yaml", "dependents: none\n");
+    project.image("a", "").image_on("b", "a", "").image_on("c", "b", "");
+    project.repo.commit("images");
+    pipeline(&project, BEFORE);
+    let before = project.repo.head();
+    project.change("c/file");
+    let (proxy, registry) = behind(&project, |_| Action::Forward);
+    let prepare = || {
+        proxy.clear();
+        let prepared = stage(&project, &before, ["prepare", "--format", "json"]).env("HEPHY_REGISTRY", &registry);
+        let prepared = prepared.run().ok();
+        assert_eq!(prepared.built(), ["c"]);
+        prepared.json()["images"][0]["dependencies"][0]["from"]["published"]["tag"].clone()
+    };
+    // The comparison has just read what is needed.
+    assert_eq!(prepare(), "b-head");
+    assert_eq!(asked(&proxy), ["a-head", "b-head", "c-head"]);
+    // What is there was built from another input: `latest` would come first.
+    project.change("a/file");
+    stage(&project, &before, ["prepare", "--dir", "a"]).run().ok();
+    stage(&project, &before, ["build", "--arch", "amd64"]).run().ok();
+    stage(&project, &before, ["manifest"]).run().ok();
+    assert_eq!(prepare(), "b-head");
+    assert_eq!(asked(&proxy), ["a-head", "b-head", "b-latest", "c-head"]);
+}
+
+#[test]
+fn where_a_commit_decides_only_what_is_built_is_looked_up() {
+    let upstream = Project::new();
+    upstream.repo.write("Dockerfile", "FROM scratch\nCOPY file /\n").write("file", "1").commit("one");
+    let project = Project::new();
+    let remote = format!("upstream_repo: {}\nupstream_ref: main\n", upstream.repo.url().replace(' ', "%20"));
+    project.repo.write("app/build-config.yaml", &remote);
+    project.image_on("on-app", "app", "").image("other", "");
+    let first = project.repo.commit("images");
+    std::fs::rename(upstream.repo.path(), upstream.home.path().join("away")).unwrap();
+    let plan = |base: &str| {
+        let args = ["plan", "--format", "json", "--base", base];
+        project.hephy(args).env("GIT_ALLOW_PROTOCOL", "file").run().ok()
+    };
+    let second = project.change("other/file");
+    let said = plan(&first);
+    assert_eq!(said.built(), ["other"]);
+    assert!(!said.stderr.contains("could not be looked up"), "{said}");
+    // What a planned image lies on is looked up.
+    project.change("on-app/file");
+    let said = plan(&second);
+    assert_eq!(said.built(), ["on-app"]);
+    assert!(said.stderr.contains("app: main of file:"), "{said}");
 }
