@@ -65,8 +65,10 @@ impl Tree {
     /// # Errors
     /// When a path comes twice, or is one that no checkout can have (`..`, `.git`, empty parts): such trees are
     /// made by hand to mislead.
-    pub fn new(buffer: Vec<u8>, records: impl IntoIterator<Item = Record>) -> Result<Self> {
-        let mut slots = Vec::new();
+    pub fn new(mut buffer: Vec<u8>, records: impl IntoIterator<Item = Record>) -> Result<Self> {
+        buffer.shrink_to_fit();
+        let records = records.into_iter();
+        let mut slots = Vec::with_capacity(records.size_hint().0);
         for record in records {
             let start = u32::try_from(record.start).map_err(|_| too_large())?;
             let length = u32::try_from(record.end.saturating_sub(record.start)).map_err(|_| too_large())?;

@@ -3,7 +3,7 @@
 //! Contents come through one [`Objects`]; both sides of a comparison share what they parsed, so that the base costs
 //! only what differs.
 
-mod crew;
+pub(super) mod crew;
 mod ignoring;
 mod images;
 pub(in crate::commands) mod preflight;

@@ -90,6 +90,13 @@ pub struct Stage {
 }
 
 impl Stage {
+    fn shrink(&mut self) {
+        self.args.shrink_to_fit();
+        self.uses.shrink_to_fit();
+        self.reads.shrink_to_fit();
+        self.features.shrink_to_fit();
+    }
+
     fn note_features(&mut self, instruction: &Instruction<'_>, lines: &Lines<'_>, here_documents: &[Range<usize>]) {
         let range = instruction_range(instruction);
         let here = here_documents.binary_search_by_key(&range.start, |range| range.start).is_ok();
@@ -212,12 +219,14 @@ impl Dockerfile {
 
     fn from_tree(tree: &parse_dockerfile::Dockerfile<'_>, lines: &Lines<'_>, here_documents: &[Range<usize>]) -> Self {
         let escape = tree.parser_directives.escape.as_ref().map_or('\\', |directive| directive.value.value);
+        let stages = tree.instructions.iter().filter(|it| matches!(it, Instruction::From(_))).count();
+        // Exactly so much: thousands of Dockerfiles are kept at once.
         let mut dockerfile = Self {
             escape,
             global_args: Vec::new(),
-            stages: Vec::new(),
+            stages: Vec::with_capacity(stages),
             syntax: frontend::frontends(lines.text),
-            instructions: Vec::new(),
+            instructions: Vec::with_capacity(tree.instructions.len()),
         };
         for instruction in &tree.instructions {
             if let Instruction::From(from) = instruction {
@@ -258,6 +267,7 @@ impl Dockerfile {
                 here_documents,
             ));
         }
+        dockerfile.stages.iter_mut().for_each(Stage::shrink);
         dockerfile
     }
 

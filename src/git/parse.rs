@@ -9,10 +9,11 @@ use crate::error::{Error, Result};
 /// `git ls-tree -r -z --full-tree`: `<mode> <type> <oid>\t<path>\0`, understood while git prints it.
 #[derive(Default)]
 pub(super) struct Listing {
-    buffer: Vec<u8>,
+    /// Nothing but paths: so they lie close together, and what else was printed need not be kept.
+    paths: Vec<u8>,
     records: Vec<Record>,
-    /// Where the first line begins that has not ended yet.
-    open: usize,
+    /// A line that has not ended yet.
+    open: Vec<u8>,
 }
 
 impl Listing {
@@ -21,30 +22,31 @@ impl Listing {
 
     /// Reads on; false at the end.
     pub(super) fn read(&mut self, from: &mut impl Read) -> Result<bool> {
-        let length = self.buffer.len();
-        self.buffer.resize(length + Self::PIECE, 0);
-        let read = from.read(&mut self.buffer[length..]);
-        self.buffer.truncate(length + read.as_ref().copied().unwrap_or_default());
+        let length = self.open.len();
+        self.open.resize(length + Self::PIECE, 0);
+        let read = from.read(&mut self.open[length..]);
+        self.open.truncate(length + read.as_ref().copied().unwrap_or_default());
         let read = read.map_err(|error| Error::resource("git ls-tree stopped printing").cause(error))?;
-        let ended = memchr::memrchr(0, &self.buffer[length..]).map_or(self.open, |at| length + at + 1);
-        for (start, line) in lines(&self.buffer[self.open..ended]) {
+        let ended = memchr::memrchr(0, &self.open[length..]).map_or(0, |at| length + at + 1);
+        for (_, line) in lines(&self.open[..ended]) {
             let tab = memchr::memchr(b'\t', line).ok_or_else(unexpected)?;
             let (mode, _, oid) = three_words(line.get(..tab).unwrap_or_default())?;
             let mode = Mode::from_octal(mode).ok_or_else(unexpected)?;
             let oid = Oid::from_hex(oid).ok_or_else(unexpected)?;
-            let start = self.open + start;
-            self.records.push(Record { start: start + tab + 1, end: start + line.len(), mode, oid });
+            let start = self.paths.len();
+            self.paths.extend_from_slice(&line[tab + 1..]);
+            self.records.push(Record { start, end: self.paths.len(), mode, oid });
         }
-        self.open = ended;
+        self.open.drain(..ended);
         Ok(read > 0)
     }
 
     /// The files of all lines.
     pub(super) fn tree(self) -> Result<Tree> {
-        if self.open < self.buffer.len() {
+        if !self.open.is_empty() {
             return Err(unexpected());
         }
-        Tree::new(self.buffer, self.records)
+        Tree::new(self.paths, self.records)
     }
 }
 

@@ -90,10 +90,13 @@ fn the_container_gets_the_keys_of_aws_by_name_and_for_ecr_only() {
         assert!(!args.split(" -- ").nth(1).unwrap().contains("AWS_"), "no option of Kaniko itself: {args}");
         args.matches("--env=AWS_").count()
     };
-    assert_eq!(keys("1.dkr.ecr.eu-west-1.amazonaws.com/acme"), AWS.len());
-    assert_eq!(keys("1.dkr.ecr.cn-north-1.amazonaws.com.cn/acme"), AWS.len());
-    for other in ["ghcr.io/acme", "1.dkr.ecr.eu-west-1.amazonaws.com.example/acme", "r.example/.dkr.ecr.amazonaws.com"]
-    {
+    assert_eq!(keys("123456789012.dkr.ecr.eu-west-1.amazonaws.com/acme"), AWS.len());
+    assert_eq!(keys("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/acme"), AWS.len());
+    for other in [
+        "ghcr.io/acme",
+        "123456789012.dkr.ecr.eu-west-1.amazonaws.com.example/acme",
+        "r.example/.dkr.ecr.amazonaws.com",
+    ] {
         assert_eq!(keys(other), 0, "{other}");
     }
 }

@@ -8,7 +8,7 @@ use crate::backend::{declared_arches, declared_backends};
 use crate::change::Keyed;
 use crate::commands::session::Session;
 use crate::commands::survey::settings::is_secret;
-use crate::commands::survey::{Image, Rules, Survey, UpstreamCommits};
+use crate::commands::survey::{Image, Rules, Survey, UpstreamCommits, crew};
 use crate::config::{BackendName, ContextFrom, ImageConfig, Source};
 use crate::diagnostic::{Diagnostic, Severity, Span, escape};
 use crate::error::{Error, Result};
@@ -84,11 +84,15 @@ pub(super) fn tags_and_findings(
     versions: &[Option<Version>],
     wanted: impl Fn(usize) -> bool,
 ) -> (BTreeMap<usize, ImageTags>, Vec<Diagnostic>) {
+    let images = survey.images.iter().enumerate().filter(|(_, image)| image.illegal.is_none());
+    let images: Vec<_> = images.filter_map(|(index, image)| Some((index, image, image.config()?))).collect();
+    let all = crew::map(&images, |(index, image, config)| {
+        tags_of(image, config, facts, versions.get(*index).and_then(Option::as_ref))
+    });
     let mut tags = BTreeMap::new();
     let mut findings = Vec::new();
-    for (index, image) in survey.images.iter().enumerate() {
-        let Some(config) = image.config().filter(|_| image.illegal.is_none()) else { continue };
-        match tags_of(image, config, facts, versions.get(index).and_then(Option::as_ref)) {
+    for ((index, ..), found) in images.into_iter().zip(all) {
+        match found {
             Ok(found) => drop(tags.insert(index, found)),
             Err(problems) if wanted(index) => findings.extend(problems),
             Err(_) => {}

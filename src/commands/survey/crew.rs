@@ -65,7 +65,7 @@ pub(super) fn work_through<T: Send, R: Send>(
 }
 
 /// Applies `work` to every item, on all cores where there are many; the results are in the order of the items.
-pub(super) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(in crate::commands) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len() / BATCH + 1);
     let (own, others) = items.split_at(items.len() / threads);
     let done = |items: &[T]| items.iter().map(&work).collect::<Vec<R>>();

@@ -88,8 +88,10 @@ fn what_is_published_cannot_be_read_at_all() {
 #[test]
 fn a_record_that_cannot_be_read_is_told_as_that() {
     let project = Project::with(&["none", "odd"]);
-    publish_with(&project, "none", &json!({"dev.hephy.image": "none"}));
-    publish_with(&project, "odd", &json!({"dev.hephy.image": "odd", "dev.hephy.bases": "{\"alpine:3\": 1"}));
+    let key = "0".repeat(64);
+    publish_with(&project, "none", &json!({"dev.hephy.image": "none", "dev.hephy.input-key": key}));
+    let odd = json!({"dev.hephy.image": "odd", "dev.hephy.input-key": key, "dev.hephy.bases": "{\"alpine:3\": 1"});
+    publish_with(&project, "odd", &odd);
     let said = stale(&project, &[]).ok();
     let line = |name: &str| said.stdout.lines().find(|line| line.contains(name)).unwrap_or_default().to_owned();
     assert!(line("none").contains("did not record its bases"), "{said}");
