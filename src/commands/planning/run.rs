@@ -134,7 +134,10 @@ impl Run<'_> {
         let mut known_bases = BTreeMap::new();
         if self.select.only_stale {
             let standing = schedule::standing(self.now, self.rules, &self.asked.destination)?;
-            known_bases = schedule::keep_stale(self.session, &standing, &mut reasons, warnings)?;
+            known_bases = {
+                let named = !self.select.dirs.is_empty();
+                schedule::keep_stale(self.session, &standing, (named, &mut reasons), warnings)?
+            };
         }
         let layout = self.asked.destination.layout;
         judge::refuse_invalid(self.now, &reasons, changes, selection, layout, warnings)?;
