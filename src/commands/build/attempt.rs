@@ -14,7 +14,7 @@ use crate::backend::{
 use crate::diagnostic::{escape, escape_cut_middle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index;
-use crate::oci::{Digest, is_loopback};
+use crate::oci::{Digest, Reference, is_loopback};
 use crate::plan::{DependencyFrom, PlannedImage};
 use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
@@ -152,8 +152,11 @@ impl Job<'_> {
         }
         let repository = self.plan.repository_of(self.registry, &image.name);
         let cache = self.cache(image, &files, &build_args);
+        let bases = image.bases.iter().filter_map(|base| Reference::parse(&base.reference).ok());
+        let bases: Vec<String> = bases.map(|base| base.repository.host().to_owned()).collect();
+        let hosts = repository.split('/').next().into_iter().chain(cache.as_ref().map(StepCache::host));
         let mut insecure_hosts = self.options.insecure_hosts.clone();
-        for host in repository.split('/').next().into_iter().chain(cache.as_ref().map(StepCache::host)) {
+        for host in hosts.chain(bases.iter().map(String::as_str)) {
             if is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
                 insecure_hosts.push(host.to_owned());
             }
