@@ -16,6 +16,7 @@ use super::credentials::{self, Credential, Found};
 use super::docker_config::base64;
 use super::policy::MAX_ANSWER;
 use super::settings::Settings;
+use super::silent::Silent;
 use super::transport::{Answer, Failed, Request, Transport};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -23,10 +24,6 @@ use crate::error::{Error, ErrorKind, Result};
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 /// Taken off a token's life, so that it does not expire on its way.
 const MARGIN: Duration = Duration::from_secs(10);
-
-/// How long a host that did not answer counts as one that does not. All questions of a short command lie within it; a
-/// job that builds for hours asks again.
-const SILENT: Duration = Duration::from_secs(60);
 
 /// What is to be done in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,15 +70,6 @@ struct Host {
     tokens: Mutex<HashMap<String, Slot>>,
     pushing: Mutex<HashSet<String>>,
     silent: Mutex<Option<Silent>>,
-}
-
-/// The failure of a host that answered no attempt, for everyone who would ask it again.
-struct Silent {
-    until: Instant,
-    kind: ErrorKind,
-    message: String,
-    causes: String,
-    hint: Option<String>,
 }
 
 /// All hosts of a client.
@@ -178,8 +166,8 @@ impl Host {
     /// A question that every other one waits for. Whoever waited behind one that nobody answered shares its failure: a
     /// row of attempts for each of them, one after the other, would take hours.
     async fn ask(&self, asking: &Asking<'_>, request: &Request, header: Option<&HeaderValue>) -> Result<Answer> {
-        if let Some(silent) = self.silent().as_ref().filter(|silent| silent.until > Instant::now()) {
-            return Err(silent.error());
+        if let Some(failure) = self.silent().as_ref().and_then(Silent::failure) {
+            return Err(failure);
         }
         let attempt = async || -> Result<_, Failed> { asking.transport.attempt(request, header).await };
         let answer = asking.transport.retrying(attempt).await;
@@ -237,27 +225,6 @@ impl Host {
         }
         parse_token(&answer.body)
             .map_err(|error| Error::new(ErrorKind::AuthError, "the token service's answer holds no token").cause(error))
-    }
-}
-
-impl Silent {
-    fn of(error: &Error) -> Self {
-        Self {
-            until: Instant::now() + SILENT,
-            kind: error.kind(),
-            message: error.message().to_owned(),
-            causes: error.causes().join(": "),
-            hint: error.hint_text().map(str::to_owned),
-        }
-    }
-
-    fn error(&self) -> Error {
-        let error = Error::new(self.kind, self.message.clone());
-        let error = if self.causes.is_empty() { error } else { error.cause(anyhow::anyhow!("{}", self.causes)) };
-        match &self.hint {
-            Some(hint) => error.hint(hint.clone()),
-            None => error,
-        }
     }
 }
 
