@@ -109,7 +109,11 @@ fn storage(invocation: &mut Invocation, tool: &Tool, step: &Step) {
 fn cache(invocation: &mut Invocation, tool: &Tool, step: &Step) {
     let Some(cache) = used(tool, step) else { return };
     let repository = cache.of_architecture(&step.platform);
-    invocation.arg("--layers").option("--cache-from", &repository);
+    invocation.arg("--layers");
+    match cache.read {
+        true => invocation.option("--cache-from", &repository),
+        false => invocation.arg("--no-cache"),
+    };
     if cache.write {
         invocation.option("--cache-to", &repository);
     }

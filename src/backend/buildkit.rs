@@ -104,7 +104,11 @@ fn cache(invocation: &mut Invocation, step: &Step, [read, write]: [&str; 2]) {
     if cache.write {
         invocation.option(write, format!("{place},mode=max,oci-mediatypes=true,ignore-error=true"));
     }
-    invocation.option(read, place);
+    match cache.read {
+        true => invocation.option(read, place),
+        // What the daemon itself has kept would be taken as well.
+        false => invocation.arg("--no-cache"),
+    };
 }
 
 /// The exporter's attributes, comma-separated.

@@ -228,7 +228,8 @@ fn secret_in_container(at: usize) -> String {
 /// Options for the cache: each layer of a `RUN` under the hash of all that led to it. A cache that cannot be read or
 /// written is a warning of Kaniko's.
 fn cache(invocation: &mut Invocation, tool: &Tool, step: &Step) {
-    let Some(cache) = step.cache.as_ref().filter(|_| has(tool, Flag::Cache)) else { return };
+    // It reads whatever cache it writes.
+    let Some(cache) = step.cache.as_ref().filter(|cache| cache.read && has(tool, Flag::Cache)) else { return };
     invocation.arg("--cache=true").option("--cache-repo", cache.of_architecture(&step.platform));
     if let Some(ttl) = cache.ttl_option() {
         invocation.option("--cache-ttl", ttl);

@@ -3,12 +3,48 @@
 //! The file is hostile: it holds titles and texts of strangers. It is limited in size, its depth is limited by the
 //! reader, and a field of another type is an error, never a guess.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::error::{Error, Result};
 
 /// Largest event file that is read. GitHub sends up to 25 MB.
 pub const MAX_BYTES: usize = 32 << 20;
+
+/// A JSON object. Derived readers take an array for one as well, and an empty one says nothing of any field.
+#[derive(Debug, Default)]
+pub(super) struct Object<T>(T);
+
+impl<T> Deref for Object<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData)).map(Object)
+    }
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -16,10 +52,10 @@ pub(super) struct EventFile {
     pub(super) before: Option<String>,
     pub(super) created: Option<bool>,
     pub(super) deleted: Option<bool>,
-    pub(super) repository: Option<Repository>,
-    pub(super) pull_request: Option<PullRequest>,
-    pub(super) merge_group: Option<MergeGroup>,
-    pub(super) workflow_run: Option<WorkflowRun>,
+    pub(super) repository: Option<Object<Repository>>,
+    pub(super) pull_request: Option<Object<PullRequest>>,
+    pub(super) merge_group: Option<Object<MergeGroup>>,
+    pub(super) workflow_run: Option<Object<WorkflowRun>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -32,8 +68,8 @@ pub(super) struct Repository {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PullRequest {
-    pub(super) base: Option<Side>,
-    pub(super) head: Option<Side>,
+    pub(super) base: Option<Object<Side>>,
+    pub(super) head: Option<Object<Side>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,10 +91,10 @@ pub(super) struct MergeGroup {
 pub(super) struct WorkflowRun {
     pub(super) event: Option<String>,
     pub(super) head_branch: Option<String>,
-    pub(super) head_repository: Option<Repository>,
+    pub(super) head_repository: Option<Object<Repository>>,
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<EventFile> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Object<EventFile>> {
     let hint = "GITHUB_EVENT_PATH must name the file that the runner wrote";
     if bytes.len() > MAX_BYTES {
         return Err(Error::usage("the event file is larger than 32 MiB").hint(hint));
@@ -74,7 +110,9 @@ mod tests {
     fn hostile_event_files_are_refused_and_never_guessed() {
         let deep = format!("{{\"before\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
         let before_twice = r#"{"before": "a", "before": "b"}"#;
-        for wrong in ["", "[]x", "null x", r#"{"before": 5}"#, r#"{"created": "yes"}"#, &deep, before_twice] {
+        let arrays = ["[]", r#"{"repository": []}"#, r#"{"pull_request": {"base": []}}"#, "null", "5"];
+        let wrong = ["", "[]x", "null x", r#"{"before": 5}"#, r#"{"created": "yes"}"#, &deep, before_twice];
+        for wrong in wrong.iter().chain(&arrays) {
             assert!(parse(wrong.as_bytes()).is_err(), "{}", &wrong[..wrong.len().min(40)]);
         }
         assert!(parse(&vec![b' '; MAX_BYTES + 1]).is_err());

@@ -38,6 +38,13 @@ pub(super) fn context(env: &Env, event: Option<&[u8]>) -> Result<CiContext> {
         default_branch: refs.default_branch.clone(),
     };
     context.base = base(name, &context, &refs, &file)?;
+    let would_publish = matches!(event, Event::Push | Event::Manual | Event::WorkflowRun) && refs.branch.is_some();
+    if would_publish && refs.default_branch.is_none() && text(env, "HEPHY_PUBLISH") != Some("never") {
+        context.warnings.push(
+            "the event file does not say which branch is the default one (repository.default_branch), so nothing is published"
+                .to_owned(),
+        );
+    }
     if event == Event::Other && !name.is_empty() {
         context.warnings.push(format!("the event `{}` publishes nothing", escape_cut(name, 60)));
     }

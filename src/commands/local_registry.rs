@@ -89,7 +89,13 @@ impl LocalRegistry {
             command = command.env_remove(name);
         }
         let log = data.join("registry.log");
-        let registry = Self { daemon: Daemon::start(&command, &log)?, port, sign, _data: None };
+        let daemon = Daemon::start(&command, &log).map_err(|error| {
+            // No step of a Dockerfile failed.
+            let failure = Error::new(ErrorKind::RegistryError, "a registry for this job could not be started");
+            let hint = error.next_step().to_owned();
+            failure.cause(error).hint(hint)
+        })?;
+        let registry = Self { daemon, port, sign, _data: None };
         Ok(registry.wait(&log, interrupt)?.map(|()| registry))
     }
 

@@ -89,9 +89,17 @@ pub async fn look_up(client: &Client, repository: &Repository, by: By<'_>) -> Re
     if manifest.is_index() {
         return Ok(Some(Found::of(Recorded::of(manifest.digest.clone(), &manifest.index()?))));
     }
+    one_image(client, repository, manifest).await.map(Some)
+}
+
+/// One image, whose platform its configuration tells.
+///
+/// # Errors
+/// When the registry refuses or fails, and when it is no image.
+pub(super) async fn one_image(client: &Client, repository: &Repository, manifest: Manifest) -> Result<Found> {
     let Configured { platform, triggers } = configured(client, repository, &manifest).await?;
     let platforms = BTreeMap::from([(platform, manifest.digest.clone())]);
-    Ok(Some(Found { digest: manifest.digest, platforms, input_key: None, triggers: Some(triggers) }))
+    Ok(Found { digest: manifest.digest, platforms, input_key: None, triggers: Some(triggers) })
 }
 
 /// What is run in builds on one image (`ONBUILD`), by the digest of its manifest.

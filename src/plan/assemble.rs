@@ -31,6 +31,8 @@ pub struct Facts {
     pub layout: Layout,
     /// What the keys were compared with, for people.
     pub comparison: String,
+    /// Whether what caches hold is not enough: the run was asked to execute every step again.
+    pub anew: bool,
 }
 
 /// One image of the repository, decided.

@@ -267,6 +267,9 @@ pub struct PlannedCache {
     pub tags: BTreeMap<String, Tag>,
     /// How long a cached layer is used, in seconds.
     pub ttl_seconds: Option<u64>,
+    /// Whether the build takes layers from it. A run that was asked to build anew (`--force`, a schedule) only adds to
+    /// it, where the builder can.
+    pub read: bool,
 }
 
 /// A build argument. Dependency variables are known only once the dependency is built, so a value is a list of

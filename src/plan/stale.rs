@@ -55,6 +55,11 @@ pub enum BaseState {
     },
     /// The reference names a digest: it cannot move.
     Pinned,
+    /// It could not be looked up when the image was planned: whatever is there now may be another one.
+    Unrecorded {
+        /// What is there now.
+        now: Digest,
+    },
     /// It is another one now.
     Moved {
         /// What the image was built with.
@@ -105,7 +110,7 @@ pub fn is_pinned(reference: &str) -> bool {
 /// The references that have to be looked up to check these bases, each once.
 #[must_use]
 pub fn to_look_up<'a>(used: &'a [UsedBase], recorded: &RecordedBases) -> BTreeSet<&'a str> {
-    let known = |base: &&UsedBase| recorded.get(&base.reference).is_some_and(|it| it.contains_key(&base.platform));
+    let known = |base: &&UsedBase| recorded.contains_key(&base.reference);
     used.iter().filter(|base| !is_pinned(&base.reference)).filter(known).map(|base| base.reference.as_str()).collect()
 }
 
@@ -117,10 +122,7 @@ pub fn check(used: Vec<UsedBase>, recorded: &RecordedBases, now: &BTreeMap<Strin
             let state = match recorded.get(&reference) {
                 _ if is_pinned(&reference) => BaseState::Pinned,
                 None => unknown("the published image was built without it: its sources changed since"),
-                Some(digests) => match digests.get(&platform) {
-                    None => unknown(&format!("its digest for {platform} was not recorded")),
-                    Some(was) => compare(was, &platform, now.get(&reference)),
-                },
+                Some(digests) => compare(digests.get(&platform), &platform, now.get(&reference)),
             };
             CheckedBase { reference, platform, file, line, state }
         })
@@ -131,22 +133,43 @@ fn unknown(why: &str) -> BaseState {
     BaseState::Unknown { why: why.to_owned() }
 }
 
-fn compare(was: &Digest, platform: &Platform, now: Option<&Now>) -> BaseState {
-    let not_found = |why: String| BaseState::Unreadable { why, kind: ErrorKind::NotFound };
+fn compare(was: Option<&Digest>, platform: &Platform, now: Option<&Now>) -> BaseState {
+    let gone = |why: String| match was {
+        Some(_) => BaseState::Unreadable { why, kind: ErrorKind::NotFound },
+        None => unknown(&format!("its digest for {platform} was not recorded, and it {why}")),
+    };
     let now = match now {
-        // One image's own digest is enough: its platform is checked where it is built on.
+        // One image's own digest is enough where it is the same: then its platform is as well.
         Some(Now::Image(now)) => now,
         Some(Now::Index(platforms)) => match platforms.get(platform) {
             Some(now) => now,
-            None => return not_found(format!("does not exist for {platform} any more")),
+            None => return gone(format!("does not exist for {platform} any more")),
         },
-        Some(Now::Gone) => return not_found("does not exist any more".to_owned()),
+        Some(Now::Gone) => return gone("does not exist any more".to_owned()),
         Some(Now::Failed { kind, why }) => return BaseState::Unreadable { why: why.clone(), kind: *kind },
         None => return unknown("nobody looked"),
     };
-    match now == was {
-        true => BaseState::Fresh { digest: now.clone() },
-        false => BaseState::Moved { was: was.clone(), now: now.clone() },
+    match was {
+        Some(was) if now == was => BaseState::Fresh { digest: now.clone() },
+        Some(was) => BaseState::Moved { was: was.clone(), now: now.clone() },
+        None => BaseState::Unrecorded { now: now.clone() },
+    }
+}
+
+/// Of images that are stale those that cannot be built: a base is gone, or what they are built on is one of these. By
+/// index, with the reason.
+#[must_use]
+pub fn unbuildable(images: &[Checked<'_>], stale: &BTreeSet<usize>) -> BTreeMap<usize, String> {
+    let dead = |base: &CheckedBase| matches!(&base.state, BaseState::Unreadable { kind: ErrorKind::NotFound, .. });
+    let own = stale.iter().filter(|index| images[**index].bases.iter().any(dead));
+    let mut found: BTreeMap<usize, String> = own.map(|index| (*index, "a base of it is gone".to_owned())).collect();
+    loop {
+        let above = stale.iter().filter(|index| !found.contains_key(index)).find_map(|index| {
+            let below = images[*index].built_on.iter().find(|to| found.contains_key(to))?;
+            Some((*index, format!("it is built on {}", images[*below].name)))
+        });
+        let Some((index, why)) = above else { return found };
+        found.insert(index, why);
     }
 }
 
@@ -210,9 +233,14 @@ pub fn stale(images: &[Checked<'_>], among: &BTreeSet<usize>) -> Vec<Vec<Reason>
 fn moved(bases: &[CheckedBase]) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
     for base in bases {
-        let BaseState::Moved { was, now } = &base.state else { continue };
         let (reference, platform) = (escape_cut(&base.reference, 160), &base.platform);
-        let text = format!("{reference} moved ({platform}): {} → {}", short(was), short(now));
+        let text = match &base.state {
+            BaseState::Moved { was, now } => {
+                format!("{reference} moved ({platform}): {} → {}", short(was), short(now))
+            }
+            BaseState::Unrecorded { .. } => format!("{reference} was not recorded ({platform})"),
+            _ => continue,
+        };
         if reasons.iter().all(|known| known.text != text) {
             reasons.push(Reason { kind: ReasonKind::Stale, text });
         }
@@ -296,9 +324,18 @@ mod tests {
         assert!(unreadable(state(used("alpine:3", "linux/amd64"), index(&[("linux/arm64", "x")]))));
         let failed = Now::Failed { kind: ErrorKind::AuthError, why: "403".into() };
         assert!(unreadable(state(used("alpine:3", "linux/amd64"), Some(failed))));
-        assert!(unknown(state(used("alpine:3", "linux/s390x"), index(&[("linux/s390x", "x")]))));
+        assert!(unknown(state(used("alpine:3", "linux/s390x"), index(&[("linux/arm64", "x")]))));
+        assert!(unknown(state(used("alpine:3", "linux/s390x"), Some(Now::Gone))));
         assert!(unknown(state(used("debian:12", "linux/amd64"), None)));
         assert_eq!(state(used(&format!("alpine:3@{}", digest("x")), "linux/amd64"), None), BaseState::Pinned);
+    }
+
+    #[test]
+    fn what_could_not_be_looked_up_when_it_was_built_may_be_anything() {
+        let unrecorded = BaseState::Unrecorded { now: digest("x") };
+        assert_eq!(state(used("alpine:3", "linux/s390x"), index(&[("linux/s390x", "x")])), unrecorded);
+        let nothing = [("alpine:3".to_owned(), BTreeMap::new())].into();
+        assert_eq!(to_look_up(&[used("alpine:3", "linux/amd64")], &nothing), ["alpine:3"].into());
     }
 
     #[test]

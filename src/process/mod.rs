@@ -176,8 +176,15 @@ impl Command {
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::NotFound => ErrorKind::BuildError,
             _ => ErrorKind::InternalError,
         };
+        let is_absent = error.kind() == std::io::ErrorKind::NotFound;
         let error = Error::new(kind, format!("{} could not be started", self.program.display())).cause(error);
+        // The system names no other file where a program's own interpreter is what it does not find.
+        let is_here = self.program.components().count() > 1 && self.program.is_file();
         match kind {
+            ErrorKind::BuildError if is_absent && is_here => error.hint(
+                "it is there, but not what loads it: it is linked dynamically, against libraries that are not here (or is a \
+                 script whose interpreter is not)",
+            ),
             ErrorKind::BuildError => error.hint("it must be a program for this machine that this user may run"),
             _ => error,
         }

@@ -1,7 +1,8 @@
 //! What a registry wants to see before it answers (distribution's token authentication; RFC 7617 for Basic).
 //!
 //! Each host is asked once how it wants it (`GET /v2/`); a token is fetched once per scope however many requests
-//! start together, kept until shortly before it expires, and fetched anew when a request is answered with 401.
+//! start together, kept until shortly before it expires, and fetched anew when a request is answered with 401. A host
+//! that did not answer after all attempts is not asked again by everyone who waited: they get the same failure.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,8 @@ use super::credentials::{self, Credential, Found};
 use super::docker_config::base64;
 use super::policy::MAX_ANSWER;
 use super::settings::Settings;
-use super::transport::{Failed, Request, Transport};
+use super::silent::Silent;
+use super::transport::{Answer, Failed, Request, Transport};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a token lives that says nothing of it (distribution's documentation: 60 seconds).
@@ -67,6 +69,7 @@ struct Host {
     found: tokio::sync::OnceCell<Found>,
     tokens: Mutex<HashMap<String, Slot>>,
     pushing: Mutex<HashSet<String>>,
+    silent: Mutex<Option<Silent>>,
 }
 
 /// All hosts of a client.
@@ -83,6 +86,7 @@ impl Auth {
                 found: tokio::sync::OnceCell::new(),
                 tokens: Mutex::default(),
                 pushing: Mutex::default(),
+                silent: Mutex::default(),
             })
         };
         Arc::clone(hosts.entry(name.to_owned()).or_insert_with(new))
@@ -142,7 +146,7 @@ impl Host {
         }
         let url = self.base.join("/v2/").map_err(|error| Error::internal("no URL").cause(error))?;
         let request = Request::new(Method::GET, url, MAX_ANSWER, "the greeting (is this a registry?)");
-        let answer = asking.transport.retrying(async || asking.transport.attempt(&request, None).await).await?;
+        let answer = self.ask(asking, &request, None).await?;
         let challenge = match answer.status {
             // Another origin's question is never answered.
             StatusCode::UNAUTHORIZED if answer.url.origin() == self.base.origin() => {
@@ -157,6 +161,22 @@ impl Host {
         };
         *known = Some(challenge.clone());
         Ok(challenge)
+    }
+
+    /// A question that every other one waits for. Whoever waited behind one that nobody answered shares its failure: a
+    /// row of attempts for each of them, one after the other, would take hours.
+    async fn ask(&self, asking: &Asking<'_>, request: &Request, header: Option<&HeaderValue>) -> Result<Answer> {
+        if let Some(failure) = self.silent().as_ref().and_then(Silent::failure) {
+            return Err(failure);
+        }
+        let attempt = async || -> Result<_, Failed> { asking.transport.attempt(request, header).await };
+        let answer = asking.transport.retrying(attempt).await;
+        *self.silent() = answer.as_ref().err().map(Silent::of);
+        answer
+    }
+
+    fn silent(&self) -> std::sync::MutexGuard<'_, Option<Silent>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn found(&self, asking: &Asking<'_>) -> Result<&Found> {
@@ -199,9 +219,7 @@ impl Host {
     async fn fetch(&self, asking: &Asking<'_>, realm: &Url, service: Option<&str>, scopes: &[String]) -> Result<Token> {
         let found = self.found(asking).await?;
         let (request, authorization) = token_request(realm, service, scopes, &found.credential)?;
-        let attempt =
-            async || -> Result<_, Failed> { asking.transport.attempt(&request, authorization.as_ref()).await };
-        let answer = asking.transport.retrying(attempt).await?;
+        let answer = self.ask(asking, &request, authorization.as_ref()).await?;
         if !answer.status.is_success() {
             return Err(answer.refusal(request.method.clone()).into_error(&request.what, &found.source));
         }
@@ -236,7 +254,7 @@ fn token_request(
             query.append_pair("refresh_token", token);
         }
     }
-    let what = "to give a token";
+    let what = "the request for a token";
     let get = |url: Url| Request::new(Method::GET, url, MAX_ANSWER, what);
     match credential {
         Credential::Anonymous => Ok((get(filled), None)),

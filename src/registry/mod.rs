@@ -16,6 +16,7 @@ mod logins;
 mod manifests;
 mod policy;
 mod settings;
+mod silent;
 mod tls;
 mod transport;
 

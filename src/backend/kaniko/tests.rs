@@ -122,6 +122,7 @@ fn a_cache_is_of_one_architecture_and_a_check_run_writes_none() {
         repository: "r.example/acme".into(),
         tag: crate::oci::Tag::parse("_cache.app.armv7.0").unwrap(),
         ttl: None,
+        read: true,
         write,
     };
     let of = |cache, flavour: Flavour| {
@@ -133,7 +134,8 @@ fn a_cache_is_of_one_architecture_and_a_check_run_writes_none() {
         let writing = ["--cache=true", "--cache-repo=r.example/acme/cache-armv7"];
         assert_eq!(of(Some(cache(true)), flavour.clone()), writing);
         assert_eq!(of(Some(cache(false)), flavour.clone()), [&writing[..], &["--no-push-cache"]].concat());
-        assert_eq!(of(None, flavour), [""; 0]);
+        assert_eq!(of(None, flavour.clone()), [""; 0]);
+        assert_eq!(of(Some(crate::backend::StepCache { read: false, ..cache(true) }), flavour), [""; 0]);
     }
 }
 

@@ -9,12 +9,12 @@ use super::context::{self, Files};
 use super::work_dir::WorkDir;
 use super::{Event, Job, LONGEST_WAIT, confirm, secrets};
 use crate::backend::{
-    Backend, Invocation, Said, Step, StepCache, Tool, backend, classify, instructions, locate, manual_reference,
+    Backend, Invocation, Said, Step, Tool, backend, classify, instructions, locate, manual_reference,
 };
 use crate::diagnostic::{escape, escape_cut_middle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index;
-use crate::oci::{Digest, is_loopback};
+use crate::oci::Digest;
 use crate::plan::{DependencyFrom, PlannedImage};
 use crate::process::{Command, Log};
 use crate::result::{BuildResult, FailedInstruction, ResultError};
@@ -152,12 +152,7 @@ impl Job<'_> {
         }
         let repository = self.plan.repository_of(self.registry, &image.name);
         let cache = self.cache(image, &files, &build_args);
-        let mut insecure_hosts = self.options.insecure_hosts.clone();
-        for host in repository.split('/').next().into_iter().chain(cache.as_ref().map(StepCache::host)) {
-            if is_loopback(host) && !insecure_hosts.iter().any(|known| known == host) {
-                insecure_hosts.push(host.to_owned());
-            }
-        }
+        let insecure_hosts = self.insecure_hosts(image, &files, &build_args, cache.as_ref());
         let mut ko = image.ko.clone();
         if let Some(dir) = ko.as_mut().and_then(|ko| ko.working_dir.as_mut()) {
             *dir = source::confine(&files.context, dir)?.display().to_string();

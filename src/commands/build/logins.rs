@@ -1,5 +1,6 @@
-//! Logins for a builder that hephy runs in a container: of all that a person or a job is signed in to it gets what the
-//! step needs, written out, since the helpers of this machine are not in there.
+//! The hosts that a step speaks with: which of them by plain HTTP, and the logins for a builder that hephy runs in a
+//! container. Of all that a person or a job is signed in to that one gets what the step needs, written out, since the
+//! helpers of this machine are not in there.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use super::context::{self, Files};
 use crate::backend::{Flavour, Step, StepCache, Tool};
 use crate::dockerfile::{Arguments, Meaning};
 use crate::error::Result;
-use crate::oci::Reference;
+use crate::oci::{Reference, is_loopback};
 use crate::plan::PlannedImage;
 
 impl Job<'_> {
@@ -27,10 +28,7 @@ impl Job<'_> {
         if !matches!(tool.flavour, Flavour::DockerRun { .. }) {
             return known();
         }
-        let repository = self.plan.repository_of(self.registry, &image.name);
-        let mut hosts = self.hosts_of_images(image, files, build_args);
-        hosts.extend(repository.split('/').next().map(str::to_owned));
-        hosts.extend(cache.map(|cache| cache.host().to_owned()));
+        let hosts = self.hosts(image, files, build_args, cache);
         let Some(text) = self.view.logins(&hosts)? else { return known() };
         let dir = work.join("docker");
         context::make_dir(&dir)?;
@@ -46,6 +44,39 @@ impl Job<'_> {
         let mut hidden = self.hidden.clone();
         hidden.extend(crate::registry::secrets_of(&text.unwrap_or_default()));
         hidden
+    }
+
+    /// The hosts that plain HTTP is spoken with: those that were named, and those of the step on this machine.
+    pub(super) fn insecure_hosts(
+        &self,
+        image: &PlannedImage,
+        files: &Files,
+        build_args: &[(String, String)],
+        cache: Option<&StepCache>,
+    ) -> Vec<String> {
+        let mut insecure = self.options.insecure_hosts.clone();
+        let here = self.hosts(image, files, build_args, cache).into_iter().filter(|host| is_loopback(host));
+        for host in here {
+            if !insecure.contains(&host) {
+                insecure.push(host);
+            }
+        }
+        insecure
+    }
+
+    /// Where a step reads and writes images.
+    fn hosts(
+        &self,
+        image: &PlannedImage,
+        files: &Files,
+        build_args: &[(String, String)],
+        cache: Option<&StepCache>,
+    ) -> BTreeSet<String> {
+        let repository = self.plan.repository_of(self.registry, &image.name);
+        let mut hosts = self.hosts_of_images(image, files, build_args);
+        hosts.extend(repository.split('/').next().map(str::to_owned));
+        hosts.extend(cache.map(|cache| cache.host().to_owned()));
+        hosts
     }
 
     /// Where the images that a Dockerfile names come from.

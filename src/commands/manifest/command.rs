@@ -111,6 +111,11 @@ pub fn tell(session: &Session, outcome: Outcome) -> Result<()> {
     for warning in &outcome.warnings {
         session.report.warn(warning);
     }
+    for published in &outcome.published {
+        if let Some(warning) = published.partly() {
+            session.report.warn(&warning);
+        }
+    }
     let failures: Vec<serde_json::Value> =
         outcome.failures.iter().map(|(image, error)| serde_json::json!({ "image": image, "error": error })).collect();
     let mut document = serde_json::json!({ "published": outcome.published, "failures": failures });

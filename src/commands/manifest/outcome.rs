@@ -79,6 +79,22 @@ pub enum TagState {
     Elsewhere,
 }
 
+impl Published {
+    /// What a person misses where not every wanted platform is published: these platforms, and tags that stay.
+    #[must_use]
+    pub fn partly(&self) -> Option<String> {
+        let platforms: Vec<String> = self.lacking.iter().map(ToString::to_string).collect();
+        let platforms = (!platforms.is_empty()).then(|| platforms.join(", "))?;
+        let stays = self.tags.iter().filter(|tag| tag.state == TagState::FewerPlatforms);
+        let stays: Vec<String> = stays.map(|tag| tag.tag.to_string()).collect();
+        let mut text = format!("{} is published without {platforms}", self.image);
+        if !stays.is_empty() {
+            text.push_str(&format!("; not moved, since what is there has more platforms: {}", stays.join(", ")));
+        }
+        Some(text)
+    }
+}
+
 impl PublishedTag {
     /// The tag, and why it is not there where it is not, for people.
     #[must_use]

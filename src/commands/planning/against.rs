@@ -34,6 +34,8 @@ pub(super) struct Against {
     pub(super) warnings: Vec<String>,
     /// Whether the registry could be read at all.
     pub(super) answered: bool,
+    /// Whether some image could not be read there.
+    pub(super) unread: bool,
 }
 
 /// What `--explain` says of the published index of one image.
@@ -115,6 +117,7 @@ impl Sources<'_> {
         let mut answers = self.question.ask(survey, &wanted)?;
         let mut against = Against {
             answered: wanted.is_empty() || !answers.recorded.is_empty(),
+            unread: !answers.unread.is_empty(),
             warnings: answers.warnings(survey, &self.base.text()),
             pasts: self.range.take().into_iter().collect(),
             verdicts: vec![None; survey.images.len()],

@@ -38,6 +38,7 @@ use crate::error::Result;
 use crate::git::Base;
 use crate::oci::ImageName;
 use crate::plan::assemble::{Candidate, Facts};
+use crate::plan::decide::Selection;
 
 use against::Note;
 pub(super) use candidates::{bases, check_offers};
@@ -48,6 +49,7 @@ use past::Past;
 pub use preflight::{Choice as PreflightChoice, choice as preflight_of};
 use run::{Asked, Run};
 use sided::Sided;
+use since::Api;
 pub(super) use whole::with_published;
 pub use whole::{graph_of, problems};
 
@@ -134,14 +136,25 @@ impl Planning {
 /// When the repository cannot be read, or when something that is to be built is invalid.
 pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let mut ground = Ground::new(session, select)?;
-    let api = since::last_success(session, select, &mut ground.context)?;
+    let later = since::may_wait(session, select, &ground.context)?;
+    let api = if later { Api::Unknown } else { since::last_success(session, select, &mut ground.context)? };
     let select = &schedule::of_schedule(session, ground.context.event, select)?;
+    let (found, by_range) = planned(session, &ground, select, api)?;
+    if !(later && by_range) {
+        return Ok(found);
+    }
+    let api = since::last_success(session, select, &mut ground.context)?;
+    Ok(planned(session, &ground, select, api)?.0)
+}
+
+/// The same with a base that is settled; says whether it decided about images.
+fn planned(session: &Session, ground: &Ground, select: &SelectArgs, api: Api) -> Result<(Planning, bool)> {
     let (mut loaded, mut objects) = ground.load(select.head.as_deref(), &ground.context.base)?;
     let mut warnings = ground.context.warnings.clone();
     warnings.extend(ground.compared_with_itself(&loaded));
     let rules = ground.rules(select);
     let now = survey(&loaded.head, &mut objects, &rules, None)?;
-    let asked = Asked::of((session, &ground, select, &rules), &now, (&loaded.head, &mut objects), &mut warnings)
+    let asked = Asked::of((session, ground, select, &rules), &now, (&loaded.head, &mut objects), &mut warnings)
         .map_err(|error| quoted(error, &loaded.head, &mut objects))?;
     let listed = asked.listed((session, &ground.context, api), &mut loaded, &mut warnings)?;
     let other = Other { survey: &now, changes: &loaded.changes };
@@ -151,7 +164,7 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     warnings.extend(gone_targets(&now, &sided.changes));
     let run = Run {
         session,
-        ground: &ground,
+        ground,
         select,
         rules: &rules,
         loaded: &loaded,
@@ -169,7 +182,8 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
     let range_keys = against.pasts.iter().find(|past| past.files.is_none()).map(|past| past.keys.clone());
     let base_keys = range_keys.or_else(|| was.as_ref().map(|was| by_id(was, &sided.before))).unwrap_or_default();
     let changes = sided.changes;
-    Ok(Planning {
+    let by_range = asked.selection == Selection::Changed && (asked.question.is_none() || against.unread);
+    let planning = Planning {
         facts: settled.facts,
         candidates: settled.candidates,
         known_bases: decision.known_bases,
@@ -190,10 +204,11 @@ pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
             head: loaded.head,
         },
         preflight: ground.preflight != Some(PreflightChoice::Off),
-        offers: ground.offers,
-        root: ground.root,
-        context: ground.context,
-    })
+        offers: ground.offers.clone(),
+        root: ground.root.clone(),
+        context: ground.context.clone(),
+    };
+    Ok((planning, by_range))
 }
 
 fn by_id(survey: &Survey, keyed: &[Option<Rc<Keyed>>]) -> BTreeMap<ImageId, Rc<Keyed>> {

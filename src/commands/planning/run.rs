@@ -15,7 +15,7 @@ use super::upstreams::Upstreams;
 use super::whole::refuse_broken;
 use super::{judge, schedule};
 use crate::change::{Keyed, Tree};
-use crate::ci::CiContext;
+use crate::ci::{CiContext, Event};
 use crate::cli::SelectArgs;
 use crate::commands::published::Found;
 use crate::commands::session::Session;
@@ -134,7 +134,10 @@ impl Run<'_> {
         let mut known_bases = BTreeMap::new();
         if self.select.only_stale {
             let standing = schedule::standing(self.now, self.rules, &self.asked.destination)?;
-            known_bases = schedule::keep_stale(self.session, &standing, &mut reasons, warnings)?;
+            known_bases = {
+                let named = !self.select.dirs.is_empty();
+                schedule::keep_stale(self.session, &standing, (named, &mut reasons), warnings)?
+            };
         }
         let layout = self.asked.destination.layout;
         judge::refuse_invalid(self.now, &reasons, changes, selection, layout, warnings)?;
@@ -177,6 +180,7 @@ impl Run<'_> {
             comparison: self.comparison(&decision.against),
             layout: *layout,
             registry: registry.clone(),
+            anew: self.is_anew(),
         };
         Ok(Settled { facts, candidates, keyed })
     }
@@ -198,6 +202,12 @@ impl Run<'_> {
         let (elsewhere, _) = candidates::tags_and_findings(self.now, &another, versions, |_| false);
         let reused = against.reused(self.now, question, facts, &tags, &elsewhere)?;
         Ok((tags, reused))
+    }
+
+    /// Whether steps are to be executed though nothing of their input changed. An image that is stale has another input.
+    fn is_anew(&self) -> bool {
+        let of_schedule = self.select.scheduled.is_some() || self.ground.context.event == Event::Schedule;
+        self.select.force || (of_schedule && !self.select.only_stale)
     }
 
     /// What the run is about, for people.

@@ -67,19 +67,23 @@ pub(super) fn standing<'a>(
 }
 
 /// Takes away the reasons of images that are not stale, gives those that are their own, and says what nobody can
-/// know. Gives the bases that were looked up.
+/// know. What is stale and cannot be built is left out, unless the images were `named` one by one. Gives the bases that
+/// were looked up.
 ///
 /// # Errors
 /// When what is published cannot be read at all.
 pub(super) fn keep_stale(
     session: &Session,
     standing: &Standing<'_>,
-    decided: &mut Vec<Vec<Reason>>,
+    (named, decided): (bool, &mut Vec<Vec<Reason>>),
     warnings: &mut Vec<String>,
 ) -> Result<BTreeMap<String, Found>> {
     let asked = decided.iter().enumerate().filter(|(_, reasons)| !reasons.is_empty());
     let among: BTreeSet<usize> = asked.map(|(index, _)| index).collect();
-    let assessment = assess(session, standing, &among)?;
+    let mut assessment = assess(session, standing, &among)?;
+    if !named {
+        warnings.extend(assessment.leave_out_unbuildable(standing.survey));
+    }
     *decided = assessment.reasons(standing.survey);
     warnings.extend(assessment.warnings(standing.survey));
     Ok(assessment.found)

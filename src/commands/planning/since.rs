@@ -8,6 +8,7 @@ use crate::commands::session::Session;
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, Result};
 use crate::forge::{Forge, Trouble};
+use crate::plan::Mode;
 
 /// What is known of the platform's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,16 @@ pub(super) enum Api {
     Unknown,
     /// It did not answer, which was said.
     Silent,
+}
+
+/// Whether the question can wait until the registry could not be read: a run that publishes compares with what is
+/// published, and its base decides nothing before that.
+///
+/// # Errors
+/// When `HEPHY_SINCE` is no such word.
+pub(super) fn may_wait(session: &Session, select: &SelectArgs, context: &CiContext) -> Result<bool> {
+    let is_wanted = select.base.is_none() && select.merge_base.is_none() && wanted(session, select)?.is_some();
+    Ok(is_wanted && context.platform.is_known() && context.mode == Mode::Publish)
 }
 
 /// Puts the last successful pipeline's commit in the place of the event's base, where that was asked for. Says whether the

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::commands::planning::bases;
-use crate::commands::published::{Found, block_on, client, each_once, heads, told};
+use crate::commands::published::{Found, block_on, client, each_once, heads, meaning, one_image, told};
 use crate::commands::session::Session;
 use crate::commands::survey::{Image, Rules, Survey};
 use crate::config::{Layout, Source};
@@ -13,7 +13,7 @@ use crate::index::{BASES, Recorded, Said, platforms};
 use crate::oci::{Digest, ImageName, Platform, Reference, Tag};
 use crate::plan::Reason;
 use crate::plan::stale::{
-    BaseState, Below, Checked, CheckedBase, Now, RecordedBases, UsedBase, check, stale, to_look_up,
+    BaseState, Below, Checked, CheckedBase, Now, RecordedBases, UsedBase, check, stale, to_look_up, unbuildable,
 };
 use crate::plan::standing::{Standing as Published, standing as published_as};
 use crate::registry::{By, Client, Settings};
@@ -40,6 +40,8 @@ pub(in crate::commands) struct Assessed {
     pub(super) untold: Option<Untold>,
     /// Why it is stale; empty when it is not.
     pub(super) reasons: Vec<Reason>,
+    /// Why it cannot be rebuilt although it is stale.
+    unbuildable: Option<String>,
 }
 
 /// Why nothing can be said of an image.
@@ -67,6 +69,18 @@ impl Assessment {
             reasons[image.index].clone_from(&image.reasons);
         }
         reasons
+    }
+
+    /// Leaves out stale images that cannot be built: one of them would stop the rebuild of all others. Says of each why.
+    pub(in crate::commands) fn leave_out_unbuildable(&mut self, survey: &Survey) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for image in &mut self.images {
+            let Some(why) = &image.unbuildable else { continue };
+            let name = &survey.images[image.index].name;
+            warnings.push(format!("{name} is stale and not rebuilt: {why}; --dir builds it all the same"));
+            image.reasons.clear();
+        }
+        warnings
     }
 
     /// What nobody can say, for people, each once.
@@ -128,7 +142,7 @@ async fn assess_with(client: &Client, standing: &Standing<'_>, among: &BTreeSet<
         .filter_map(|(used, (_, record))| Some(to_look_up(used, &record.as_ref().ok()?.bases)))
         .flatten()
         .collect();
-    let (now, found) = look_up(client, &references).await;
+    let (now, found) = look_up(client, &references, &recorded_of(&used, &records)).await;
     let mut known = BTreeMap::new();
     let mut images: Vec<Assessed> = Vec::with_capacity(records.len());
     for ((index, record), used) in records.into_iter().zip(used) {
@@ -140,7 +154,7 @@ async fn assess_with(client: &Client, standing: &Standing<'_>, among: &BTreeSet<
             }
             Err(untold) => (None, Vec::new(), Some(untold)),
         };
-        images.push(Assessed { index, published, bases, untold, reasons: Vec::new() });
+        images.push(Assessed { index, published, bases, untold, reasons: Vec::new(), unbuildable: None });
     }
     decide(survey, &known, &mut images);
     Ok(Assessment { images, found })
@@ -213,7 +227,8 @@ fn used(standing: &Standing<'_>, index: usize, recorded: &RecordedBases) -> Vec<
     if is_remote && backend.reads_dockerfile() {
         let file = crate::diagnostic::escape(&image.file);
         for (reference, digests) in recorded {
-            used.extend(digests.keys().map(|platform| UsedBase {
+            let own = if digests.is_empty() { config.platforms.clone() } else { Vec::new() };
+            used.extend(digests.keys().chain(&own).map(|platform| UsedBase {
                 reference: reference.clone(),
                 platform: platform.clone(),
                 file: file.clone(),
@@ -226,33 +241,62 @@ fn used(standing: &Standing<'_>, index: usize, recorded: &RecordedBases) -> Vec<
     used
 }
 
-/// What registries hold under these references.
-async fn look_up(client: &Client, references: &BTreeSet<&str>) -> (BTreeMap<String, Now>, BTreeMap<String, Found>) {
-    let answers = each_once(references.iter().copied(), async |text| now(client, text).await).await;
-    let (mut now, mut found) = (BTreeMap::new(), BTreeMap::new());
+/// What was recorded of each base, by what its reference means; none for a platform that nothing was recorded of.
+fn recorded_of<'r>(
+    used: &[Vec<UsedBase>],
+    records: &'r [(usize, Record)],
+) -> BTreeMap<String, BTreeSet<Option<&'r Digest>>> {
+    let mut all: BTreeMap<String, BTreeSet<Option<&Digest>>> = BTreeMap::new();
+    for (used, (_, record)) in used.iter().zip(records) {
+        let Ok(record) = record else { continue };
+        for base in used {
+            let digest = record.bases.get(&base.reference).and_then(|digests| digests.get(&base.platform));
+            all.entry(meaning(&base.reference)).or_default().insert(digest);
+        }
+    }
+    all
+}
+
+/// What registries hold under these references, of which this was recorded.
+async fn look_up(
+    client: &Client,
+    references: &BTreeSet<&str>,
+    recorded: &BTreeMap<String, BTreeSet<Option<&Digest>>>,
+) -> (BTreeMap<String, Now>, BTreeMap<String, Found>) {
+    let ask = async |text: &str| now(client, text, recorded.get(&meaning(text))).await;
+    let answers = each_once(references.iter().copied(), ask).await;
+    let (mut now, mut known) = (BTreeMap::new(), BTreeMap::new());
     for (text, answer) in answers {
-        let (digest, state) = &*answer;
-        if let (Some(digest), Now::Index(platforms)) = (digest, state) {
-            let (digest, platforms) = (digest.clone(), platforms.clone());
-            found.insert(text.to_owned(), Found { digest, platforms, input_key: None, triggers: None });
+        let (found, state) = &*answer;
+        if let Some(found) = found {
+            known.insert(text.to_owned(), found.clone());
         }
         now.insert(text.to_owned(), state.clone());
     }
-    (now, found)
+    (now, known)
 }
 
-/// One request: an index answers for all platforms, and one image by its own digest.
-async fn now(client: &Client, text: &str) -> (Option<Digest>, Now) {
+/// One request: an index answers for all platforms, and one image by its own digest. One that is new is asked for its
+/// platform as well: it need not be an image's that was there before.
+async fn now(client: &Client, text: &str, recorded: Option<&BTreeSet<Option<&Digest>>>) -> (Option<Found>, Now) {
     let answer = async {
         let Reference { repository, tag, .. } =
             Reference::parse(text).map_err(|error| Error::config("this is no reference to an image").cause(error))?;
         let Some(manifest) = client.manifest(&repository, By::Tag(&tag.unwrap_or_else(Tag::latest))).await? else {
             return Ok((None, Now::Gone));
         };
-        Ok(match manifest.is_index() {
-            true => (Some(manifest.digest.clone()), Now::Index(platforms(&manifest.index()?))),
-            false => (None, Now::Image(manifest.digest)),
-        })
+        let found = match manifest.is_index() {
+            true => {
+                let (digest, platforms) = (manifest.digest.clone(), platforms(&manifest.index()?));
+                Found { digest, platforms, input_key: None, triggers: None }
+            }
+            false if recorded.is_some_and(|all| all.iter().all(|one| *one == Some(&manifest.digest))) => {
+                return Ok((None, Now::Image(manifest.digest)));
+            }
+            false => one_image(client, &repository, manifest).await?,
+        };
+        let state = Now::Index(found.platforms.clone());
+        Ok((Some(found), state))
     };
     answer.await.unwrap_or_else(|error: Error| (None, Now::Failed { kind: error.kind(), why: told(&error) }))
 }
@@ -273,8 +317,11 @@ fn decide(survey: &Survey, known: &BTreeMap<usize, Known>, images: &mut [Assesse
         .collect();
     let among = images.iter().map(|image| image.index).collect();
     let mut reasons = stale(&checked, &among);
+    let rebuilt = |index: &usize| !reasons[*index].is_empty();
+    let mut unbuildable = unbuildable(&checked, &among.into_iter().filter(rebuilt).collect());
     for image in images {
         image.reasons = std::mem::take(&mut reasons[image.index]);
+        image.unbuildable = unbuildable.remove(&image.index);
     }
 }
 

@@ -47,32 +47,36 @@ enum Standing {
 struct Counts {
     images: usize,
     stale: usize,
+    /// Stale ones included: whoever sees a failure finds here of how many.
     unreadable: usize,
     unknown: usize,
 }
 
 fn standing(image: &Assessed) -> Standing {
-    let any = |test: fn(&BaseState) -> bool| image.bases.iter().any(|base| test(&base.state));
+    let unknown = |base: &CheckedBase| matches!(base.state, BaseState::Unknown { .. });
     match &image.untold {
         _ if !image.reasons.is_empty() => Standing::Stale,
-        Some(Untold::Unreadable(..)) => Standing::Unreadable,
-        Some(Untold::Unknown(_)) => Standing::Unknown,
-        None if any(|state| matches!(state, BaseState::Unreadable { .. })) => Standing::Unreadable,
-        None if any(|state| matches!(state, BaseState::Unknown { .. })) => Standing::Unknown,
+        _ if is_unread(image) => Standing::Unreadable,
+        Some(_) => Standing::Unknown,
+        None if image.bases.iter().any(unknown) => Standing::Unknown,
         None => Standing::Fresh,
     }
+}
+
+/// Whether something of an image could not be read, which it may be beside being stale.
+fn is_unread(image: &Assessed) -> bool {
+    let unreadable = |base: &CheckedBase| matches!(base.state, BaseState::Unreadable { .. });
+    matches!(image.untold, Some(Untold::Unreadable(..))) || image.bases.iter().any(unreadable)
 }
 
 fn counts<'i>(images: impl Iterator<Item = &'i Assessed>) -> Counts {
     let mut counts = Counts::default();
     for image in images {
+        let standing = standing(image);
         counts.images += 1;
-        match standing(image) {
-            Standing::Stale => counts.stale += 1,
-            Standing::Unreadable => counts.unreadable += 1,
-            Standing::Unknown => counts.unknown += 1,
-            Standing::Fresh => {}
-        }
+        counts.stale += usize::from(standing == Standing::Stale);
+        counts.unreadable += usize::from(is_unread(image));
+        counts.unknown += usize::from(standing == Standing::Unknown);
     }
     counts
 }
@@ -126,6 +130,7 @@ fn rows_of(image: &Assessed, name: &str, every: bool) -> Vec<Vec<String>> {
         let place = format!("{}:{}", base.file, base.line);
         let (state, what) = match &base.state {
             BaseState::Moved { was, now } => ("stale", format!("{} → {}", short(was), short(now))),
+            BaseState::Unrecorded { now } => ("stale", format!("was not recorded → {}", short(now))),
             BaseState::Unreadable { why, .. } => ("unread", escape_cut(why, 200)),
             BaseState::Unknown { why } => ("unknown", escape_cut(why, 200)),
             BaseState::Fresh { digest } if every => ("fresh", short(digest)),

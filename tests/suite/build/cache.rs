@@ -26,6 +26,7 @@ fn cache_in(repository: &str) -> PlannedCache {
         repository: repository.to_owned(),
         tags: ["386", "amd64", "arm64"].map(tag).into(),
         ttl_seconds: Some(3600),
+        read: true,
     }
 }
 
@@ -93,6 +94,36 @@ fn buildkit_executes_no_step_twice() {
 fn kaniko_executes_no_step_twice() {
     let Some(_) = kaniko::executor("build::cache::kaniko_executes_no_step_twice") else { return };
     assert_eq!(executed_again(BackendName::Kaniko), 0);
+}
+
+/// Builds, builds anew, and builds with the cache again: whether the second build executed every step, and whose results
+/// the third one has (the first or the second build's).
+fn anew(backend: BackendName) -> (bool, usize) {
+    let mut fixture = prepared(fixture(backend), None);
+    let mut build = |read: bool| {
+        fixture.plan.images[0].cache.as_mut().unwrap().read = read;
+        steps(&fixture, &build(&fixture, backend))
+    };
+    let [first, second, third] = [true, false, true].map(&mut build);
+    let executed = first.iter().zip(&second).all(|(first, second)| first != second);
+    (executed, 1 + [first, second].iter().position(|earlier| *earlier == third).unwrap())
+}
+
+#[test]
+fn buildah_executes_every_step_anew_and_keeps_the_results() {
+    assert_eq!(anew(BackendName::Buildah), (true, 2));
+}
+
+#[test]
+fn buildkit_executes_every_step_anew_and_keeps_the_results() {
+    assert_eq!(anew(BackendName::Buildkit), (true, 2));
+}
+
+/// It reads whatever it writes, so it builds without a cache.
+#[test]
+fn kaniko_executes_every_step_anew_and_keeps_none() {
+    let Some(_) = kaniko::executor("build::cache::kaniko_executes_every_step_anew_and_keeps_none") else { return };
+    assert_eq!(anew(BackendName::Kaniko), (true, 1));
 }
 
 #[test]

@@ -151,7 +151,15 @@ fn a_failed_platform_holds_back_its_image_and_no_other() {
     // What is there can be published on request, and says what lacks.
     let outcome = project.hephy(["manifest", "--allow-partial"]).run().ok();
     assert!(manifest(&registry, "both-head").is_some(), "{outcome}");
-    assert!(outcome.stderr.contains("linux/arm64"), "{outcome}");
+    assert!(outcome.stderr.contains("both is published without linux/arm64\n"), "{outcome}");
+    // Tags that stay where more platforms are, are named.
+    let path = registry.split_once('/').unwrap().1;
+    for tag in ["both-20251015", "both-head"] {
+        crate::stale::world::base(path, tag, &[("linux/amd64", "x"), ("linux/arm64", "y")]);
+    }
+    let outcome = project.hephy(["manifest", "--allow-partial"]).run().ok();
+    let stays = "both is published without linux/arm64; not moved, since what is there has more platforms: both-20251015, both-head";
+    assert!(outcome.stderr.contains(stays), "{outcome}");
 }
 
 #[test]

@@ -54,6 +54,20 @@ fn its_own_registry_is_started_and_stopped_and_keeps_its_data() {
     assert!(!project.out("work").exists(), "{files:?}", files = files.keys());
 }
 
+/// As a program that is linked against libraries which the job's image does not have.
+#[test]
+fn a_registry_that_cannot_be_loaded_is_no_failed_build() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let project = Project::with(&["a"]);
+    let bin = project.home.path().join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::write(bin.join("registry"), "#!/lib/no-such-loader\n").unwrap();
+    std::fs::set_permissions(bin.join("registry"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let said = project.hephy(["run", "--all"]).env("PATH", path).run();
+    said.fails(6, &["a registry for this job could not be started", "it is linked dynamically"]);
+}
+
 #[test]
 fn with_nothing_to_build_nothing_is_started_and_nothing_written() {
     let project = Project::with(&["a"]);

@@ -132,3 +132,25 @@ fn insecure_all_is_warned_of_each_time_and_insecure_registries_is_a_list_of_host
         prepare.env("HEPHY_INSECURE_REGISTRIES", wrong).run().fails(2, &["HEPHY_INSECURE_REGISTRIES names"]);
     }
 }
+
+/// Neither an array, which says nothing of any field, nor an object that does not name the default branch is a guess.
+#[test]
+fn an_event_file_that_does_not_say_what_it_should() {
+    let project = Project::with(&["a"]);
+    let head = project.repo.head();
+    let event = project.home.path().join("own-event.json");
+    let plan = |text: &str| {
+        std::fs::write(&event, text).unwrap();
+        let hephy = project.ci("github-push", &[(HEAD, &head), (BEFORE, &head)], ["plan", "--format", "json"]);
+        hephy.env("GITHUB_EVENT_PATH", event.display().to_string()).run()
+    };
+    for text in ["[]", r#"{"repository": []}"#] {
+        plan(text).fails(2, &["the event file is malformed"]);
+    }
+    let said = plan("{}").ok();
+    assert!(
+        said.stderr.contains("which branch is the default one (repository.default_branch), so nothing is published"),
+        "{said}"
+    );
+    assert_eq!(said.json()["mode"], "check");
+}

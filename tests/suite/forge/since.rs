@@ -177,3 +177,24 @@ fn the_token_goes_to_the_apis_own_origin_only() {
         assert_eq!(said.built(), ["b", "c"]);
     }
 }
+
+/// What is published decides, so nobody has to know what succeeded; unless the registry cannot be read.
+#[test]
+fn a_run_that_publishes_asks_only_where_the_registry_did_not_answer() {
+    let (project, success, failed) = history();
+    let registry = project.registry();
+    let publishes = |registry: &'static str| [SINCE, ("HEPHY_PUBLISH", ""), ("HEPHY_REGISTRY", registry)];
+    let refusing = api(|_| Action::status(401));
+    let said = plan(&project, Kind::Github, &failed, &refusing, &publishes(registry.leak())).ok();
+    assert!(refusing.seen().is_empty() && !said.stderr.contains("last successful"), "{said}");
+    assert_eq!(said.json()["comparison"], "compared with what is published");
+    for kind in BOTH {
+        let answer = runs(kind, &[(SUCCESS, &success)]);
+        let api = api(move |_| json(answer.clone()));
+        let said = plan(&project, kind, &failed, &api, &publishes("127.0.0.1:1/none")).ok();
+        assert_eq!((said.built(), api.seen().len()), (["a", "b", "c"].map(String::from).to_vec(), 1), "{said}");
+        assert!(said.stderr.contains("so the comparison is with the last successful pipeline's commit"), "{said}");
+    }
+    let bad = [("HEPHY_SINCE", "yesterday"), ("HEPHY_PUBLISH", "")];
+    plan(&project, Kind::Github, &failed, &refusing, &bad).fails(2, &["HEPHY_SINCE cannot be `yesterday`"]);
+}

@@ -45,10 +45,15 @@ pub(crate) fn base(path: &str, name: &str, platforms: &[(&str, &str)]) -> Value 
 
 /// Points `path:name` at one image, no index.
 pub(crate) fn single(path: &str, name: &str, seed: &str) -> Digest {
+    single_of(path, name, seed, BOTH[0])
+}
+
+/// The same for a platform.
+pub(crate) fn single_of(path: &str, name: &str, seed: &str, platform: &str) -> Digest {
     let to = repository(address(), path);
     block_on(async {
         let client = client();
-        let made = image(&client, &to, &Platform::linux_amd64(), seed).await;
+        let made = image(&client, &to, &Platform::parse(platform).unwrap(), seed).await;
         client.put_manifest(&to, By::Tag(&tag(name)), &made).await.unwrap();
         made.digest
     })
