@@ -293,7 +293,7 @@ fn planned(name: &str, backend: BackendName) -> PlannedImage {
         platforms: vec![Platform::linux_amd64()],
         targets: Vec::new(),
         tags: Vec::new(),
-        arch_tags: ["amd64", "arm64"].map(arch_tag).into(),
+        arch_tags: ["386", "amd64", "arm64"].map(arch_tag).into(),
         build_args: Vec::new(),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
