@@ -231,8 +231,8 @@ fn a_full_disk() {
     let mut command = Command::new("unshare");
     let script =
         "mkdir .hephy && mount -t tmpfs -o size=256k none .hephy && \"$@\"; code=$?; ls -A .hephy >&2; exit $code";
-    command.args(["--mount", "--map-root-user", "--user", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_hephy")]);
-    command.args(inner.get_args()).current_dir(project.repo.path()).env_clear();
+    command.args(["--mount", "--map-root-user", "--user", "sh", "-c", script, "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args()).current_dir(project.repo.path()).env_clear();
     command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -121,8 +121,8 @@ impl Hephy {
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hephy"));
-        command.args(&self.args).current_dir(&self.dir).env_clear().envs(&self.env).stdin(Stdio::null());
+        let mut command = crate::support::repo::program_in(&self.dir, env!("CARGO_BIN_EXE_hephy"));
+        command.args(&self.args).env_clear().envs(&self.env).stdin(Stdio::null());
         command
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use hephy::cli::{ColorChoice, Format, Global, SelectArgs};
 use hephy::commands::planning::{Planning, planning};
@@ -227,13 +227,13 @@ impl Call {
 
     /// The command.
     fn by_binary(&self) -> Result<BTreeSet<String>, String> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hephy"));
+        let mut command = crate::support::repo::program_in(&self.dir, env!("CARGO_BIN_EXE_hephy"));
         command.args(["plan", "--format=json", "--quiet", "--backend=buildkit"]).env_clear().envs(&self.env);
         let select = &self.select;
         for (name, value) in [("base", &select.base), ("head", &select.head), ("registry", &select.registry)] {
             command.args(value.as_ref().map(|value| format!("--{name}={value}")));
         }
-        let output = command.current_dir(&self.dir).stdin(Stdio::null()).output().unwrap();
+        let output = command.stdin(Stdio::null()).output().unwrap();
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }

@@ -137,15 +137,22 @@ impl Repo {
     }
 }
 
+/// A program in a directory. `current_dir` would copy the whole of this process for each command: where it is linked
+/// statically, the standard library can start nothing in another directory without a fork.
+pub(crate) fn program_in(dir: &Path, program: &str) -> Command {
+    let mut command = Command::new("/usr/bin/env");
+    command.arg("-C").arg(dir).arg(program);
+    command
+}
+
 /// git with fixed names and dates, and without the configuration of whoever runs the tests.
 fn git_in(dir: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new("git");
+    let mut command = program_in(dir, "git");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(b"GIT_")) {
         command.env_remove(name);
     }
     command
         .args(args)
-        .current_dir(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_AUTHOR_NAME", "A")
