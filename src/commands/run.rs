@@ -168,25 +168,19 @@ fn stages(
     interrupt: &Interrupt,
 ) -> Result<()> {
     let wanted = platforms.wanted(plan);
-    let mut results: Vec<BuildResult> = Vec::new();
-    let mut failure: Option<Error> = None;
-    for platform in &wanted {
-        let job = Job {
-            root,
-            out: session.out_below(root),
-            platform: platform.clone(),
-            images: Vec::new(),
-            registry: *registry,
-            cross: true,
-            jobs: *jobs,
-        };
-        let outcome = build(session, &job, interrupt)?;
-        results.extend(outcome.results);
-        failure = failure.or(outcome.failure);
-        if let Err(cancelled) = interrupt.check() {
-            session.report.text(&format!("\n{}", summary::builds(&results)))?;
-            return finish(session, &results, Vec::new(), Some(cancelled));
-        }
+    let job = |platform: &Platform| Job {
+        root,
+        out: session.out_below(root),
+        platform: platform.clone(),
+        images: Vec::new(),
+        registry: *registry,
+        cross: true,
+        jobs: *jobs,
+    };
+    let (results, failure) = built(session, wanted.iter().map(job), interrupt)?;
+    if let Err(cancelled) = interrupt.check() {
+        session.report.text(&format!("\n{}", summary::builds(&results)))?;
+        return finish(session, &results, Vec::new(), Some(cancelled));
     }
     let left_out = left_out(plan, &wanted);
     if !left_out.is_empty() {
@@ -227,6 +221,24 @@ fn stages(
         return finish(session, &results, outcome.published, failure);
     }
     tell(session, outcome)
+}
+
+/// Builds one platform after the other, until a signal comes; with the first failure.
+fn built<'j>(
+    session: &Session,
+    jobs: impl Iterator<Item = Job<'j>>,
+    interrupt: &Interrupt,
+) -> Result<(Vec<BuildResult>, Option<Error>)> {
+    let (mut results, mut failure) = (Vec::new(), None);
+    for job in jobs {
+        let outcome = build(session, &job, interrupt)?;
+        results.extend(outcome.results);
+        failure = failure.or(outcome.failure);
+        if interrupt.check().is_err() {
+            break;
+        }
+    }
+    Ok((results, failure))
 }
 
 /// Platforms of the plan that are not built here, for people.

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::oci::ImageName;
 use crate::plan::args::{ArgProblem, Variables, expand};
 use crate::plan::assemble::Candidate;
-use crate::plan::graph::ExternalBase;
+use crate::plan::graph::{Edge, ExternalBase};
 use crate::plan::standing::Reuse;
 use crate::plan::tags::{GitTag, ImageTags, TagFacts, TagInput, Version};
 use crate::plan::{PlannedSource, Reason, Rerouted};
@@ -196,26 +196,13 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
             problems.extend(findings);
             ImageTags::default()
         });
-        let args = match expand(&config.build_args, (parts.facts, version), &known, &dependencies) {
-            Ok(args) => args,
-            Err(unexpanded) => {
-                let unexpanded = argument_findings(image, unexpanded);
-                if planned {
-                    findings.extend(unexpanded)
-                } else {
-                    problems.extend(unexpanded)
-                }
-                Vec::new()
-            }
-        };
-        let edges = uses
-            .edges
-            .iter()
-            .filter_map(|edge| {
-                let to = *position.get(&edge.to)?;
-                Some(crate::plan::graph::Edge { to, ..edge.clone() })
-            })
-            .collect();
+        let args = expand(&config.build_args, (parts.facts, version), &known, &dependencies);
+        let args = args.unwrap_or_else(|unexpanded| {
+            let concerned = if planned { &mut findings } else { &mut problems };
+            concerned.extend(argument_findings(image, unexpanded));
+            Vec::new()
+        });
+        let edges = uses.edges.iter().filter_map(|edge| Some(Edge { to: *position.get(&edge.to)?, ..edge.clone() }));
         candidates.push(Candidate {
             name: image.name.clone(),
             dir: image.dir.clone(),
@@ -233,7 +220,7 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
                 .rerouted
                 .as_ref()
                 .map(|rerouted| Rerouted { from: rerouted.from, reason: rerouted.reason.clone() }),
-            edges,
+            edges: edges.collect(),
             bases: bases(config, image.backend(parts.rules), &uses.bases),
             problems,
         });

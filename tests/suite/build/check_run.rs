@@ -140,8 +140,8 @@ fn what_several_images_are_built_on_is_copied_once_and_only_for_this_platform() 
     let second = hephy::plan::PlannedImage { name: "second".parse().unwrap(), ..fixture.plan.images[1].clone() };
     let tools = second.dependencies.iter().find(|edge| edge.name.as_str() == "tools").unwrap().clone();
     let mut second = hephy::plan::PlannedImage { dependencies: vec![tools.clone()], ..second };
-    second.arch_tags = second.arch_tags.keys().map(|arch| (arch.clone(), Tag::parse("second-x").unwrap())).collect();
-    second.arch_tags.insert("arm64".into(), Tag::parse("second-y").unwrap());
+    let own = |arch: &String| (arch.clone(), Tag::parse(&format!("second-{arch}")).unwrap());
+    second.arch_tags = second.arch_tags.keys().map(own).collect();
     // For arm64 it is built on one that nobody has.
     let DependencyFrom::Published { tag, digest } = tools.from.clone() else { panic!("{tools:?}") };
     let absent = DependencyFrom::Published { tag, digest: hephy::oci::Digest::of(b"nobody") };
