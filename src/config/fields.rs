@@ -227,8 +227,8 @@ pub(super) const IMAGE: &[Field] = &[
         "cache",
         CACHE,
         "`HEPHY_CACHE`, `hephy.yaml`'s, else `false`",
-        "Layer cache in the registry, with Kaniko, BuildKit and Buildah. Publishing runs write it, check runs only read it; \
-         one that is missing or broken fails no build.",
+        "Layer cache in the registry, with Kaniko, BuildKit and Buildah. Publishing runs write it, check runs only read it, \
+         runs that build anew (`--force`, schedules) do not read it; one that is missing or broken fails no build.",
     ),
     field(
         "secrets",
