@@ -35,7 +35,7 @@ pub(crate) fn measure(report: &mut Report) {
 fn compare(builder: &Builder) -> (Times, Times) {
     let project = Project::new();
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    project.write("app/busybox", std::fs::read(builders::busybox()).unwrap());
+    project.program("app/busybox", &builders::busybox());
     project.write("app/Dockerfile", DOCKERFILE);
     project
         .write("app/build-config.yaml", format!("use_local_context: true\ncache: true\nplatforms: [linux/{arch}]\n"));

@@ -24,7 +24,7 @@ pub(crate) fn measure(report: &mut Report) {
     for number in 0..IMAGES {
         let dir = format!("image-{number}");
         project.write(&format!("{dir}/build-config.yaml"), "use_local_context: true\n");
-        project.write(&format!("{dir}/busybox"), std::fs::read(builders::busybox()).unwrap());
+        project.program(&format!("{dir}/busybox"), &builders::busybox());
         let dockerfile =
             format!("FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"{WORK}\"]\n");
         project.write(&format!("{dir}/Dockerfile"), dockerfile);

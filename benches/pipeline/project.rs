@@ -39,6 +39,13 @@ impl Project {
         std::fs::write(path, content).unwrap();
     }
 
+    /// A copy of a program, which steps can run.
+    pub(crate) fn program(&self, path: &str, from: &Path) {
+        self.write(path, std::fs::read(from).unwrap());
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(self.root().join(path), executable).unwrap();
+    }
+
     pub(crate) fn commit(&self) {
         git(&self.root(), &["add", "."]);
         git(&self.root(), &["-c", "user.name=B", "-c", "user.email=b@localhost", "commit", "-q", "-m", "Images"]);

@@ -81,7 +81,8 @@ impl World {
                 let base = format!("{}/bases:b{}", bases.address, number % BASES);
                 let own = json!({ base.clone(): recorded[number % BASES] }).to_string();
                 let name = format!("image{number:03}");
-                let annotations = json!({"dev.hephy.image": name, "dev.hephy.bases": own});
+                let key = "0".repeat(64);
+                let annotations = json!({"dev.hephy.image": name, "dev.hephy.input-key": key, "dev.hephy.bases": own});
                 index(&client, &to, &format!("{name}-head"), &annotations).await;
                 let config = format!("use_local_context: true\nplatforms: [{}]\n", PLATFORMS.join(", "));
                 project.write(&format!("{name}/build-config.yaml"), config);
