@@ -33,7 +33,7 @@ pub(crate) fn measure(report: &mut Report) {
     let registry = format!("{}/jobs", builders::registry());
     let with = |jobs: &str| -> Duration {
         run(command(builders::tool("buildah"), &project.root()).args(["rmi", "--all", "--force"]).env(&name, &value));
-        let args = ["run", "--all", "--registry", &registry, "--backend", "buildah", "--jobs", jobs];
+        let args = ["run", "--all", "--force", "--registry", &registry, "--backend", "buildah", "--jobs", jobs];
         run(project.hephy(&args).env(&name, &value))
     };
     let (one, two) = alternately(3, || with("1"), || with("2"));
