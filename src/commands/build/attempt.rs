@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::context::{self, Files};
+use super::preflight::target_of;
 use super::work_dir::WorkDir;
 use super::{Event, Job, LONGEST_WAIT, confirm, secrets};
 use crate::backend::{
@@ -152,7 +153,7 @@ impl Job<'_> {
         }
         let repository = self.plan.repository_of(self.registry, &image.name);
         let cache = self.cache(image, &files, &build_args);
-        let insecure_hosts = self.insecure_hosts(image, &files, &build_args, cache.as_ref());
+        let hosts = self.hosts(image, &files, &build_args, cache.as_ref());
         let mut ko = image.ko.clone();
         if let Some(dir) = ko.as_mut().and_then(|ko| ko.working_dir.as_mut()) {
             *dir = source::confine(&files.context, dir)?.display().to_string();
@@ -161,16 +162,16 @@ impl Job<'_> {
         if let Some(spin) = &mut spin {
             spin.manifest_path = source::confine(&files.context, &spin.manifest_path)?.display().to_string();
         }
-        let docker_config = self.docker_config(image, tool, &files, &build_args, cache.as_ref(), work)?;
+        let docker_config = self.docker_config(tool, &hosts, work)?;
         let report = work.join("report");
         context::make_dir(&report)?;
         let step = Step {
             platform: self.options.platform.clone(),
             tag: result.tag.clone(),
-            insecure_hosts,
+            insecure_hosts: self.insecure_hosts(&hosts),
             context: files.context.clone(),
             dockerfile: files.dockerfile.clone(),
-            target: image.target.clone().filter(|target| !target.is_empty()),
+            target: target_of(image).map(str::to_owned),
             ignore_file: files
                 .ignore_files
                 .iter()

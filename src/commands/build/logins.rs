@@ -7,29 +7,22 @@ use std::path::{Path, PathBuf};
 
 use super::Job;
 use super::context::{self, Files};
+use super::preflight::target_of;
 use crate::backend::{Flavour, Step, StepCache, Tool};
-use crate::dockerfile::{Arguments, Meaning};
+use crate::dockerfile::Meaning;
 use crate::error::Result;
 use crate::oci::{Reference, is_loopback};
 use crate::plan::PlannedImage;
 
 impl Job<'_> {
-    /// The directory of the `config.json` that the builder of a step reads; `work` is the step's.
-    pub(super) fn docker_config(
-        &self,
-        image: &PlannedImage,
-        tool: &Tool,
-        files: &Files,
-        build_args: &[(String, String)],
-        cache: Option<&StepCache>,
-        work: &Path,
-    ) -> Result<Option<PathBuf>> {
+    /// The directory of the `config.json` that the builder of a step reads. The step speaks with these hosts; `work` is
+    /// its own.
+    pub(super) fn docker_config(&self, tool: &Tool, hosts: &BTreeSet<String>, work: &Path) -> Result<Option<PathBuf>> {
         let known = || Ok(self.options.docker_config.clone());
         if !matches!(tool.flavour, Flavour::DockerRun { .. }) {
             return known();
         }
-        let hosts = self.hosts(image, files, build_args, cache);
-        let Some(text) = self.view.logins(&hosts)? else { return known() };
+        let Some(text) = self.view.logins(hosts)? else { return known() };
         let dir = work.join("docker");
         context::make_dir(&dir)?;
         crate::store::write_with_mode(&dir.join("config.json"), text.as_bytes(), 0o600)?;
@@ -46,26 +39,19 @@ impl Job<'_> {
         hidden
     }
 
-    /// The hosts that plain HTTP is spoken with: those that were named, and those of the step on this machine.
-    pub(super) fn insecure_hosts(
-        &self,
-        image: &PlannedImage,
-        files: &Files,
-        build_args: &[(String, String)],
-        cache: Option<&StepCache>,
-    ) -> Vec<String> {
+    /// Those that plain HTTP is spoken with: the ones that were named, and of the step's the ones on this machine.
+    pub(super) fn insecure_hosts(&self, hosts: &BTreeSet<String>) -> Vec<String> {
         let mut insecure = self.options.insecure_hosts.clone();
-        let here = self.hosts(image, files, build_args, cache).into_iter().filter(|host| is_loopback(host));
-        for host in here {
-            if !insecure.contains(&host) {
-                insecure.push(host);
+        for host in hosts.iter().filter(|host| is_loopback(host)) {
+            if !insecure.contains(host) {
+                insecure.push(host.clone());
             }
         }
         insecure
     }
 
-    /// Where a step reads and writes images.
-    fn hosts(
+    /// The hosts where a step reads and writes images.
+    pub(super) fn hosts(
         &self,
         image: &PlannedImage,
         files: &Files,
@@ -86,20 +72,12 @@ impl Job<'_> {
         files: &Files,
         build_args: &[(String, String)],
     ) -> BTreeSet<String> {
-        let mut arguments = Arguments { passed: build_args.iter().cloned().collect(), ..Arguments::default() };
-        arguments.predefine(&self.options.platform);
-        let parsed = files.parsed.as_ref();
-        // What cannot be expanded is the builder's to refuse.
-        let Some((dockerfile, references)) =
-            parsed.and_then(|dockerfile| Some((dockerfile, dockerfile.references(&arguments).ok()?)))
-        else {
-            return BTreeSet::new();
-        };
-        let target = image.target.as_deref().filter(|target| !target.is_empty());
+        let Some(dockerfile) = &files.parsed else { return BTreeSet::new() };
+        let Some(references) = self.references(dockerfile, build_args) else { return BTreeSet::new() };
         let host = |meaning| match meaning {
             Ok(Meaning::Image(text)) => Some(Reference::parse(&text).ok()?.repository.host().to_owned()),
             _ => None,
         };
-        dockerfile.uses(target, &references).into_iter().filter_map(|used| host(used.meaning)).collect()
+        dockerfile.uses(target_of(image), &references).into_iter().filter_map(|used| host(used.meaning)).collect()
     }
 }

@@ -56,7 +56,7 @@ impl Job<'_> {
     }
 
     /// What the Dockerfile refers to on this platform. Arguments that cannot be expanded are the builder's to refuse.
-    fn references(&self, dockerfile: &Dockerfile, build_args: &[(String, String)]) -> Option<References> {
+    pub(super) fn references(&self, dockerfile: &Dockerfile, build_args: &[(String, String)]) -> Option<References> {
         let mut arguments = Arguments { passed: build_args.iter().cloned().collect(), ..Arguments::default() };
         arguments.predefine(&self.options.platform);
         dockerfile.references(&arguments).ok()
@@ -92,6 +92,7 @@ impl Job<'_> {
     }
 }
 
-fn target_of(image: &PlannedImage) -> Option<&str> {
+/// The stage that is built; none is the last one.
+pub(super) fn target_of(image: &PlannedImage) -> Option<&str> {
     image.target.as_deref().filter(|target| !target.is_empty())
 }
