@@ -10,7 +10,9 @@ pub fn is_loopback(host: &str) -> bool {
         || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn without_port(host: &str) -> &str {
+/// A host without the port that it may have: `[::1]:5000` is `[::1]`, and `::1` has none.
+#[must_use]
+pub fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
         _ => host,
@@ -46,6 +48,12 @@ mod tests {
         for host in ["localhost.evil.com", "127.0.0.1.nip.io:80", "128.0.0.1", "10.0.0.1:5000", "[::2]", ""] {
             assert!(!is_loopback(host), "{host}");
         }
+    }
+
+    #[test]
+    fn a_port_is_what_stands_behind_a_whole_host() {
+        let without = ["a.b:5000", "a.b", "[::1]:5000", "[::1]", "::1", "a.b:x"].map(without_port);
+        assert_eq!(without, ["a.b", "a.b", "[::1]", "[::1]", "::1", "a.b:x"]);
     }
 
     #[test]

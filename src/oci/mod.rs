@@ -14,7 +14,7 @@ mod tag;
 pub use contents::{Contents, Mismatch, Program, Sampled, Start};
 pub use digest::Digest;
 pub use elf::{Elf, needs_interpreter};
-pub use host::{is_ecr, is_loopback};
+pub use host::{is_ecr, is_loopback, without_port};
 pub use name::ImageName;
 pub use platform::Platform;
 pub use reference::Reference;

@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use super::policy::Policy;
 use crate::diagnostic::escape_cut;
 use crate::error::{Error, Result};
-use crate::oci::Repository;
-use crate::oci::is_loopback;
+use crate::oci::{Repository, is_loopback, without_port};
 
 /// How to talk to registries.
 #[derive(Clone, Debug, Default)]
@@ -147,13 +146,6 @@ fn insecure_host(text: &str) -> Result<String> {
 pub(super) fn host_and_port(url: &reqwest::Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}", url.host_str().unwrap_or_default())
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
-        _ => host,
-    }
 }
 
 #[cfg(test)]
