@@ -24,9 +24,7 @@ impl WorkDir {
             }
         }
     }
-}
 
-impl WorkDir {
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
