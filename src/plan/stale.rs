@@ -2,13 +2,18 @@
 //!
 //! Pure: what an image uses, what its published index recorded, and what registries say now become one state for
 //! each base and platform, and from those follow along the graph the images that are stale. A state is never
-//! guessed: what was not recorded is unknown, what cannot be read is unreadable, and neither makes an image stale.
+//! guessed. What cannot be read, and what an index knows nothing of, makes no image stale. A base that was there without
+//! a digest when the image was planned does, as soon as it has one: it may have been another.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::{Reason, ReasonKind};
+use crate::change::built_on;
 use crate::diagnostic::escape_cut;
 use crate::error::ErrorKind;
 use crate::oci::{Digest, ImageName, Platform, Reference};
@@ -161,16 +166,28 @@ fn compare(was: Option<&Digest>, platform: &Platform, now: Option<&Now>) -> Base
 #[must_use]
 pub fn unbuildable(images: &[Checked<'_>], stale: &BTreeSet<usize>) -> BTreeMap<usize, String> {
     let dead = |base: &CheckedBase| matches!(&base.state, BaseState::Unreadable { kind: ErrorKind::NotFound, .. });
-    let own = stale.iter().filter(|index| images[**index].bases.iter().any(dead));
-    let mut found: BTreeMap<usize, String> = own.map(|index| (*index, "a base of it is gone".to_owned())).collect();
-    loop {
-        let above = stale.iter().filter(|index| !found.contains_key(index)).find_map(|index| {
-            let below = images[*index].built_on.iter().find(|to| found.contains_key(to))?;
-            Some((*index, format!("it is built on {}", images[*below].name)))
-        });
-        let Some((index, why)) = above else { return found };
-        found.insert(index, why);
+    let is_dead = |index: &usize| images.get(*index).is_some_and(|image| image.bases.iter().any(dead));
+    let own: BTreeSet<usize> = stale.iter().copied().filter(is_dead).collect();
+    let reached = spread(images, stale, own.clone());
+    let why = |index: usize| match images[index].built_on.iter().find(|to| reached.contains(to)) {
+        Some(below) if !own.contains(&index) => format!("it is built on {}", images[*below].name),
+        _ => "a base of it is gone".to_owned(),
+    };
+    reached.iter().map(|index| (*index, why(*index))).collect()
+}
+
+/// These images, and of those `among` all that are built on them, along the graph.
+fn spread(images: &[Checked<'_>], among: &BTreeSet<usize>, mut reached: BTreeSet<usize>) -> BTreeSet<usize> {
+    let mut dependents: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (from, image) in among.iter().filter_map(|from| Some((*from, images.get(*from)?))) {
+        image.built_on.iter().for_each(|to| dependents.entry(*to).or_default().push(from));
     }
+    let mut open: Vec<usize> = reached.iter().copied().collect();
+    while let Some(index) = open.pop() {
+        let above = dependents.get(&index).into_iter().flatten().copied();
+        open.extend(above.filter(|dependent| reached.insert(*dependent)));
+    }
+    reached
 }
 
 /// An image of the repository that another one was built on.
@@ -204,27 +221,17 @@ pub struct Checked<'a> {
 /// itself, and not otherwise.
 #[must_use]
 pub fn stale(images: &[Checked<'_>], among: &BTreeSet<usize>) -> Vec<Vec<Reason>> {
-    let considered = || images.iter().enumerate().filter(|(index, _)| among.contains(index));
-    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); images.len()];
-    for (from, image) in considered() {
-        for to in image.built_on {
-            dependents.get_mut(*to).into_iter().for_each(|of| of.push(from));
-        }
-    }
     let own: Vec<Vec<Reason>> = images.iter().map(|it| [moved(it.bases), rebuilt(it.below)].concat()).collect();
-    let mut open: Vec<usize> = considered().map(|(index, _)| index).filter(|index| !own[*index].is_empty()).collect();
-    let mut reached: BTreeSet<usize> = open.iter().copied().collect();
-    while let Some(index) = open.pop() {
-        open.extend(dependents[index].iter().copied().filter(|dependent| reached.insert(*dependent)));
-    }
+    let by_themselves = own.iter().enumerate().filter(|(index, reasons)| among.contains(index) && !reasons.is_empty());
+    let reached = spread(images, among, by_themselves.map(|(index, _)| index).collect());
     let reasons = own.into_iter().enumerate().map(|(index, mut reasons)| {
         if !reached.contains(&index) {
             return Vec::new();
         }
         let below: BTreeSet<&ImageName> =
             images[index].built_on.iter().filter(|to| reached.contains(to)).map(|to| images[*to].name).collect();
-        let built_on = |name| Reason { kind: ReasonKind::Dependency, text: format!("built on {name}") };
-        reasons.extend(below.into_iter().map(built_on));
+        let reason = |name: &ImageName| Reason { kind: ReasonKind::Dependency, text: built_on(name.as_str()) };
+        reasons.extend(below.into_iter().map(reason));
         reasons
     });
     reasons.collect()
@@ -266,130 +273,4 @@ fn rebuilt(below: &[Below<'_>]) -> Vec<Reason> {
 #[must_use]
 pub fn short(digest: &Digest) -> String {
     format!("sha256:{}…", digest.hex().get(..12).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn digest(seed: &str) -> Digest {
-        Digest::of(seed.as_bytes())
-    }
-
-    fn platform(text: &str) -> Platform {
-        Platform::parse(text).unwrap()
-    }
-
-    fn used(reference: &str, at: &str) -> UsedBase {
-        UsedBase { reference: reference.into(), platform: platform(at), file: "curl/Dockerfile".into(), line: 1 }
-    }
-
-    /// What `alpine:3` was, as recorded for amd64 and arm64.
-    fn recorded() -> RecordedBases {
-        let digests = ["linux/amd64", "linux/arm64"].map(|at| (platform(at), digest(at)));
-        [("alpine:3".to_owned(), BTreeMap::from(digests))].into()
-    }
-
-    fn state(used_base: UsedBase, now: Option<Now>) -> BaseState {
-        let now = now.into_iter().map(|now| ("alpine:3".to_owned(), now)).collect();
-        check(vec![used_base], &recorded(), &now).remove(0).state
-    }
-
-    fn index(platforms: &[(&str, &str)]) -> Option<Now> {
-        Some(Now::Index(platforms.iter().map(|(at, seed)| (platform(at), digest(seed))).collect()))
-    }
-
-    #[test]
-    fn a_base_is_compared_for_each_platform_by_itself() {
-        let now = || index(&[("linux/amd64", "linux/amd64"), ("linux/arm64", "new")]);
-        let fresh = BaseState::Fresh { digest: digest("linux/amd64") };
-        assert_eq!(state(used("alpine:3", "linux/amd64"), now()), fresh);
-        let moved = BaseState::Moved { was: digest("linux/arm64"), now: digest("new") };
-        assert_eq!(state(used("alpine:3", "linux/arm64"), now()), moved);
-    }
-
-    #[test]
-    fn one_image_answers_by_its_own_digest() {
-        let fresh = BaseState::Fresh { digest: digest("linux/amd64") };
-        assert_eq!(state(used("alpine:3", "linux/amd64"), Some(Now::Image(digest("linux/amd64")))), fresh);
-        let moved = BaseState::Moved { was: digest("linux/amd64"), now: digest("new") };
-        assert_eq!(state(used("alpine:3", "linux/amd64"), Some(Now::Image(digest("new")))), moved);
-    }
-
-    #[test]
-    fn what_cannot_be_read_or_was_not_recorded_is_never_guessed() {
-        let unreadable = |state: BaseState| matches!(state, BaseState::Unreadable { .. });
-        let unknown = |state: BaseState| matches!(state, BaseState::Unknown { .. });
-        assert!(unreadable(state(used("alpine:3", "linux/amd64"), Some(Now::Gone))));
-        assert!(unreadable(state(used("alpine:3", "linux/amd64"), index(&[("linux/arm64", "x")]))));
-        let failed = Now::Failed { kind: ErrorKind::AuthError, why: "403".into() };
-        assert!(unreadable(state(used("alpine:3", "linux/amd64"), Some(failed))));
-        assert!(unknown(state(used("alpine:3", "linux/s390x"), index(&[("linux/arm64", "x")]))));
-        assert!(unknown(state(used("alpine:3", "linux/s390x"), Some(Now::Gone))));
-        assert!(unknown(state(used("debian:12", "linux/amd64"), None)));
-        assert_eq!(state(used(&format!("alpine:3@{}", digest("x")), "linux/amd64"), None), BaseState::Pinned);
-    }
-
-    #[test]
-    fn what_could_not_be_looked_up_when_it_was_built_may_be_anything() {
-        let unrecorded = BaseState::Unrecorded { now: digest("x") };
-        assert_eq!(state(used("alpine:3", "linux/s390x"), index(&[("linux/s390x", "x")])), unrecorded);
-        let nothing = [("alpine:3".to_owned(), BTreeMap::new())].into();
-        assert_eq!(to_look_up(&[used("alpine:3", "linux/amd64")], &nothing), ["alpine:3"].into());
-    }
-
-    #[test]
-    fn what_is_pinned_or_has_no_record_is_not_looked_up() {
-        let bases = [
-            used("alpine:3", "linux/amd64"),
-            used("alpine:3", "linux/arm64"),
-            used("debian:12", "linux/amd64"),
-            used(&format!("alpine:3@{}", digest("x")), "linux/amd64"),
-        ];
-        assert_eq!(to_look_up(&bases, &recorded()), ["alpine:3"].into());
-    }
-
-    /// 0 has a moved base, 1 is built on 0, 2 on 1, 3 has an unreadable base.
-    fn reasons(among: &[usize]) -> Vec<String> {
-        let names = ["a", "b", "c", "d"].map(|name| ImageName::parse(name).unwrap());
-        let based = |now: Now| {
-            let now = [("alpine:3".to_owned(), now)].into();
-            check(vec![used("alpine:3", "linux/amd64")], &recorded(), &now)
-        };
-        let bases = [based(Now::Image(digest("new"))), Vec::new(), Vec::new(), based(Now::Gone)];
-        let built_on: [&[usize]; 4] = [&[], &[0], &[1], &[]];
-        let images: Vec<Checked<'_>> = (0..4)
-            .map(|at| Checked { name: &names[at], bases: &bases[at], built_on: built_on[at], below: &[] })
-            .collect();
-        let among = among.iter().copied().collect();
-        let texts = |reasons: Vec<Reason>| reasons.into_iter().map(|it| it.text).collect::<Vec<_>>().join("; ");
-        stale(&images, &among).into_iter().map(texts).collect()
-    }
-
-    #[test]
-    fn a_moved_base_travels_along_the_graph_as_far_as_images_are_considered() {
-        let moved =
-            format!("alpine:3 moved (linux/amd64): {} → {}", short(&digest("linux/amd64")), short(&digest("new")));
-        assert_eq!(reasons(&[0, 1, 2, 3]), [moved.as_str(), "built on a", "built on b", ""]);
-        assert_eq!(reasons(&[0, 2]), [moved.as_str(), "", "", ""], "1 is not rebuilt, so 2 is not");
-        assert_eq!(reasons(&[1, 2, 3]), ["", "", "", ""]);
-    }
-
-    #[test]
-    fn what_lies_below_may_have_been_rebuilt_since() {
-        let (name, index) = (ImageName::parse("curl").unwrap(), digest("index"));
-        let now = BTreeMap::from([(platform("linux/amd64"), digest("now"))]);
-        let told = |was: &str, at: &str| {
-            let recorded = BTreeMap::from([(platform(at), digest(was))]);
-            let below = Below { name: &name, recorded: &recorded, index: &index, platforms: &now };
-            rebuilt(&[below]).into_iter().map(|reason| reason.text).collect::<Vec<_>>()
-        };
-        let moved =
-            format!("curl was rebuilt since (linux/amd64): {} → {}", short(&digest("was")), short(&digest("now")));
-        assert_eq!(told("was", "linux/amd64"), [moved]);
-        for same in ["now", "index"] {
-            assert!(told(same, "linux/amd64").is_empty());
-        }
-        assert!(told("was", "linux/arm64").is_empty(), "a platform that is gone is no rebuild");
-    }
 }
