@@ -26,16 +26,24 @@ fn what_a_newer_run_has_not_written_yet_is_left_to_it() {
     let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
     setup.publish(&new, setup.built(&new, "new"));
     // The older run looks when only the first tag is there.
-    let proxy = Proxy::start(setup.registry.address, move |seen| match seen.is("GET", "/manifests/curl-") {
+    let stage = setup.behind(move |seen| match seen.is("GET", "/manifests/curl-") {
         true if seen.is("GET", "/manifests/curl-2") => Action::Forward,
         true => Action::error(404, "MANIFEST_UNKNOWN", "not yet"),
         false => Action::Forward,
     });
-    let to = repository(proxy.address, "acme");
-    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
     let older = stage.publish(&old, stage.built(&old, "old"));
     assert_eq!(states(&older.published[0]), [TagState::Newer; 3]);
     assert_eq!(stage.proxy.count("PUT", "/manifests/curl-"), 0);
+}
+
+/// Commits on different branches.
+fn apart(one: &str, other: &str) -> Option<bool> {
+    Some(one == other)
+}
+
+/// A clone without history.
+fn unknown(one: &str, other: &str) -> Option<bool> {
+    (one == other).then_some(true)
 }
 
 /// A plan of the git tag of this version, on a line of its own.
@@ -51,14 +59,7 @@ fn release(commit: &str, version: &str, tags: &[&str]) -> Plan {
 #[test]
 fn a_release_of_an_old_branch_moves_its_own_tags_and_none_of_a_newer_release() {
     let stage = Stage::start();
-    let registry = stage.to.to_string();
-    // The two commits lie on different branches.
-    let apart = |one: &str, other: &str| Some(one == other);
-    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &apart };
-    let publish = |plan: &Plan, seed: &str| {
-        let results = stage.built(plan, seed);
-        block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() }).published.remove(0)
-    };
+    let publish = |plan: &Plan, seed: &str| stage.publish_in(apart, plan, seed).published.remove(0);
     let first = publish(&release(OLD, "1.2.8", &["curl-1.2.8", "curl-1.2", "curl-1"]), "1.2.8");
     assert_eq!(states(&first), [TagState::Moved; 6]);
     let newer = publish(&release(NEW, "1.3.0", &["curl-1.3.0", "curl-1.3", "curl-1"]), "1.3.0");
@@ -84,14 +85,7 @@ fn a_release_of_an_old_branch_moves_its_own_tags_and_none_of_a_newer_release() {
 #[test]
 fn a_release_takes_no_tag_from_a_build_of_which_nobody_knows_whether_it_is_older() {
     let stage = Stage::start();
-    let registry = stage.to.to_string();
-    // A clone without history.
-    let unknown = |one: &str, other: &str| (one == other).then_some(true);
-    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &unknown };
-    let publish = |plan: &Plan, seed: &str| {
-        let results = stage.built(plan, seed);
-        block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() }).published.remove(0)
-    };
+    let publish = |plan: &Plan, seed: &str| stage.publish_in(unknown, plan, seed).published.remove(0);
     let mut newer = release(NEW, "1.3.0", &["curl-1.3.0"]);
     (newer.source.tag, newer.images[0].version) = (None, None);
     publish(&newer, "newer");
@@ -104,13 +98,7 @@ fn a_release_takes_no_tag_from_a_build_of_which_nobody_knows_whether_it_is_older
 #[test]
 fn a_base_tag_that_names_no_build_goes_to_no_older_version() {
     let stage = Stage::start();
-    let registry = stage.to.to_string();
-    let apart = |one: &str, other: &str| Some(one == other);
-    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &apart };
-    let publish = |plan: &Plan, seed: &str| {
-        let results = stage.built(plan, seed);
-        block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() }).published.remove(0)
-    };
+    let publish = |plan: &Plan, seed: &str| stage.publish_in(apart, plan, seed).published.remove(0);
     let release = |commit: &str, version: &str| {
         let mut plan = release(commit, version, &[]);
         plan.images[0].tags[0] = tag("curl-newest");
@@ -124,29 +112,18 @@ fn a_base_tag_that_names_no_build_goes_to_no_older_version() {
 #[test]
 fn a_tag_that_an_older_version_takes_meanwhile_is_repaired_towards_the_newer() {
     let setup = Stage::start();
-    let registry = setup.to.to_string();
-    let apart = |one: &str, other: &str| Some(one == other);
-    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &apart };
-    let old = release(OLD, "1.2.9", &["curl-1.2.9"]);
-    let results = setup.built(&old, "1.2.9");
-    block_on(async { publish(&setup.client, &old, results, &options).await.unwrap() });
+    setup.publish_in(apart, &release(OLD, "1.2.9", &["curl-1.2.9"]), "1.2.9");
     let older = setup.get("curl-latest").unwrap();
     let direct = setup.registry.repository("acme");
     let times = AtomicUsize::new(0);
-    let proxy = Proxy::start(setup.registry.address, move |seen| {
+    let stage = setup.behind(move |seen| {
         if seen.is("HEAD", "/manifests/curl-latest") && times.fetch_add(1, Ordering::SeqCst) == 0 {
             let (to, manifest) = (direct.clone(), older.clone());
             block_on(async { client().put_manifest(&to, By::Tag(&tag("curl-latest")), &manifest).await.unwrap() });
         }
         Action::Forward
     });
-    let to = repository(proxy.address, "acme");
-    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
-    let registry = stage.to.to_string();
-    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &apart };
-    let new = release(NEW, "1.3.0", &["curl-1.3.0"]);
-    let results = stage.built(&new, "1.3.0");
-    let outcome = block_on(async { publish(&stage.client, &new, results, &options).await.unwrap() });
+    let outcome = stage.publish_in(apart, &release(NEW, "1.3.0", &["curl-1.3.0"]), "1.3.0");
     assert_eq!(stage.get("curl-latest").unwrap().digest, outcome.published[0].digest);
     assert!(outcome.warnings.is_empty(), "{:?}", outcome.warnings);
 }
@@ -155,12 +132,10 @@ fn a_tag_that_an_older_version_takes_meanwhile_is_repaired_towards_the_newer() {
 fn what_moved_before_a_tag_failed_is_said() {
     let setup = Stage::start();
     let new = plan(NEW, &[planned("curl", &PLATFORMS, &[])]);
-    let proxy = Proxy::start(setup.registry.address, |seen| match seen.is("PUT", "/manifests/curl-head") {
+    let stage = setup.behind(|seen| match seen.is("PUT", "/manifests/curl-head") {
         true => Action::error(403, "DENIED", "no"),
         false => Action::Forward,
     });
-    let to = repository(proxy.address, "acme");
-    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
     let outcome = stage.publish(&new, stage.built(&new, "new"));
     let hint = outcome.failures[0].1.hint_text().unwrap();
     assert!(hint.contains("curl-2") && hint.contains("moved before that"), "{hint}");
@@ -170,13 +145,7 @@ fn what_moved_before_a_tag_failed_is_said() {
 fn without_history_the_later_commit_counts_as_newer() {
     let stage = Stage::start();
     let (old, new) = (plan(OLD, &[planned("curl", &PLATFORMS, &[])]), plan(NEW, &[planned("curl", &PLATFORMS, &[])]));
-    let registry = stage.to.to_string();
-    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &|_, _| None };
-    let run = |plan: &Plan, seed: &str| {
-        let results = stage.built(plan, seed);
-        let outcome = block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() });
-        states(&outcome.published[0])[2]
-    };
+    let run = |plan: &Plan, seed: &str| states(&stage.publish_in(|_, _| None, plan, seed).published[0])[2];
     assert_eq!(run(&old, "old"), TagState::Moved);
     assert_eq!(run(&new, "new"), TagState::Moved);
     assert_eq!(run(&old, "old"), TagState::Newer);
@@ -189,18 +158,15 @@ fn tags_that_an_older_run_takes_back_meanwhile_are_repaired_towards_the_newer() 
     setup.publish(&old, setup.built(&old, "old"));
     let older = setup.get("curl-head").unwrap();
     // Right after the newer run wrote `head`, an older one overwrites it.
-    let upstream = setup.registry.address;
     let direct = setup.registry.repository("acme");
     let times = AtomicUsize::new(0);
-    let proxy = Proxy::start(upstream, move |seen| {
+    let stage = setup.behind(move |seen| {
         if seen.is("HEAD", "/manifests/curl-head") && times.fetch_add(1, Ordering::SeqCst) == 0 {
             let (to, manifest) = (direct.clone(), older.clone());
             block_on(async { client().put_manifest(&to, By::Tag(&tag("curl-head")), &manifest).await.unwrap() });
         }
         Action::Forward
     });
-    let to = repository(proxy.address, "acme");
-    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
     let outcome = stage.publish(&new, stage.built(&new, "new"));
     assert_eq!(stage.get("curl-head").unwrap().digest, outcome.published[0].digest);
     assert_eq!(states(&outcome.published[0])[2], TagState::Moved);
@@ -215,9 +181,8 @@ fn an_older_run_that_finds_a_newer_one_hands_its_tags_over() {
     // Start from an empty set of tags: the newer run's index is there by digest only.
     let direct = setup.registry.repository("acme");
     let times = AtomicUsize::new(0);
-    let upstream = setup.registry.address;
     let first_tag_is_free = AtomicUsize::new(0);
-    let proxy = Proxy::start(upstream, move |seen| {
+    let stage = setup.behind(move |seen| {
         // While the older run looks, the tags are not there yet.
         if seen.is("GET", "/manifests/curl-") && first_tag_is_free.fetch_add(1, Ordering::SeqCst) < 3 {
             return Action::error(404, "MANIFEST_UNKNOWN", "not yet");
@@ -229,8 +194,6 @@ fn an_older_run_that_finds_a_newer_one_hands_its_tags_over() {
         }
         Action::Forward
     });
-    let to = repository(proxy.address, "acme");
-    let stage = Stage { client: client(), to, registry: setup.registry, proxy };
     let outcome = stage.publish(&old, stage.built(&old, "old"));
     assert_eq!(states(&outcome.published[0]), [TagState::Moved, TagState::Newer, TagState::Newer]);
     for name in ["curl-latest", "curl-head"] {
@@ -300,13 +263,7 @@ fn prepare_sees_a_collision_before_anything_is_built() {
 #[test]
 fn a_rebuild_of_another_branch_takes_no_tag_from_the_default_one() {
     let stage = Stage::start();
-    let registry = stage.to.to_string();
-    let apart = |one: &str, other: &str| Some(one == other);
-    let options = Options { registry: &registry, images: &[], allow_partial: false, is_ancestor: &apart };
-    let publish = |plan: &Plan, seed: &str| {
-        let results = stage.built(plan, seed);
-        block_on(async { publish(&stage.client, plan, results, &options).await.unwrap() }).published.remove(0)
-    };
+    let publish = |plan: &Plan, seed: &str| stage.publish_in(apart, plan, seed).published.remove(0);
     let of = |commit: &str, beside: bool, tags: &[&str]| {
         let mut image = planned("curl", &PLATFORMS, &[]);
         image["tags"] = json!(tags);

@@ -156,8 +156,9 @@ fn a_change_travels_as_far_as_dependents_says() {
     }
 }
 
-#[test]
-fn a_remote_image_whose_upstream_ref_moved_is_changed() {
+/// `app` from another repository, `on-app` built on it, and `other`; that repository, and what the configuration says of
+/// it.
+fn on_a_remote_image() -> (Project, Project, String) {
     let upstream = Project::new();
     upstream.repo.write("Dockerfile", "FROM scratch\nCOPY file /\n").write("file", "1").commit("one");
     let project = Project::new();
@@ -165,6 +166,12 @@ fn a_remote_image_whose_upstream_ref_moved_is_changed() {
     project.repo.write("app/build-config.yaml", &remote);
     project.image_on("on-app", "app", "").image("other", "");
     project.repo.commit("images");
+    (project, upstream, remote)
+}
+
+#[test]
+fn a_remote_image_whose_upstream_ref_moved_is_changed() {
+    let (project, upstream, remote) = on_a_remote_image();
     pipeline(&project, BEFORE);
     assert_eq!(plan(&project, BEFORE).built(), Vec::<String>::new());
 
@@ -268,13 +275,8 @@ fn prepare_asks_for_an_image_that_others_are_built_on_once() {
 
 #[test]
 fn where_a_commit_decides_only_what_is_built_is_looked_up() {
-    let upstream = Project::new();
-    upstream.repo.write("Dockerfile", "FROM scratch\nCOPY file /\n").write("file", "1").commit("one");
-    let project = Project::new();
-    let remote = format!("upstream_repo: {}\nupstream_ref: main\n", upstream.repo.url().replace(' ', "%20"));
-    project.repo.write("app/build-config.yaml", &remote);
-    project.image_on("on-app", "app", "").image("other", "");
-    let first = project.repo.commit("images");
+    let (project, upstream, _) = on_a_remote_image();
+    let first = project.repo.head();
     std::fs::rename(upstream.repo.path(), upstream.home.path().join("away")).unwrap();
     let plan = |base: &str| {
         let args = ["plan", "--format", "json", "--base", base];
