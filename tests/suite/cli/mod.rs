@@ -4,8 +4,10 @@
 //! directory; nothing reaches the network.
 
 mod build;
+mod changes;
 mod check;
 mod dependencies;
+mod explained;
 mod failures;
 mod first_steps;
 mod graph;
@@ -19,6 +21,7 @@ mod platforms;
 mod preflight;
 mod prepare;
 mod run;
+mod selected;
 mod settings;
 mod signals;
 mod spin;
