@@ -107,13 +107,16 @@ fn storage(invocation: &mut Invocation, tool: &Tool, step: &Step) {
 
 /// Options for the cache.
 fn cache(invocation: &mut Invocation, tool: &Tool, step: &Step) {
+    if step.anew {
+        // With BUILDAH_LAYERS=true its own storage is a cache as well.
+        invocation.arg("--no-cache");
+    }
     let Some(cache) = used(tool, step) else { return };
     let repository = cache.of_architecture(&step.platform);
     invocation.arg("--layers");
-    match cache.read {
-        true => invocation.option("--cache-from", &repository),
-        false => invocation.arg("--no-cache"),
-    };
+    if !step.anew {
+        invocation.option("--cache-from", &repository);
+    }
     if cache.write {
         invocation.option("--cache-to", &repository);
     }

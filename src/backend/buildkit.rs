@@ -98,17 +98,19 @@ fn buildx(tool: &Tool, step: &Step) -> Invocation {
 /// Options for the cache. One that cannot be read is a warning of BuildKit's; one that cannot be written would fail the
 /// build, but for `ignore-error`.
 fn cache(invocation: &mut Invocation, step: &Step, [read, write]: [&str; 2]) {
+    if step.anew {
+        // What the daemon itself has kept would be taken as well.
+        invocation.arg("--no-cache");
+    }
     let Some(cache) = &step.cache else { return };
     let insecure = if step.is_insecure(cache.host()) { ",registry.insecure=true" } else { "" };
     let place = format!("type=registry,{}{insecure}", csv(&format!("ref={}:{}", cache.repository, cache.tag)));
     if cache.write {
         invocation.option(write, format!("{place},mode=max,oci-mediatypes=true,ignore-error=true"));
     }
-    match cache.read {
-        true => invocation.option(read, place),
-        // What the daemon itself has kept would be taken as well.
-        false => invocation.arg("--no-cache"),
-    };
+    if !step.anew {
+        invocation.option(read, place);
+    }
 }
 
 /// The exporter's attributes, comma-separated.
@@ -178,6 +180,29 @@ mod tests {
             ]
         );
         assert_eq!(invocations[0].env["BUILDX_NO_DEFAULT_ATTESTATIONS"], "1");
+    }
+
+    #[test]
+    fn a_build_anew_takes_nothing_and_keeps_what_it_made() {
+        let cache = crate::backend::StepCache {
+            repository: "r.example/acme".into(),
+            tag: crate::oci::Tag::parse("_cache.app.armv7.0").unwrap(),
+            ttl: None,
+            write: true,
+        };
+        for (flavour, read, write) in
+            [(Flavour::Direct, "--import-cache", "--export-cache"), (Flavour::Buildx, "--cache-from", "--cache-to")]
+        {
+            let of = |cache, anew| {
+                let tool = Tool { flavour: flavour.clone(), ..tool("/bin/x") };
+                let invocation = Buildkit.invocations(&tool, &Step { cache, anew, ..step() }).unwrap().remove(0);
+                let options = args(&invocation).into_iter().filter_map(|arg| arg.split('=').next());
+                options.filter(|name| name.contains("cache")).map(str::to_owned).collect::<Vec<_>>()
+            };
+            assert_eq!(of(Some(cache.clone()), false), [write, read]);
+            assert_eq!(of(Some(cache.clone()), true), ["--no-cache", write]);
+            assert_eq!(of(None, true), ["--no-cache"]);
+        }
     }
 
     #[test]

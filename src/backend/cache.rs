@@ -13,8 +13,6 @@ pub struct StepCache {
     pub tag: Tag,
     /// How long a cached layer is used.
     pub ttl: Option<Duration>,
-    /// Whether this build takes layers from it, and from any other cache; one that was asked for anew does not.
-    pub read: bool,
     /// Whether this build adds to it; check runs do not.
     pub write: bool,
 }

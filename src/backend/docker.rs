@@ -52,6 +52,9 @@ fn build(tool: &Tool, step: &Step) -> Invocation {
     invocation.option("--platform", step.platform.to_string()).option("--tag", step.destination());
     // What the registry has, never a namesake that an earlier build left in the engine.
     invocation.arg("--pull");
+    if step.anew {
+        invocation.arg("--no-cache");
+    }
     invocation.docker_options(step);
     invocation.arg("--").arg(&step.context);
     invocation.env("BUILDKIT_PROGRESS", "plain").env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1").docker_config(step);
@@ -92,6 +95,8 @@ mod tests {
                 "/src/-a, b",
             ]
         );
+        let anew = Docker.invocations(&tool("/usr/bin/docker"), &Step { anew: true, ..plain_step() }).unwrap();
+        assert!(args(&anew[0]).contains(&"--no-cache"));
         assert_eq!(args(&invocations[1]), ["push", "--", "127.0.0.1:5000/acme:app-20251015-armv7"]);
     }
 

@@ -229,7 +229,7 @@ fn secret_in_container(at: usize) -> String {
 /// written is a warning of Kaniko's.
 fn cache(invocation: &mut Invocation, tool: &Tool, step: &Step) {
     // It reads whatever cache it writes.
-    let Some(cache) = step.cache.as_ref().filter(|cache| cache.read && has(tool, Flag::Cache)) else { return };
+    let Some(cache) = step.cache.as_ref().filter(|_| !step.anew && has(tool, Flag::Cache)) else { return };
     invocation.arg("--cache=true").option("--cache-repo", cache.of_architecture(&step.platform));
     if let Some(ttl) = cache.ttl_option() {
         invocation.option("--cache-ttl", ttl);

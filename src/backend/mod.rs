@@ -71,6 +71,8 @@ pub struct Step {
     pub spin: Option<SpinConfig>,
     /// Where layers are kept between runs.
     pub cache: Option<StepCache>,
+    /// Every step is executed: nothing is taken from a cache, neither this one nor what the builder has kept itself.
+    pub anew: bool,
     /// Secrets of the build.
     pub secrets: Vec<StepSecret>,
     /// Directory for this step alone (digest files, metadata); exists, is empty, and is deleted afterwards.
@@ -321,6 +323,7 @@ pub(crate) mod tests {
             ko: None,
             spin: None,
             cache: None,
+            anew: false,
             secrets: Vec::new(),
             work: "/out/work/1".into(),
             protected: vec!["/src".into(), "/out".into()],

@@ -142,6 +142,7 @@ pub fn assemble(
         registry: facts.registry,
         layout: facts.layout,
         comparison: facts.comparison,
+        anew: facts.anew,
         images,
         reused,
         unchanged,

@@ -47,7 +47,7 @@ pub(super) fn planned(facts: &Facts, candidate: &Candidate) -> Option<PlannedCac
         Some((platform.arch(), tag(&whose, &platform.arch())?))
     };
     let tags = candidate.config.platforms.iter().filter_map(tag).collect();
-    Some(PlannedCache { repository, tags, ttl_seconds: cache.ttl.map(|ttl| ttl.as_secs()), read: !facts.anew })
+    Some(PlannedCache { repository, tags, ttl_seconds: cache.ttl.map(|ttl| ttl.as_secs()) })
 }
 
 /// `_cache.<image>.<arch>.<hash>`; the hash is over repository, image, target and architecture.

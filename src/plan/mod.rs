@@ -50,6 +50,10 @@ pub struct Plan {
     pub layout: Layout,
     /// What the input keys were compared with.
     pub comparison: String,
+    /// Whether every step of the builds is executed, whatever a cache has: the run was asked to build anew (`--force`, a
+    /// schedule). Results go into the layer cache all the same, where the builder can.
+    #[serde(default)]
+    pub anew: bool,
     /// Images to build, by wave and then by name.
     pub images: Vec<PlannedImage>,
     /// Images whose published index takes the place of a build, by name.
@@ -267,9 +271,6 @@ pub struct PlannedCache {
     pub tags: BTreeMap<String, Tag>,
     /// How long a cached layer is used, in seconds.
     pub ttl_seconds: Option<u64>,
-    /// Whether the build takes layers from it. A run that was asked to build anew (`--force`, a schedule) only adds to
-    /// it, where the builder can.
-    pub read: bool,
 }
 
 /// A build argument. Dependency variables are known only once the dependency is built, so a value is a list of

@@ -122,20 +122,19 @@ fn a_cache_is_of_one_architecture_and_a_check_run_writes_none() {
         repository: "r.example/acme".into(),
         tag: crate::oci::Tag::parse("_cache.app.armv7.0").unwrap(),
         ttl: None,
-        read: true,
         write,
     };
-    let of = |cache, flavour: Flavour| {
+    let of = |cache, anew: bool, flavour: Flavour| {
         let tool = Tool { flavour, ..tool("/bin/x") };
-        let invocation = Kaniko.invocations(&tool, &Step { cache, ..step() }).unwrap().remove(0);
+        let invocation = Kaniko.invocations(&tool, &Step { cache, anew, ..step() }).unwrap().remove(0);
         args(&invocation).into_iter().filter(|arg| arg.contains("cache")).map(str::to_owned).collect::<Vec<_>>()
     };
     for flavour in [Flavour::Direct, Flavour::Forced, Flavour::DockerRun { image: "kaniko".into() }] {
         let writing = ["--cache=true", "--cache-repo=r.example/acme/cache-armv7"];
-        assert_eq!(of(Some(cache(true)), flavour.clone()), writing);
-        assert_eq!(of(Some(cache(false)), flavour.clone()), [&writing[..], &["--no-push-cache"]].concat());
-        assert_eq!(of(None, flavour.clone()), [""; 0]);
-        assert_eq!(of(Some(crate::backend::StepCache { read: false, ..cache(true) }), flavour), [""; 0]);
+        assert_eq!(of(Some(cache(true)), false, flavour.clone()), writing);
+        assert_eq!(of(Some(cache(false)), false, flavour.clone()), [&writing[..], &["--no-push-cache"]].concat());
+        assert_eq!(of(None, false, flavour.clone()), [""; 0]);
+        assert_eq!(of(Some(cache(true)), true, flavour), [""; 0]);
     }
 }
 

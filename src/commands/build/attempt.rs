@@ -183,6 +183,7 @@ impl Job<'_> {
             ko,
             spin,
             cache,
+            anew: self.plan.anew,
             secrets: secrets::of_step(self.options, image)?,
             work: report,
             protected: vec![self.options.checkout.clone(), self.options.out.clone()],

@@ -75,7 +75,6 @@ impl Job<'_> {
             repository: cache.repository.clone(),
             tag: cache.tags.get(&self.options.platform.arch())?.clone(),
             ttl: cache.ttl_seconds.map(Duration::from_secs),
-            read: cache.read,
             write: self.plan.mode == Mode::Publish,
         };
         let misses = |found: &&&FeatureUse| backend(image.backend).cache_misses(found.feature);

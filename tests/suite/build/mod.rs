@@ -267,6 +267,7 @@ fn plan(registry: String) -> Plan {
         registry: Some(registry),
         layout: Layout::Single,
         comparison: "nothing".into(),
+        anew: false,
         images: Vec::new(),
         reused: Vec::new(),
         unchanged: Vec::new(),
