@@ -1,4 +1,4 @@
-//! `${VAR}` in the values of `build_args` and `additional_tags`: split into parts, nothing expanded.
+//! `${VAR}` in the values of `build_args` and `additional_tags`: split into parts, for all who expand them.
 //!
 //! Only `${NAME}` is special. A `$` that no `{` follows stands for itself, and so does each of `$$`; there is no
 //! escape, because no value has ever needed a literal `${`. Which names mean something is not decided here.
@@ -65,6 +65,28 @@ pub fn parse(value: &str) -> Result<Vec<Part>, Malformed> {
     Ok(parts)
 }
 
+/// The names that a value refers to; none of one that is malformed.
+#[must_use]
+pub fn names(value: &str) -> Vec<String> {
+    let name = |part| match part {
+        Part::Var { name, .. } => Some(name),
+        Part::Text(_) => None,
+    };
+    parse(value).into_iter().flatten().filter_map(name).collect()
+}
+
+/// A value with this in place of one name; one that is malformed stays.
+#[must_use]
+pub fn with(value: &str, name: &str, by: &str) -> String {
+    let Ok(parts) = parse(value) else { return value.to_owned() };
+    let written = |part| match part {
+        Part::Text(text) => text,
+        Part::Var { name: found, .. } if found == name => by.to_owned(),
+        Part::Var { name: other, .. } => format!("${{{other}}}"),
+    };
+    parts.into_iter().map(written).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +112,14 @@ mod tests {
         ] {
             assert_eq!(parse(value), Ok(parts), "{value}");
         }
+    }
+
+    #[test]
+    fn one_name_may_be_written_out() {
+        let value = "a${VERSION}$VERSION${X}${VERSION}}";
+        assert_eq!(names(value), ["VERSION", "X", "VERSION"]);
+        assert_eq!(with(value, "VERSION", "1.2"), "a1.2$VERSION${X}1.2}");
+        assert_eq!((names("${A}${"), with("${A}${", "A", "1")), (Vec::new(), "${A}${".to_owned()));
     }
 
     #[test]

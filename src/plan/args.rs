@@ -2,6 +2,7 @@
 //! build stage knows.
 
 use crate::config::BuildArg;
+use crate::config::template::{self, Part};
 use crate::oci::ImageName;
 use crate::plan::tags::{PIPELINE_VARIABLES, TagFacts, Version};
 use crate::plan::{ArgPart, PlannedArg};
@@ -49,11 +50,6 @@ pub fn expand(
     if problems.is_empty() { Ok(planned) } else { Err(problems) }
 }
 
-/// The names that a value refers to as `${NAME}`.
-pub fn named(value: &str) -> impl Iterator<Item = &str> {
-    value.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
-}
-
 /// Whether a variable always is what hephy says: the registry, and facts of the run.
 #[must_use]
 pub fn is_given(name: &str) -> bool {
@@ -70,11 +66,15 @@ fn expand_one(
 ) -> Result<Vec<ArgPart>, Refusal> {
     let mut parts = Vec::new();
     let mut text = String::new();
-    let mut rest = value;
-    while let Some(open) = rest.find("${") {
-        let close = rest[open..].find('}').ok_or_else(|| ("a `${` is not closed".to_owned(), None))?;
-        let name = &rest[open + 2..open + close];
-        text.push_str(&rest[..open]);
+    let written = template::parse(value);
+    for part in written.map_err(|wrong| (format!("the value {}", wrong.message), Some(wrong.note.to_owned())))? {
+        let name = match part {
+            Part::Text(plain) => {
+                text.push_str(&plain);
+                continue;
+            }
+            Part::Var { name, .. } => name,
+        };
         match dependencies.iter().find(|dependency| dependency.tag_variable() == name) {
             Some(dependency) => {
                 if !text.is_empty() {
@@ -82,11 +82,9 @@ fn expand_one(
                 }
                 parts.push(ArgPart::TagOf((*dependency).clone()));
             }
-            None => text.push_str(&value_of(name, facts, variables)?),
+            None => text.push_str(&value_of(&name, facts, variables)?),
         }
-        rest = &rest[open + close + 1..];
     }
-    text.push_str(rest);
     if !text.is_empty() || parts.is_empty() {
         parts.push(ArgPart::Text(text));
     }
@@ -187,7 +185,7 @@ mod tests {
                 "x${NPM_TOKEN}",
                 "`NPM_TOKEN` holds a secret, and build arguments stand in the plan and in the image's history",
             ),
-            ("${", "a `${` is not closed"),
+            ("${", "the value has a `${` that is never closed"),
         ] {
             assert_eq!(expanded(value), Err(message.to_owned()));
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Image;
 use crate::change::{Oid, RepoPath, Resolved, Tree};
+use crate::config::template::{names, with};
 use crate::config::{ContextFrom, ImageConfig, Source, VersionFrom};
 use crate::diagnostic::{Diagnostic, escape_cut};
 use crate::git::Content;
@@ -51,11 +52,11 @@ pub(super) fn files(tree: &Tree, images: &mut [Image], read_link: &mut dyn FnMut
     found
 }
 
-const VARIABLE: &str = "${VERSION}";
+const VARIABLE: &str = "VERSION";
 
 /// Whether the build arguments name the version.
 fn uses(config: &ImageConfig) -> bool {
-    config.build_args.iter().any(|arg| arg.value.contains(VARIABLE))
+    config.build_args.iter().any(|arg| names(&arg.value).iter().any(|name| name == VARIABLE))
 }
 
 /// What a file says is a fact of the tree and no matter of the run: in build arguments it is a value like others, and
@@ -63,7 +64,7 @@ fn uses(config: &ImageConfig) -> bool {
 fn set(image: &mut Image, version: Version) {
     if let Some(config) = image.parsed.value.as_mut().filter(|config| uses(config)) {
         for arg in &mut Arc::make_mut(config).build_args {
-            arg.value = arg.value.replace(VARIABLE, &version.as_tag());
+            arg.value = with(&arg.value, VARIABLE, &version.as_tag());
         }
     }
     image.version = Some(version);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::ci::CiContext;
 use crate::config::Layout;
+use crate::config::template::{self, Part};
 use crate::oci::{ImageName, Invalid, Platform, Tag};
 
 use super::Mode;
@@ -237,7 +238,9 @@ impl TagFacts {
         let texts = match (written, input.version) {
             (SEMVER, version) => version.map(Version::release_tags).unwrap_or_default().into_iter().map(Ok).collect(),
             // What is the newest of a branch is not what a git tag or a bare commit gives.
-            _ if written.contains("${BRANCH_NAME}") && self.branch.is_none() => Vec::new(),
+            _ if self.branch.is_none() && template::names(written).iter().any(|name| name == "BRANCH_NAME") => {
+                Vec::new()
+            }
             (_, version) => vec![self.expand_variables(written, version)],
         };
         let tag = |text: String| {
@@ -249,23 +252,24 @@ impl TagFacts {
 
     fn expand_variables(&self, written: &str, version: Option<&Version>) -> Result<String, String> {
         let mut out = String::new();
-        let mut rest = written;
-        while let Some(open) = rest.find("${") {
-            let close = rest[open..].find('}').ok_or_else(|| format!("`{written}` has a `${{` that is not closed"))?;
-            let name = &rest[open + 2..open + close];
-            out.push_str(&rest[..open]);
-            out.push_str(&self.variable(name, version).ok_or_else(|| {
+        for part in template::parse(written).map_err(|wrong| format!("`{written}` {}", wrong.message))? {
+            let name = match part {
+                Part::Text(text) => {
+                    out.push_str(&text);
+                    continue;
+                }
+                Part::Var { name, .. } => name,
+            };
+            out.push_str(&self.variable(&name, version).ok_or_else(|| {
                 if name == "VERSION" {
                     format!("`${{VERSION}}` has no value: {NO_VERSION}")
-                } else if PIPELINE_VARIABLES.contains(&name) {
+                } else if PIPELINE_VARIABLES.contains(&name.as_str()) {
                     format!("`${{{name}}}` has no value in this run")
                 } else {
                     format!("`${{{name}}}` is not a variable of tags: {}", PIPELINE_VARIABLES.join(", "))
                 }
             })?);
-            rest = &rest[open + close + 1..];
         }
-        out.push_str(rest);
         Ok(out)
     }
 }

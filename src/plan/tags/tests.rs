@@ -153,7 +153,7 @@ fn what_is_no_tag_is_refused_with_its_field() {
         ("x-amd64", "looks like the tag of one architecture"),
         ("amd64", "looks like the tag of one architecture"),
         ("${NOPE}", "is not a variable of tags"),
-        ("${BRANCH_NAME", "not closed"),
+        ("${BRANCH_NAME", "never closed"),
     ] {
         let problems = tags(Layout::Single, None, None, &["ok", extra]).unwrap_err();
         assert_eq!(problems[0].field, "additional_tags[1]");
