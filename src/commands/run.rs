@@ -169,6 +169,7 @@ fn stages(
 ) -> Result<()> {
     let wanted = platforms.wanted(plan);
     let job = |platform: &Platform| Job {
+        plan,
         root,
         out: session.out_below(root),
         platform: platform.clone(),

@@ -33,6 +33,8 @@ const CONCURRENT_COPIES: usize = 4;
 
 /// How one build job differs from the next.
 pub struct Job<'a> {
+    /// What to build.
+    pub plan: &'a Plan,
     /// Top of the checkout.
     pub root: &'a Path,
     /// The output directory.
@@ -84,7 +86,7 @@ pub fn command(session: &Session, args: &BuildArgs, interrupt: &Interrupt) -> Re
         bring_dependencies(session, &plan, &wanted, real, address, std::slice::from_ref(&platform))?;
     }
     let registry = address.as_deref().or(plan.registry.as_deref());
-    let job = Job { root: &root, out, platform, images, registry, cross: false, jobs: args.jobs.into() };
+    let job = Job { plan: &plan, root: &root, out, platform, images, registry, cross: false, jobs: args.jobs.into() };
     let (platform, out) = (job.platform.clone(), job.out.clone());
     let outcome = build(session, &job, interrupt)?;
     crate::commands::outputs::built(session, &plan, &platform, &outcome.results, &out)?;
@@ -145,7 +147,7 @@ pub fn build(session: &Session, job: &Job<'_>, interrupt: &Interrupt) -> Result<
     let logs = job.out.join("logs");
     let talk =
         Talk { report, out: &out, logs: &logs, platform, at_once: job.jobs > 1, turn: std::sync::Mutex::default() };
-    super::run(&options, &view, interrupt, &|event| talk.show(&event))
+    super::run(&options, job.plan, &view, interrupt, &|event| talk.show(&event))
 }
 
 /// A whole number out of the environment.

@@ -42,7 +42,7 @@ pub use tools::find_tool;
 pub struct Options {
     /// Absolute path of the repository's checkout.
     pub checkout: PathBuf,
-    /// Absolute path of the output directory, which holds `plan.json`.
+    /// Absolute path of the output directory, which holds the sources that prepare left.
     pub out: PathBuf,
     /// Platform to build for.
     pub platform: Platform,
@@ -139,20 +139,20 @@ pub struct Outcome {
     pub failure: Option<Error>,
 }
 
-/// Builds.
+/// Builds what the plan wants for the platform.
 ///
 /// # Errors
-/// When the job cannot begin: the plan is missing or invalid, the machine cannot run the platform, a builder is
+/// When the job cannot begin: the plan is invalid, the machine cannot run the platform, a builder is
 /// missing, a signal came. Failures of images are in the [`Outcome`].
 pub fn run(
     options: &Options,
+    plan: &Plan,
     registry: &dyn RegistryView,
     interrupt: &Interrupt,
     observer: &Observer<'_>,
 ) -> Result<Outcome> {
-    let plan = results::read_plan(&options.out)?;
-    validate::plan(&plan)?;
-    let images = wanted(&plan, &options.platform, &options.images)?;
+    validate::plan(plan)?;
+    let images = wanted(plan, &options.platform, &options.images)?;
     if images.is_empty() {
         return Ok(Outcome { needed: false, results: Vec::new(), failure: None });
     }
@@ -168,7 +168,7 @@ pub fn run(
     let job = Job {
         options,
         hidden,
-        plan: &plan,
+        plan,
         registry: repository,
         view: registry,
         interrupt,

@@ -8,19 +8,6 @@ use crate::plan::{Plan, PlannedImage};
 use crate::result::{BuildResult, ResultError, Status, VERSION};
 use crate::store::{read_left, write_whole};
 
-/// Largest plan or result that is read, in bytes.
-const MAX_BYTES: u64 = 64 << 20;
-
-/// Reads and parses `plan.json`.
-pub(super) fn read_plan(out: &Path) -> Result<Plan> {
-    let path = out.join("plan.json");
-    let bytes = read_left(&path, MAX_BYTES)?.ok_or_else(|| {
-        Error::config(format!("there is no plan at {}", path.display()))
-            .hint("run `hephy prepare` first; in CI, the build job needs prepare's artifacts")
-    })?;
-    Plan::parse(&bytes)
-}
-
 /// The result that another job of the same plan left for an image, if there is one.
 pub(super) fn read_result(
     out: &Path,

@@ -15,23 +15,6 @@ fn failed(fixture: &Fixture) -> (&'static str, String, String) {
 }
 
 #[test]
-fn a_missing_or_foreign_plan() {
-    let mut fixture = Fixture::new(Buildah);
-    fixture.image("base", BASE);
-    let error = fixture.run_only().unwrap_err();
-    assert_eq!(error.kind().code(), "config_error");
-    assert!(error.hint_text().unwrap().contains("hephy prepare"));
-    for (plan, said) in
-        [("{}", "not a plan"), ("{\"version\":99}", "version 99"), ("nonsense", "not a plan"), ("[]", "not a plan")]
-    {
-        std::fs::write(fixture.options.out.join("plan.json"), plan).unwrap();
-        let error = fixture.run_only().unwrap_err();
-        assert_eq!(error.kind().code(), "config_error");
-        assert!(error.message().contains(said), "{plan}: {error}");
-    }
-}
-
-#[test]
 fn a_plan_whose_values_leave_their_place() {
     type Change = fn(&mut hephy::plan::PlannedImage);
     let changes: [Change; 9] = [

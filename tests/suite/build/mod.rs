@@ -171,12 +171,6 @@ impl Fixture {
     }
 
     pub(crate) fn run(&self) -> Result<Outcome> {
-        self.write_plan();
-        self.run_only()
-    }
-
-    /// Runs with whatever `plan.json` is there.
-    pub(crate) fn run_only(&self) -> Result<Outcome> {
         let note = |event: Event<'_>| {
             let line = match event {
                 Event::Started { image, backend, attempt } => format!("started {image} {backend} {attempt}"),
@@ -188,7 +182,7 @@ impl Fixture {
             };
             self.events.lock().unwrap().push(line);
         };
-        run(&self.options, &builders::PlainView, &self.interrupt, &note)
+        run(&self.options, &self.plan, &builders::PlainView, &self.interrupt, &note)
     }
 
     /// Runs; every image must be built.

@@ -58,8 +58,12 @@ fn without_a_plan() {
     project.hephy(["build", "--arch", "amd64"]).run().fails(3, &["there is no plan in", "run hephy prepare first"]);
     project.hephy(["manifest"]).run().fails(3, &["there is no plan in", "run hephy prepare first"]);
     std::fs::create_dir(project.path(".hephy")).unwrap();
-    std::fs::write(project.out("plan.json"), "{\"version\": 99}").unwrap();
-    project.hephy(["build", "--arch", "amd64"]).run().fails(3, &["plan.json has version 99"]);
+    let version = "plan.json has version 99";
+    for (text, said) in [("{}", "not a plan"), ("[]", "not a plan"), ("", "not a plan"), ("{\"version\": 99}", version)]
+    {
+        std::fs::write(project.out("plan.json"), text).unwrap();
+        project.hephy(["build", "--arch", "amd64"]).run().fails(3, &[said]);
+    }
     std::fs::write(project.out("plan.json"), "nonsense").unwrap();
     project.hephy(["manifest"]).run().fails(3, &["plan.json is not a plan"]);
 }
