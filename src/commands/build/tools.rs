@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::backend::{Flavour, Tool, Version, backend};
 use crate::config::BackendName;
 use crate::error::{Error, ErrorKind, Result};
+use crate::oci::Reference;
 use crate::process::Command;
 
 /// Where Kaniko's image has its executor.
@@ -76,7 +77,8 @@ impl Lookup<'_> {
         let Some(executor) = executor else {
             return Ok(self.program("docker").map(|docker| {
                 let image = self.variable("HEPHY_KANIKO_IMAGE").unwrap_or(KANIKO_IMAGE).to_owned();
-                let version = image.rsplit_once(':').and_then(|(_, tag)| Version::find(tag));
+                let tag = Reference::parse(&image).ok().and_then(|reference| reference.tag);
+                let version = tag.and_then(|tag| Version::find(tag.as_str()));
                 Tool { version, ..tool(docker.program, Flavour::DockerRun { image }) }
             }));
         };
@@ -106,7 +108,7 @@ impl Lookup<'_> {
         Tool { version: said.and_then(|said| Version::find(&said)), ..buildctl }
     }
 
-    /// What a client of BuildKit answers.
+    /// What a client of a daemon answers.
     fn said(&self, program: &Path, question: &[&str]) -> Option<String> {
         let mut command = Command::new(program).args(question).timeout(VERSION_LIMIT);
         for name in ["BUILDKIT_HOST", "DOCKER_CONFIG", "DOCKER_HOST", "BUILDX_BUILDER", "HOME"] {
@@ -130,18 +132,22 @@ impl Lookup<'_> {
         question.capture().is_ok_and(|said| said.success())
     }
 
-    /// The version of what `docker build` builds with: before 23 that is the engine's classic builder, unless
-    /// `DOCKER_BUILDKIT` says otherwise; since then BuildKit, where its plugin is there.
+    /// The version of what `docker build` builds with. The client decides: before 23 it has the engine's classic builder,
+    /// unless `DOCKER_BUILDKIT` says otherwise; since then BuildKit, where its plugin is there. That BuildKit is the
+    /// engine's, whatever the client's version is.
     fn docker_builder(&self, docker: &Path) -> Option<Version> {
-        let said = Command::new(docker).arg("--version").timeout(VERSION_LIMIT).capture().ok()?;
-        let version = Version::find(&String::from_utf8_lossy(&said.stdout))?;
-        let (classic, buildkit) = (version.min(Version(20, 10, 0)), version.max(Version(23, 0, 0)));
+        let version = |question: &[&str]| Version::find(&self.said(docker, question)?);
+        let client = version(&["--version"])?;
         let uses_buildkit = match self.variable("DOCKER_BUILDKIT") {
             Some("0") => false,
-            Some(_) if version < Version(23, 0, 0) => true,
-            _ => version >= Version(23, 0, 0) && self.has_buildx(docker),
+            Some(_) if client < Version(23, 0, 0) => true,
+            _ => client >= Version(23, 0, 0) && self.has_buildx(docker),
         };
-        Some(if uses_buildkit { buildkit } else { classic })
+        if !uses_buildkit {
+            return Some(client.min(Version(20, 10, 0)));
+        }
+        // One that does not answer fails the build with its own words.
+        version(&["version", "--format", "{{.Server.Version}}"]).map(|engine| engine.max(Version(23, 0, 0)))
     }
 
     /// The text of the `registries.conf` that Buildah would read (containers-registries.conf(5)).

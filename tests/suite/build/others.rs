@@ -33,6 +33,50 @@ pub(super) fn prepend_path(fixture: &mut Fixture, name: &str) {
     fixture.options.environment.insert("PATH".into(), format!("{dir}:{path}"));
 }
 
+/// The version that is found of a builder where `docker` is this script.
+fn version_with(name: BackendName, script: &str, environment: &[(&str, &str)]) -> Option<hephy::backend::Version> {
+    let fixture = Fixture::new(name);
+    let text = fixture.file("bin/text", format!("#!/bin/sh\ncase \"$*\" in\n{script}\nesac\n"));
+    super::kaniko::install(&text, &text.with_file_name("docker"));
+    let path = text.parent().unwrap().display().to_string();
+    let pairs = environment.iter().copied().chain([("PATH", path.as_str())]);
+    let environment = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    hephy::commands::build::find_tool(name, &environment).unwrap().version
+}
+
+/// A job's client and the engine beside it need not be of one version.
+#[test]
+fn the_buildkit_of_docker_is_the_engines() {
+    let version = |client: &str, engine: &str, environment: &[(&str, &str)]| {
+        let script = format!(
+            "--version) echo 'Docker version {client}, build x' ;;\n'version --format '*) {engine} ;;\n\
+             'buildx version') echo x ;;\n*) exit 1 ;;"
+        );
+        version_with(BackendName::Docker, &script, environment).map(|version| version.to_string())
+    };
+    assert_eq!(version("28.5.1", "echo 23.0.6", &[]).as_deref(), Some("23.0.6"));
+    assert_eq!(version("23.0.6", "echo 29.1.0", &[]).as_deref(), Some("29.1.0"));
+    assert_eq!(version("28.5.1", "exit 1", &[]), None);
+    assert_eq!(version("28.5.1", "echo 29.1.0", &[("DOCKER_BUILDKIT", "0")]).as_deref(), Some("20.10.0"));
+    assert_eq!(version("20.10.24+dfsg1", "echo 29.1.0", &[]).as_deref(), Some("20.10.0"));
+    assert_eq!(version("20.10.24", "echo 20.10.24", &[("DOCKER_BUILDKIT", "1")]).as_deref(), Some("23.0.0"));
+}
+
+#[test]
+fn the_version_of_kanikos_image_is_its_tags_beside_a_digest_too() {
+    let digest = "a1".repeat(32);
+    let version = |image: &str| {
+        version_with(BackendName::Kaniko, "*) exit 1 ;;", &[("HEPHY_KANIKO_IMAGE", image)])
+            .map(|version| version.to_string())
+    };
+    let found = |image: &str| version(image).unwrap_or_default();
+    assert_eq!(found(&format!("r.example/kaniko:v1.27.0@sha256:{digest}")), "1.27.0");
+    assert_eq!(
+        (found("r.example:5000/kaniko:v1.28.1-debug"), found("r.example:5000/kaniko")),
+        ("1.28.1".into(), String::new())
+    );
+}
+
 #[test]
 fn buildkit_builds_a_chain() {
     chain(&mut buildkit());
