@@ -75,7 +75,7 @@ const NO_AGENT: Effect = Effect::Warns("no builder of hephy's is given an SSH ag
 const NOT_MOUNTED: Effect = Effect::Differs("nothing is mounted");
 
 /// Versions of Docker's engine with BuildKit 0.12 and Dockerfile 1.6, with 0.23 and 1.17, with 0.25 and 1.19, and with
-/// 0.26 and 1.20, by its release notes.
+/// 0.26 and 1.20, by what it vendors.
 const DOCKER_OF: [Version; 4] = [Version(25, 0, 0), Version(28, 3, 0), Version(28, 5, 0), Version(29, 1, 0)];
 const BUILDKIT_OF: [Version; 4] = [Version(0, 12, 0), Version(0, 23, 0), Version(0, 25, 0), Version(0, 26, 0)];
 const NO_REPOSITORY: Effect = Effect::Differs("what the address answers is taken for a file");
@@ -155,6 +155,7 @@ pub const TABLE: &[Row] = &[
     config(Construct::Annotations, Kaniko, Some(Version(1, 28, 1))),
     config(Construct::Annotations, Docker, None),
     config(Construct::Annotations, Ko, Some(Version(0, 17, 0))),
+    config(Construct::Annotations, Spin, Some(Version(2, 5, 0))),
     config(Construct::Secrets, Kaniko, Some(Version(1, 27, 0))),
     config(Construct::Secrets, Buildah, Some(Version(1, 24, 0))),
     config(Construct::Secrets, Docker, None),

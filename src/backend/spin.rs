@@ -8,8 +8,8 @@ use crate::config::BackendName;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 
-/// First version that is asked for `--annotation`: older ones may not know it, and an unknown option would end the push.
-const ANNOTATES: Version = Version(3, 0, 0);
+/// First version with `--annotation` (spinframework/spin pull request 2254): in older ones an unknown option ends the push.
+const ANNOTATES: Version = Version(2, 5, 0);
 /// The end of a push (spinframework/spin, `src/commands/registry.rs`).
 const REPORT: &str = "Pushed with digest ";
 
@@ -86,6 +86,13 @@ mod tests {
         assert_eq!(invocations[0].cwd.as_deref(), Some(std::path::Path::new("/src/-a, b")));
         step.spin = Some(SpinConfig { build: false, ..SpinConfig::default() });
         assert!(!args(&Spin.invocations(&tool("/usr/bin/spin"), &step).unwrap()[0]).contains(&"--build"));
+    }
+
+    #[test]
+    fn only_versions_that_are_known_to_write_annotations_are_asked_to() {
+        let of = |version| Spin.annotates(&Tool { version, ..tool("/usr/bin/spin") });
+        assert!(of(Some(Version(2, 5, 0))) && of(Some(Version(3, 1, 0))));
+        assert!(!of(Some(Version(2, 4, 3))) && !of(None));
     }
 
     #[test]
