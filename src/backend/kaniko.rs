@@ -23,8 +23,8 @@ use crate::oci::Digest;
 /// Source: the changelog of the maintained fork (osscontainertools/kaniko).
 const SINCE: &[(Flag, Version)] = &[
     (Flag::PreCleanup, Version(1, 25, 4)),
-    (Flag::Annotation, Version(1, 25, 4)),
-    (Flag::ImageFormat, Version(1, 28, 1)),
+    // 1.25.4 has `--annotation`, and writes them into a manifest of schema 2, where they mean nothing.
+    (Flag::Annotations, Version(1, 28, 1)),
     // Older ones know a cache as well, and take a stale layer when only the body of a here-document has changed.
     (Flag::Cache, Version(1, 28, 1)),
     // 1.26.3 has it as well, turned off.
@@ -34,8 +34,7 @@ const SINCE: &[(Flag, Version)] = &[
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flag {
     PreCleanup,
-    Annotation,
-    ImageFormat,
+    Annotations,
     Cache,
     Secret,
 }
@@ -88,7 +87,7 @@ impl Backend for Kaniko {
 
     /// An unknown flag would end every build, so a version that nobody knows is not asked.
     fn annotates(&self, tool: &Tool) -> bool {
-        tool.version.is_some() && has(tool, Flag::Annotation) && has(tool, Flag::ImageFormat)
+        tool.version.is_some() && has(tool, Flag::Annotations)
     }
 
     fn soiled_by_kill(&self, tool: &Tool) -> bool {
@@ -115,9 +114,7 @@ fn has(tool: &Tool, flag: Flag) -> bool {
 
 fn refuse_what_the_version_lacks(tool: &Tool, step: &Step) -> Result<()> {
     let version = tool.version.map(|version| version.to_string()).unwrap_or_default();
-    let writes_annotations = has(tool, Flag::Annotation) && has(tool, Flag::ImageFormat);
-    if !step.annotations.is_empty() && !writes_annotations {
-        // Without an image format, annotations go into a schema 2 manifest, where they mean nothing.
+    if !step.annotations.is_empty() && !has(tool, Flag::Annotations) {
         return Err(Error::config(format!("Kaniko {version} cannot write annotations into a manifest"))
             .hint("use Kaniko 1.28.1 or later, buildkit or buildah"));
     }
@@ -252,7 +249,7 @@ fn common(invocation: &mut Invocation, tool: &Tool, step: &Step) {
     for (name, value) in &step.annotations {
         invocation.option("--annotation", format!("{name}={value}"));
     }
-    if !step.annotations.is_empty() && has(tool, Flag::ImageFormat) {
+    if !step.annotations.is_empty() {
         invocation.arg("--image-format=oci");
     }
 }
