@@ -48,6 +48,9 @@ pub fn apply(findings: Vec<Diagnostic>, sources: &BTreeMap<String, Source>) -> V
     let mut kept = findings;
     for (file, source) in sources {
         let silences = silences(source);
+        if silences.is_empty() {
+            continue;
+        }
         let mut used = vec![false; silences.len()];
         kept.retain(|finding| {
             let Some(rule) = finding.rule.filter(|_| finding.file == *file) else { return true };
@@ -140,15 +143,20 @@ fn comment(line: &str, language: Language) -> Option<usize> {
     if language == Language::Dockerfile {
         return None;
     }
-    let (mut quote, mut before) = (None, ' ');
+    let (mut quote, mut before, mut escaped) = (None, ' ', false);
     for (at, character) in line.char_indices() {
         match (quote, character) {
             (None, '#') if before.is_whitespace() => return Some(at),
             (None, '"' | '\'') if before.is_whitespace() || "[{,:".contains(before) => quote = Some(character),
-            (Some(open), _) if open == character => quote = None,
+            // What an escaped quote stands in goes on.
+            (Some('"'), '\\') if !escaped => {
+                escaped = true;
+                continue;
+            }
+            (Some(open), _) if open == character && !escaped => quote = None,
             _ => {}
         }
-        before = character;
+        (before, escaped) = (character, false);
     }
     None
 }
@@ -176,6 +184,8 @@ mod tests {
         assert_eq!(shown("# hephy: ignore=x, yy\t,z for now, of course", Language::Yaml), ["1:17-1 x", "1:20-1 yy"]);
         assert_eq!(shown("# hephy: ignore=", Language::Yaml), ["1:17-1 "]);
         assert_eq!(shown("ä: 'it''s' # hephy: ignore=x", Language::Yaml), ["1:28-1 x"]);
+        assert_eq!(shown(r#"a: "\" # hephy: ignore=x" # hephy: ignore=y"#, Language::Yaml), ["1:43-1 y"]);
+        assert_eq!(shown(r#"a: "\\" # hephy: ignore=x"#, Language::Yaml), ["1:25-1 x"]);
         assert_eq!(shown("\u{feff}# hephy: ignore=x\r\na: b\r\n", Language::Yaml), ["1:17-2 x"]);
     }
 
