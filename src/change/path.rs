@@ -92,7 +92,14 @@ pub(crate) fn stretch<T>(
         return 0..items.len();
     }
     let (first, end) = directory.range();
-    items.partition_point(|item| before(item, &first))..items.partition_point(|item| before(item, &end))
+    let start = items.partition_point(|item| before(item, &first));
+    // Most directories are short: look near the start, twice as far each time.
+    let (mut near, mut far) = (start, start + 1);
+    while items.get(far).is_some_and(|item| before(item, &end)) {
+        (near, far) = (far, far + 2 * (far - start));
+    }
+    let rest = items.get(near..far.min(items.len())).unwrap_or_default();
+    start..near + rest.partition_point(|item| before(item, &end))
 }
 
 /// Bytes from git for a person: escaped, and exact where they are no UTF-8.

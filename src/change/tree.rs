@@ -1,7 +1,10 @@
 //! The files of one commit (or of a working tree), sorted by path, without an allocation per path.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 use std::sync::Arc;
+
+use hashbrown::HashTable;
 
 use super::oid::{Mode, Oid};
 use super::path::{RepoPath, show_bytes, stretch};
@@ -49,6 +52,9 @@ pub struct Tree {
     shared: Arc<Vec<u8>>,
     own: Vec<u8>,
     slots: Vec<Slot>,
+    /// Where each path stands among the slots. Empty for a tree that was led back to: few of its paths are asked for.
+    places: HashTable<u32>,
+    hasher: RandomState,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +80,9 @@ impl Tree {
             let length = u32::try_from(record.end.saturating_sub(record.start)).map_err(|_| too_large())?;
             slots.push(Slot { start, length, mode: record.mode, oid: record.oid });
         }
-        let mut tree = Self { shared: Arc::new(buffer), own: Vec::new(), slots };
+        let mut tree = Self { shared: Arc::new(buffer), slots, ..Self::default() };
         tree.sort()?;
+        tree.find_places()?;
         Ok(tree)
     }
 
@@ -90,10 +97,18 @@ impl Tree {
                 return Err(malformed(path(slot), "comes twice"));
             }
         }
-        match self.slots.iter().map(path).find(|path| !is_checkout_path(path)) {
-            Some(path) => Err(malformed(path, "is no path that a checkout can have")),
-            None => Ok(()),
+        self.slots.iter().map(path).try_for_each(check_path)
+    }
+
+    fn find_places(&mut self) -> Result<()> {
+        let path = |at: u32| text_of(&self.shared, &self.own, &self.slots[at as usize]);
+        let hash = |at: u32| self.hasher.hash_one(path(at));
+        let count = u32::try_from(self.slots.len()).map_err(|_| too_large())?;
+        self.places.reserve(self.slots.len(), |at| hash(*at));
+        for at in 0..count {
+            self.places.insert_unique(hash(at), at, |at| hash(*at));
         }
+        Ok(())
     }
 
     /// Number of files.
@@ -124,8 +139,13 @@ impl Tree {
     /// The file of this path.
     #[must_use]
     pub fn get(&self, path: &[u8]) -> Option<Entry<'_>> {
-        let at = self.slots.binary_search_by(|slot| self.path_of(slot).cmp(path)).ok()?;
-        self.slots.get(at).map(|slot| self.entry(slot))
+        if self.places.is_empty() {
+            let at = self.slots.binary_search_by(|slot| self.path_of(slot).cmp(path)).ok()?;
+            return self.slots.get(at).map(|slot| self.entry(slot));
+        }
+        let is_it = |at: &u32| self.path_of(&self.slots[*at as usize]) == path;
+        let at = self.places.find(self.hasher.hash_one(path), is_it)?;
+        self.slots.get(*at as usize).map(|slot| self.entry(slot))
     }
 
     /// The files in a directory, however deep. Finding them costs a search, not a walk.
@@ -157,22 +177,26 @@ impl Tree {
         dirs
     }
 
-    /// The tree as it was before `changes` (sorted by path), which led to this one. Paths share their text.
+    /// The tree as it was before `changes` (sorted by path, each once), which led to this one. Paths share their text.
     ///
     /// # Errors
-    /// When the changes do not lead to this tree.
+    /// When the changes do not lead to this tree, or name a path that no checkout can have.
     pub fn before(&self, changes: &[TreeChange]) -> Result<Self> {
-        let mut base =
-            Self { shared: Arc::clone(&self.shared), own: Vec::new(), slots: Vec::with_capacity(self.len()) };
-        let mut slots = self.slots.iter().peekable();
+        let unrelated = || Error::internal("git's list of changes does not lead to its tree");
+        if !changes.is_sorted_by(|a, b| a.path < b.path) {
+            return Err(unrelated());
+        }
+        let mut base = Self { shared: Arc::clone(&self.shared), ..Self::default() };
+        base.slots.reserve_exact(self.len() + changes.len());
+        let mut rest = self.slots.as_slice();
         for change in changes {
             let path = change.path.as_bytes();
-            while let Some(slot) = slots.next_if(|slot| self.path_of(slot) < path) {
-                base.slots.push(*slot);
-            }
-            let found = slots.next_if(|slot| self.path_of(slot) == path);
+            let (same, others) = rest.split_at(rest.partition_point(|slot| self.path_of(slot) < path));
+            base.slots.extend_from_slice(same);
+            let found = others.first().filter(|slot| self.path_of(slot) == path);
+            rest = others.get(usize::from(found.is_some())..).unwrap_or_default();
             if found.map(|slot| (slot.mode, slot.oid)) != change.new {
-                return Err(Error::internal("git's list of changes does not lead to its tree"));
+                return Err(unrelated());
             }
             let Some((mode, oid)) = change.old else { continue };
             match found {
@@ -180,12 +204,12 @@ impl Tree {
                 None => base.push_own(path, mode, oid)?,
             }
         }
-        base.slots.extend(slots);
-        base.sort()?;
+        base.slots.extend_from_slice(rest);
         Ok(base)
     }
 
     fn push_own(&mut self, path: &[u8], mode: Mode, oid: Oid) -> Result<()> {
+        check_path(path)?;
         let start = u32::try_from(self.shared.len() + self.own.len()).map_err(|_| too_large())?;
         let length = u32::try_from(path.len()).map_err(|_| too_large())?;
         self.own.extend_from_slice(path);
@@ -237,6 +261,10 @@ fn is_checkout_path(path: &[u8]) -> bool {
     }
     path.split(|byte| *byte == b'/')
         .all(|part| !matches!(part, b"" | b"." | b".." | [b'.', b'g' | b'G', b'i' | b'I', b't' | b'T']))
+}
+
+fn check_path(path: &[u8]) -> Result<()> {
+    if is_checkout_path(path) { Ok(()) } else { Err(malformed(path, "is no path that a checkout can have")) }
 }
 
 fn malformed(path: &[u8], what: &str) -> Error {
