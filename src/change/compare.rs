@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::input_key::InputKey;
 use super::inputs::SourceInput;
-use super::key::{InputKey, Keyed};
+use super::key::Keyed;
 use super::note::{FileNote, FileStatus, file_notes, of_empty_directories};
 use super::path::{RepoPath, stretch};
 use super::tree::{Tree, TreeChange};

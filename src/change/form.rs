@@ -10,6 +10,7 @@ use super::tree::Entry;
 
 /// The hashed form: every piece is preceded by its length, every list by its number of pieces or ended by the
 /// end of the hash.
+#[derive(Debug)]
 pub(super) struct Form(Sha256);
 
 impl Form {

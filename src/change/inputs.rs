@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::key::InputKey;
+use super::input_key::InputKey;
 use super::located::Located;
 use super::reach::Reach;
 use crate::config::{BackendName, ImageConfig};

@@ -9,9 +9,7 @@
 //! and so does what is `watch`ed, for sources elsewhere too.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -19,8 +17,10 @@ use serde_json::Value;
 use super::content::{self, Content};
 use super::form::{Form, hex};
 use super::ignore::Globs;
+use super::input_key::InputKey;
 use super::inputs::{Dependency, ImageInputs, SourceInput};
 use super::located::Located;
+use super::memo::Memo;
 use super::oid::Oid;
 use super::path::{RepoPath, stretch};
 use super::reach::{CopySource, Ignoring, Reach};
@@ -31,56 +31,6 @@ use crate::ignorefile::Dialect;
 
 /// Changes whenever the hashed form does; every image is then built once.
 const VERSION: &[u8] = b"hephy input key 2";
-
-/// 64 hexadecimal digits: equal keys, the same build.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-pub struct InputKey(String);
-
-impl InputKey {
-    /// Reads a key that was published; none when it is none.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let valid = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        valid.then(|| Self(text.to_owned()))
-    }
-
-    /// The key of a build that was made on other images, by name, than `key` says.
-    #[must_use]
-    pub fn of_others(key: &str, others: &BTreeMap<String, String>) -> Self {
-        let mut form = Form::new(b"built on others");
-        form.bytes(key.as_bytes());
-        form.count(others.len());
-        for (name, what) in others {
-            form.bytes(name.as_bytes());
-            form.bytes(what.as_bytes());
-        }
-        Self(hex(&form.finish()))
-    }
-
-    /// The digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The first digits, for people.
-    #[must_use]
-    pub fn short(&self) -> &str {
-        self.0.get(..6).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for InputKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for InputKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "InputKey({})", self.0)
-    }
-}
 
 impl<'a> ImageInputs<'a> {
     /// What is read of a build context.
@@ -136,14 +86,52 @@ impl Keyed {
     }
 }
 
+/// What of a key no other image has a say in, and the parts that it was made from.
+#[derive(Debug)]
+pub struct Own {
+    /// Everything but the dependencies.
+    form: Form,
+    source: SourceInput,
+    config: Arc<ImageConfig>,
+    backend: BackendName,
+    located: Option<Located>,
+    reach: Arc<Reach>,
+    settings: BTreeMap<String, String>,
+    watched: Option<String>,
+    ignore: Arc<Globs>,
+    watch: Arc<Globs>,
+}
+
+impl Own {
+    /// The key. Dependencies come first: call this in the order of the graph.
+    #[must_use]
+    pub fn built_on(self, mut dependencies: Vec<Dependency>) -> Keyed {
+        dependencies.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
+        dependencies.dedup();
+        Keyed {
+            key: InputKey::of(built_on(self.form, &dependencies)),
+            source: self.source,
+            config: self.config,
+            backend: self.backend,
+            dependencies,
+            located: self.located,
+            reach: self.reach,
+            settings: self.settings,
+            watched: self.watched,
+            ignore: self.ignore,
+            watch: self.watch,
+        }
+    }
+}
+
 /// Makes the keys of all images of one tree. Images that read the same by the same rules share the work; so do two
 /// trees, where nothing of that changed.
 #[derive(Debug)]
 pub struct Keys<'t> {
     tree: &'t Tree,
-    files: RefCell<HashMap<Files, [u8; 32]>>,
-    watched: RefCell<HashMap<Vec<String>, [u8; 32]>>,
-    globs: RefCell<HashMap<Vec<String>, Arc<Globs>>>,
+    files: Memo<Files, [u8; 32]>,
+    watched: Memo<Vec<String>, [u8; 32]>,
+    globs: Memo<Vec<String>, Arc<Globs>>,
     other: Option<(&'t Keys<'t>, &'t [TreeChange])>,
 }
 
@@ -177,7 +165,7 @@ impl<'t> Keys<'t> {
     /// For the images of `tree`.
     #[must_use]
     pub fn new(tree: &'t Tree) -> Self {
-        Self { tree, files: RefCell::default(), watched: RefCell::default(), globs: RefCell::default(), other: None }
+        Self { tree, files: Memo::default(), watched: Memo::default(), globs: Memo::default(), other: None }
     }
 
     /// For the images of `base`, from which `changes` (sorted by path) lead to the tree of `head`.
@@ -192,7 +180,7 @@ impl<'t> Keys<'t> {
         self.tree
     }
 
-    /// What [`Keys::key_of`] would hash for these images, each once.
+    /// What [`Keys::own`] would hash for these images, each once.
     ///
     /// # Errors
     /// When a pattern of `ignore` is no glob.
@@ -206,7 +194,7 @@ impl<'t> Keys<'t> {
             let ignore = self.globs(&inputs.config.ignore)?;
             for source in inputs.sources(context).iter() {
                 let files = inputs.files(context, source);
-                let is_known = self.files.borrow().contains_key(&files) || self.unchanged_digest(&files).is_some();
+                let is_known = self.known_digest(&files).is_some();
                 if !is_known && seen.insert(files.clone()) {
                     let (ignore, ignoring) = (Arc::clone(&ignore), inputs.reach.ignoring.as_slice());
                     found.push(Unhashed { files, tree: self.tree, ignore, ignoring });
@@ -218,14 +206,14 @@ impl<'t> Keys<'t> {
 
     /// Takes the hashes of [`Unhashed::digest`], in the same order.
     pub fn learn(&self, unhashed: Vec<Unhashed<'_>>, digests: Vec<[u8; 32]>) {
-        self.files.borrow_mut().extend(unhashed.into_iter().map(|it| it.files).zip(digests));
+        self.files.extend(unhashed.into_iter().map(|it| it.files).zip(digests));
     }
 
-    /// The key of one image. Its dependencies come first: call this in the order of the graph.
+    /// What of a key no other image has a say in. Independent of all others.
     ///
     /// # Errors
     /// When a pattern of `ignore` or `watch` is no glob.
-    pub fn key_of(&self, inputs: &ImageInputs<'_>, dependencies: &[Dependency]) -> Result<Keyed> {
+    pub fn own(&self, inputs: &ImageInputs<'_>) -> Result<Own> {
         let ignore = self.globs(&inputs.config.ignore)?;
         let watch = self.globs(&inputs.config.watch)?;
         let watched =
@@ -238,16 +226,12 @@ impl<'t> Keys<'t> {
             }
         };
         let fields = fields(inputs.config, inputs.settings);
-        let mut dependencies = dependencies.to_vec();
-        dependencies.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
-        dependencies.dedup();
-        let key = combine(&source, watched.as_deref(), &fields, inputs.backend, &dependencies);
-        Ok(Keyed {
-            key,
+        let form = own_form(&source, watched.as_deref(), &fields, inputs.backend);
+        Ok(Own {
+            form,
             source,
             config: Arc::clone(inputs.config),
             backend: inputs.backend,
-            dependencies,
             located: inputs.located.cloned(),
             reach: Arc::clone(inputs.reach),
             settings: inputs.settings.clone(),
@@ -258,11 +242,11 @@ impl<'t> Keys<'t> {
     }
 
     fn globs(&self, patterns: &[String]) -> Result<Arc<Globs>> {
-        if let Some(globs) = self.globs.borrow().get(patterns) {
-            return Ok(Arc::clone(globs));
+        if let Some(globs) = self.globs.get(patterns) {
+            return Ok(globs);
         }
         let globs = Arc::new(Globs::new(patterns)?);
-        self.globs.borrow_mut().insert(patterns.to_vec(), Arc::clone(&globs));
+        self.globs.insert(patterns.to_vec(), Arc::clone(&globs));
         Ok(globs)
     }
 
@@ -294,15 +278,20 @@ impl<'t> Keys<'t> {
     }
 
     fn source_digest(&self, files: Files, content: &Content<'_>) -> [u8; 32] {
-        let known = self.files.borrow().get(&files).copied().or_else(|| self.unchanged_digest(&files));
-        let digest = known.unwrap_or_else(|| content.digest(&files.source));
-        self.files.borrow_mut().insert(files, digest);
-        digest
+        self.known_digest(&files).unwrap_or_else(|| {
+            let digest = content.digest(&files.source);
+            self.files.insert(files, digest);
+            digest
+        })
+    }
+
+    fn known_digest(&self, files: &Files) -> Option<[u8; 32]> {
+        self.files.get(files).or_else(|| self.unchanged_digest(files))
     }
 
     fn unchanged_digest(&self, files: &Files) -> Option<[u8; 32]> {
         let (other, changes) = self.other?;
-        let digest = other.files.borrow().get(files).copied()?;
+        let digest = other.files.get(files)?;
         let path = &files.source.path;
         let itself = changes.binary_search_by(|change| change.path.cmp(path)).is_ok();
         let below = stretch(changes, path, |change, bound| change.path.as_bytes() < bound);
@@ -310,10 +299,11 @@ impl<'t> Keys<'t> {
     }
 
     fn watched_digest(&self, patterns: &[String], watch: &Globs) -> [u8; 32] {
-        let known = self.watched.borrow().get(patterns).copied();
-        let digest = known.unwrap_or_else(|| content::watched(self.tree, watch));
-        self.watched.borrow_mut().insert(patterns.to_vec(), digest);
-        digest
+        self.watched.get(patterns).unwrap_or_else(|| {
+            let digest = content::watched(self.tree, watch);
+            self.watched.insert(patterns.to_vec(), digest);
+            digest
+        })
     }
 }
 
@@ -337,13 +327,12 @@ pub(super) fn never_counts(path: &[u8]) -> bool {
         || is_own_output(path)
 }
 
-fn combine(
+fn own_form(
     source: &SourceInput,
     watched: Option<&str>,
     fields: &BTreeMap<&'static str, Value>,
     backend: BackendName,
-    dependencies: &[Dependency],
-) -> InputKey {
+) -> Form {
     let mut form = Form::new(VERSION);
     match source {
         SourceInput::Local { files } => {
@@ -367,12 +356,16 @@ fn combine(
         form.value(value);
     }
     form.bytes(backend.word().as_bytes());
+    form
+}
+
+fn built_on(mut form: Form, dependencies: &[Dependency]) -> Form {
     form.count(dependencies.len());
     for dependency in dependencies {
         form.bytes(dependency.name.as_bytes());
         form.bytes(dependency.key.as_str().as_bytes());
     }
-    InputKey(hex(&form.finish()))
+    form
 }
 
 #[cfg(test)]

@@ -13,14 +13,14 @@ mod targets;
 mod twins;
 mod versions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::backend::Version as BuilderVersion;
 use crate::change::{
-    Dependency, Ignoring, ImageId, ImageInputs, InputKey, Keyed, Keys, Located, Reach, RepoPath, Side, SideImage, Tree,
-    Unhashed,
+    Dependency, Ignoring, ImageId, ImageInputs, InputKey, Keyed, Keys, Located, Own, Reach, RepoPath, Side, SideImage,
+    Tree, Unhashed,
 };
 use crate::ci::Env;
 use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig, Spans};
@@ -300,10 +300,14 @@ impl Survey {
                 settings: &self.settings[index],
             })
         };
-        let fresh = (0..self.images.len()).filter(|index| known.key(self, *index).is_none());
-        let unhashed = keys.unhashed(fresh.filter_map(inputs))?;
+        let kept = |index: usize| known.key(self, index).filter(|_| !commits.contains_key(&index));
+        let fresh = (0..self.images.len()).filter(|index| kept(*index).is_none());
+        let fresh: Vec<(usize, ImageInputs<'_>)> = fresh.filter_map(|index| Some((index, inputs(index)?))).collect();
+        let unhashed = keys.unhashed(fresh.iter().map(|(_, inputs)| *inputs))?;
         let digests = crew::map(&unhashed, Unhashed::digest);
         keys.learn(unhashed, digests);
+        let owns = crew::map(&fresh, |(_, inputs)| keys.own(inputs));
+        let mut owns: HashMap<usize, Result<Own>> = fresh.iter().map(|(index, _)| *index).zip(owns).collect();
         for index in self.order.as_ref().map(Vec::as_slice).unwrap_or_default() {
             let Some(inputs) = inputs(*index) else { continue };
             let mut dependencies: Vec<Dependency> = self.edges[*index]
@@ -314,12 +318,12 @@ impl Survey {
                 })
                 .collect();
             dependencies.sort_by(|a, b| a.name.cmp(&b.name));
-            let is_same = |it: &&Rc<Keyed>| inputs.upstream_commit.is_none() && it.dependencies == dependencies;
-            if let Some(same) = known.key(self, *index).filter(is_same) {
+            if let Some(same) = kept(*index).filter(|it| it.dependencies == dependencies) {
                 found[*index] = Some(Rc::clone(same));
                 continue;
             }
-            found[*index] = Some(Rc::new(keys.key_of(&inputs, &dependencies)?));
+            let own = owns.remove(index).unwrap_or_else(|| keys.own(&inputs))?;
+            found[*index] = Some(Rc::new(own.built_on(dependencies)));
         }
         Ok(found)
     }

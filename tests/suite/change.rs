@@ -93,7 +93,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
                 upstream_commit: None,
                 settings: &BTreeMap::new(),
             };
-            SideImage::Keyed(Rc::new(keys.key_of(&inputs, &dependencies).unwrap()))
+            SideImage::Keyed(Rc::new(keys.own(&inputs).unwrap().built_on(dependencies)))
         });
         images.insert(ImageId::from(dir), image);
     }
