@@ -46,6 +46,12 @@ impl ImageName {
         Self::parse(&format!("{self}-{target}"))
     }
 
+    /// What stands for the name of a directory that gives none; `index` tells it from others.
+    #[must_use]
+    pub fn stand_in(index: usize) -> Self {
+        Self(format!("illegal-directory-{index}"))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

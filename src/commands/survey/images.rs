@@ -8,7 +8,7 @@ use crate::change::{Located, Oid, RepoPath, Resolved, Tree};
 use crate::config::{self, ContextFrom, ImageConfig, Parsed, RootConfig, Source, Spans};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::dockerfile::{self, Dockerfile};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::git::{Content, Objects};
 use crate::oci::ImageName;
 
@@ -25,23 +25,17 @@ pub(super) struct Reading<'a, 'r> {
     pub(super) ignore_files: IgnoreFiles,
 }
 
-/// A directory on the way to an image.
+/// An image, and what of it is still to be read.
 struct Draft {
-    index: usize,
-    dir: RepoPath,
-    file: String,
-    /// Whether the configuration is a file, and no link to one.
-    direct: bool,
-    understood: Understood,
-}
-
-/// What the files of a draft say.
-struct Understood {
-    parsed: Parsed<Arc<ImageConfig>>,
-    /// The Dockerfile with the usual name, if there is one and the configuration asks for it.
+    /// The image's place in the list.
+    at: usize,
+    image: Image,
+    /// The Dockerfile with the usual name, as far as nobody knows yet whether it is the image's.
     usual: Option<(RepoPath, ParsedDockerfile)>,
-    /// Where the files are, unless links have to be followed for that.
-    located: Option<Option<Located>>,
+    /// Whether links have to be followed to find its files.
+    linked: bool,
+    /// Whether its Dockerfile is still to be read.
+    unread: bool,
 }
 
 type ParsedDockerfile = std::result::Result<Dockerfile, Box<Diagnostic>>;
@@ -54,12 +48,15 @@ enum Purpose {
     IgnoreFile(Oid),
 }
 
-/// The contents of a draft's files.
+/// The contents of an image's files.
 struct Contents {
-    /// The draft's place in the list.
+    /// The image's place in the list.
     at: usize,
+    /// The number of its directory.
+    index: usize,
     dir: RepoPath,
-    file: String,
+    /// Whether the configuration is a file, and no link to one.
+    direct: bool,
     configuration: Content,
     dockerfile: Option<Content>,
 }
@@ -81,16 +78,16 @@ impl Reading<'_, '_> {
         let drafts = self.drafts(dirs)?;
         let mut images = Vec::with_capacity(drafts.len());
         let mut unusual = Vec::new();
-        for draft in drafts {
-            let (image, usual) = self.image(draft)?;
-            let place = image.located.as_ref().and_then(|located| located.dockerfile_blob());
-            let place = place.map(|(path, oid)| (path.clone(), oid));
-            images.push(image);
-            let (Some((path, oid)), Some(image)) = (place, images.last_mut()) else { continue };
-            match usual {
-                Some((usual, parsed)) if usual == path => accept(image, &path.to_string(), parsed, self.root),
-                _ => unusual.push((images.len() - 1, path.to_string(), oid)),
+        for mut draft in drafts {
+            if draft.linked {
+                let objects = &mut *self.objects;
+                draft.locate(self.tree, self.rules, &mut |oid| objects.read_link(oid));
+                draft.settle(self.rules, self.root);
             }
+            let place = draft.image.located.as_ref().and_then(|located| located.dockerfile_blob());
+            let place = place.filter(|_| draft.unread).map(|(path, oid)| (images.len(), path.to_string(), oid));
+            unusual.extend(place);
+            images.push(draft.image);
         }
         self.unusual(&mut images, &unusual)?;
         self.whole(images.into_iter().map(targets::split).collect())
@@ -141,45 +138,39 @@ impl Reading<'_, '_> {
     /// Reads the configurations, and in the same go the Dockerfiles and ignore files that most images have beside them.
     /// They are understood while git reads the next ones.
     fn drafts(&mut self, dirs: impl Iterator<Item = (usize, RepoPath)>) -> Result<Vec<Draft>> {
-        let mut drafts = Vec::new();
+        let mut contents = Vec::new();
         let (mut oids, mut purposes) = (Vec::new(), Vec::new());
-        for (index, dir) in dirs {
+        for (at, (index, dir)) in dirs.enumerate() {
             let path = dir.join(config::IMAGE_FILE);
             let objects = &mut *self.objects;
             let found = self.tree.resolve(&RepoPath::ROOT, path.as_bytes(), &mut |oid| objects.read_link(oid));
-            let file = path.to_string();
-            let understood = Understood { parsed: refused(Vec::new()), usual: None, located: None };
-            let mut draft = Draft { index, file, direct: false, understood, dir };
+            let mut direct = false;
             if let Resolved::File { oid, links, .. } = found {
-                draft.direct = links.is_empty();
+                direct = links.is_empty();
                 oids.push(oid);
-                purposes.push(Purpose::Configuration(drafts.len()));
-                let usual = self.tree.get(draft.dir.join(USUAL_DOCKERFILE).as_bytes());
+                purposes.push(Purpose::Configuration(at));
+                let usual = self.tree.get(dir.join(USUAL_DOCKERFILE).as_bytes());
                 if let Some(entry) = usual.filter(|entry| entry.mode.is_file()) {
                     oids.push(entry.oid);
-                    purposes.push(Purpose::Dockerfile(drafts.len()));
+                    purposes.push(Purpose::Dockerfile(at));
                 }
-                for oid in self.ignore_files.usual(self.tree, &draft.dir) {
+                for oid in self.ignore_files.usual(self.tree, &dir) {
                     oids.push(oid);
                     purposes.push(Purpose::IgnoreFile(oid));
                 }
-            } else {
-                draft.understood.parsed = refused(vec![unreadable(&draft.file, None)]);
             }
-            drafts.push(draft);
+            contents.push(Some(Contents { at, index, dir, direct, configuration: Content::Missing, dockerfile: None }));
         }
         let (tree, rules, root, objects) = (self.tree, self.rules, self.root, &mut *self.objects);
         let ignore_files = &mut self.ignore_files;
-        let understood = crew::work_through(
-            |contents: Contents| (contents.at, understand(&contents, tree, rules, root)),
+        let mut drafts = crew::work_through(
+            |contents: Contents| Draft::of(contents, tree, rules, root),
             |feed| {
                 let mut waiting: Option<Contents> = None;
                 objects.each(&oids, dockerfile::MAX_BYTES as u64, &mut |number, content| match purposes[number] {
                     Purpose::Configuration(at) => {
-                        let Draft { dir, file, .. } = &drafts[at];
-                        let (dir, file) = (dir.clone(), file.clone());
-                        let contents = Contents { at, dir, file, configuration: content, dockerfile: None };
-                        waiting.replace(contents).into_iter().for_each(|contents| feed.push(contents));
+                        let own = contents[at].take().map(|own| Contents { configuration: content, ..own });
+                        std::mem::replace(&mut waiting, own).into_iter().for_each(|contents| feed.push(contents));
                     }
                     Purpose::IgnoreFile(oid) => ignore_files.take(oid, content),
                     // One that comes out of turn, after a fetch, is read again with the unusual ones.
@@ -189,58 +180,94 @@ impl Reading<'_, '_> {
                         }
                     }
                 })?;
-                waiting.into_iter().for_each(|contents| feed.push(contents));
+                // What is left has no configuration that could be read.
+                waiting.into_iter().chain(contents.into_iter().flatten()).for_each(|contents| feed.push(contents));
                 Ok(())
             },
         )?;
-        for (at, understood) in understood {
-            drafts[at].understood = understood;
-        }
+        drafts.sort_unstable_by_key(|draft| draft.at);
         Ok(drafts)
     }
+}
 
-    fn image(&mut self, draft: Draft) -> Result<(Image, Option<(RepoPath, ParsedDockerfile)>)> {
-        let Draft { index, dir: path, file, direct, understood } = draft;
-        let Understood { parsed, usual, located } = understood;
-        let dir = if path.is_root() { ".".to_owned() } else { path.to_string() };
-        let named = match path.to_utf8() {
-            Some(text) => ImageName::of_directory(text, self.rules.repository_name),
-            None => Err(crate::oci::Invalid(format!("`{dir}` is not UTF-8"))),
-        };
-        let (name, illegal) = match named {
-            Ok(name) => (name, None),
-            Err(why) => {
-                let stand_in = ImageName::parse(&format!("illegal-directory-{index}"));
-                let stand_in = stand_in.map_err(|_| Error::internal("a stand-in for an image name is illegal"))?;
-                (stand_in, Some(why.to_string()))
-            }
-        };
-        let mut image = Image {
-            path,
-            target: None,
-            dir,
-            name,
-            illegal,
-            file,
-            parsed,
-            direct,
-            located: None,
-            ignoring: Vec::new(),
-            dockerfile: None,
-            version: None,
-            own_version: true,
-            version_paths: Vec::new(),
-            problems: Vec::new(),
-            rerouted: None,
-        };
-        image.located = located.unwrap_or_else(|| {
-            let read_link = &mut |oid| self.objects.read_link(oid);
-            image.config().and_then(|config| locate(self.tree, &image.path, config, self.rules, read_link))
+impl Draft {
+    fn of(contents: Contents, tree: &Tree, rules: &Rules<'_>, root: &RootConfig) -> Self {
+        let Contents { at, index, dir, direct, configuration, dockerfile } = contents;
+        let file = dir.join(config::IMAGE_FILE).to_string();
+        let parsed = parse_configuration(&file, &configuration, root);
+        let wanted = parsed.value.as_ref().is_some_and(|config| asks_for_usual(config));
+        let usual = dockerfile.filter(|_| wanted).map(|content| {
+            let path = dir.join(USUAL_DOCKERFILE);
+            let parsed = parse_dockerfile(&path.to_string(), &content);
+            (path, parsed)
         });
+        let image = new_image(index, dir, (file, parsed), direct, rules.repository_name);
+        let mut draft = Self { at, image, usual, linked: false, unread: false };
+        let mut linked = false;
+        draft.locate(tree, rules, &mut |_| {
+            linked = true;
+            None
+        });
+        draft.linked = linked;
+        if !linked {
+            draft.settle(rules, root);
+        }
+        draft
+    }
+
+    fn locate(&mut self, tree: &Tree, rules: &Rules<'_>, read_link: &mut dyn FnMut(Oid) -> Option<Vec<u8>>) {
+        let image = &self.image;
+        self.image.located = image.config().and_then(|config| locate(tree, &image.path, config, rules, read_link));
+    }
+
+    /// Now that its files are found: what is wrong with their places, and the Dockerfile if that has been read.
+    fn settle(&mut self, rules: &Rules<'_>, root: &RootConfig) {
+        let image = &mut self.image;
         let problems = image.located.iter().flat_map(|located| located.problems());
-        image.problems = problems.map(|problem| located_problem(&image, problem)).collect();
-        image.problems.extend(super::preflight::without_dockerfile(&image, self.rules, self.root));
-        Ok((image, usual))
+        image.problems = problems.map(|problem| located_problem(image, problem)).collect();
+        image.problems.extend(super::preflight::without_dockerfile(image, rules, root));
+        let place = image.located.as_ref().and_then(|located| Some(located.dockerfile_blob()?.0.clone()));
+        match (place, self.usual.take()) {
+            (Some(path), Some((usual, parsed))) if usual == path => accept(image, &path.to_string(), parsed, root),
+            (place, _) => self.unread = place.is_some(),
+        }
+    }
+}
+
+/// An image of which nothing but its place and configuration is known.
+fn new_image(
+    index: usize,
+    path: RepoPath,
+    (file, parsed): (String, Parsed<Arc<ImageConfig>>),
+    direct: bool,
+    repository_name: &str,
+) -> Image {
+    let dir = if path.is_root() { ".".to_owned() } else { path.to_string() };
+    let named = match path.to_utf8() {
+        Some(text) => ImageName::of_directory(text, repository_name),
+        None => Err(crate::oci::Invalid(format!("`{dir}` is not UTF-8"))),
+    };
+    let (name, illegal) = match named {
+        Ok(name) => (name, None),
+        Err(why) => (ImageName::stand_in(index), Some(why.to_string())),
+    };
+    Image {
+        file,
+        path,
+        target: None,
+        dir,
+        name,
+        illegal,
+        parsed,
+        direct,
+        located: None,
+        ignoring: Vec::new(),
+        dockerfile: None,
+        version: None,
+        own_version: true,
+        version_paths: Vec::new(),
+        problems: Vec::new(),
+        rerouted: None,
     }
 }
 
@@ -258,25 +285,7 @@ fn locate(
     Located::find(tree, dir, config, rules.backend_of(config), read_link)
 }
 
-fn understand(contents: &Contents, tree: &Tree, rules: &Rules<'_>, root: &RootConfig) -> Understood {
-    let parsed = configuration(&contents.file, &contents.configuration, root);
-    let wanted = parsed.value.as_ref().is_some_and(|config| asks_for_usual(config));
-    let usual = contents.dockerfile.as_ref().filter(|_| wanted).map(|content| {
-        let path = contents.dir.join(USUAL_DOCKERFILE);
-        let parsed = parse_dockerfile(&path.to_string(), content);
-        (path, parsed)
-    });
-    let mut has_links = false;
-    let located = parsed.value.as_ref().and_then(|config| {
-        locate(tree, &contents.dir, config, rules, &mut |_| {
-            has_links = true;
-            None
-        })
-    });
-    Understood { parsed, usual, located: (!has_links).then_some(located) }
-}
-
-fn configuration(file: &str, content: &Content, root: &RootConfig) -> Parsed<Arc<ImageConfig>> {
+fn parse_configuration(file: &str, content: &Content, root: &RootConfig) -> Parsed<Arc<ImageConfig>> {
     match content {
         Content::Bytes(bytes) if bytes.len() <= config::MAX_BYTES => {
             config::parse_image(file, bytes, root).map(Arc::new)
