@@ -16,7 +16,7 @@ use crate::registry::{By, Client, Manifest, Settings};
 pub(super) const CONCURRENT: usize = 16;
 
 /// Indexes that are read at the same time: small answers, whose time is the way to the registry and back.
-const CONCURRENT_HEADS: usize = 48;
+pub(super) const CONCURRENT_HEADS: usize = 48;
 
 /// How often somebody who waits for a registry looks whether a signal came.
 const LOOK_FOR_SIGNALS: std::time::Duration = std::time::Duration::from_millis(50);
@@ -161,25 +161,17 @@ pub(super) fn told(error: &Error) -> String {
     format!("{}{}", error.message(), causes.collect::<String>())
 }
 
-/// What the indexes of images say of themselves: the newest of the default branch, `{image}-head`, one request an image.
-/// In the order of `names`; none where nothing is published.
+/// What the index of an image says of itself: the newest of the default branch, `{image}-head`, in one request. None where
+/// nothing is published.
 ///
 /// # Errors
-/// Of each image by itself: when the registry refuses or fails.
-pub async fn heads(
-    client: &Client,
-    registry: &str,
-    layout: Layout,
-    names: &[&ImageName],
-) -> Vec<Result<Option<Recorded>>> {
-    let head = async |name: &ImageName| -> Result<Option<Recorded>> {
-        let invalid = |error| Error::config(format!("{name} cannot be looked up")).cause(error);
-        let repository = Repository::parse(&layout.repository_of(registry, name)).map_err(invalid)?;
-        let tag = Tag::parse(&layout.tag_of(name, "head")).map_err(invalid)?;
-        let Some(manifest) = client.manifest(&repository, By::Tag(&tag)).await? else { return Ok(None) };
-        recorded(&manifest).map(Some)
-    };
-    stream::iter(names).map(|name| head(name)).buffered(CONCURRENT_HEADS).collect().await
+/// When the registry refuses or fails.
+pub async fn head(client: &Client, registry: &str, layout: Layout, name: &ImageName) -> Result<Option<Recorded>> {
+    let invalid = |error| Error::config(format!("{name} cannot be looked up")).cause(error);
+    let repository = Repository::parse(&layout.repository_of(registry, name)).map_err(invalid)?;
+    let tag = Tag::parse(&layout.tag_of(name, "head")).map_err(invalid)?;
+    let Some(manifest) = client.manifest(&repository, By::Tag(&tag)).await? else { return Ok(None) };
+    recorded(&manifest).map(Some)
 }
 
 /// The first of `tags` that was built from `wanted`, or else the first that exists. `known` are tags that were looked up

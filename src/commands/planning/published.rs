@@ -1,6 +1,7 @@
 //! Asks the registry what is published: one request an image, and one for each tag that an index was published
 //! without. Which runs ask, and what becomes of a registry that does not answer, is decided here.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _};
@@ -8,7 +9,7 @@ use futures_util::stream::{self, StreamExt as _};
 use super::ground::{Destination, Ground};
 use crate::ci::{Event, Platform};
 use crate::cli::SelectArgs;
-use crate::commands::published::{CONCURRENT, block_on, client, heads, told};
+use crate::commands::published::{CONCURRENT, CONCURRENT_HEADS, block_on, client, head, told};
 use crate::commands::session::Session;
 use crate::commands::survey::Survey;
 use crate::config::Layout;
@@ -20,8 +21,6 @@ use crate::plan::Mode;
 use crate::plan::decide::Selection;
 use crate::registry::{By, Client, Settings};
 
-/// Images that are asked for before somebody looks whether the registry still answers.
-const AT_ONCE: usize = 96;
 /// Causes that are told one by one.
 const TOLD_CAUSES: usize = 3;
 
@@ -79,30 +78,42 @@ impl Question {
     /// # Errors
     /// When a signal came.
     pub(super) fn ask(&self, survey: &Survey, wanted: &[usize]) -> Result<Answers> {
-        let mut answers = Answers::default();
+        let gave_up = OnceCell::new();
+        let ask = |index: &usize| self.ask_one(&survey.images[*index].name, &gave_up);
         let (first, rest) = wanted.split_at(wanted.len().min(1));
-        for some in std::iter::once(first).chain(rest.chunks(AT_ONCE)).filter(|some| !some.is_empty()) {
-            if let Some(error) = &answers.gave_up {
-                answers.unread.extend(some.iter().map(|index| (*index, error.clone())));
-                continue;
-            }
-            let names: Vec<&ImageName> = some.iter().map(|index| &survey.images[*index].name).collect();
-            let found = block_on(async { Ok(heads(&self.client, &self.registry, self.layout, &names).await) })?;
-            for (index, found) in some.iter().zip(found) {
-                match found {
-                    Ok(recorded) => drop(answers.recorded.insert(*index, recorded)),
-                    Err(error) => {
-                        let text = told(&error);
-                        // With a repository for each image one may be closed and the next one open.
-                        if self.layout == Layout::Single || error.kind() != ErrorKind::AuthError {
-                            answers.gave_up.get_or_insert_with(|| text.clone());
-                        }
-                        answers.unread.insert(*index, text);
-                    }
-                }
+        let found = block_on(async {
+            let mut found: Vec<_> = stream::iter(first).then(ask).collect().await;
+            found.extend(stream::iter(rest).map(ask).buffered(CONCURRENT_HEADS).collect::<Vec<_>>().await);
+            Ok(found)
+        })?;
+        let mut answers = Answers::default();
+        for (index, found) in wanted.iter().zip(found) {
+            match found {
+                Ok(recorded) => drop(answers.recorded.insert(*index, recorded)),
+                Err(error) => drop(answers.unread.insert(*index, error)),
             }
         }
+        answers.gave_up = gave_up.into_inner();
         Ok(answers)
+    }
+
+    /// One question, unless the registry was given up on.
+    async fn ask_one(
+        &self,
+        name: &ImageName,
+        gave_up: &OnceCell<String>,
+    ) -> std::result::Result<Option<Recorded>, String> {
+        if let Some(error) = gave_up.get() {
+            return Err(error.clone());
+        }
+        head(&self.client, &self.registry, self.layout, name).await.map_err(|error| {
+            let text = told(&error);
+            // With a repository for each image one may be closed and the next one open.
+            if self.layout == Layout::Single || error.kind() != ErrorKind::AuthError {
+                gave_up.get_or_init(|| text.clone());
+            }
+            text
+        })
     }
 
     /// Of these tags those that do not point at their index yet. What cannot be looked at stays: the manifest stage

@@ -3,8 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::stream::{self, StreamExt as _};
+
 use crate::commands::planning::bases;
-use crate::commands::published::{Found, block_on, client, each_once, heads, meaning, one_image, told};
+use crate::commands::published::{
+    CONCURRENT_HEADS, Found, block_on, client, each_once, head, meaning, one_image, told,
+};
 use crate::commands::session::Session;
 use crate::commands::survey::{Image, Rules, Survey};
 use crate::config::{Layout, Source};
@@ -122,8 +126,9 @@ pub(in crate::commands) fn assess(
 async fn assess_with(client: &Client, standing: &Standing<'_>, among: &BTreeSet<usize>) -> Result<Assessment> {
     let survey = standing.survey;
     let wanted: Vec<usize> = among.iter().copied().filter(|index| is_built_here(&survey.images[*index])).collect();
-    let names: Vec<&ImageName> = wanted.iter().map(|index| &survey.images[*index].name).collect();
-    let published = heads(client, standing.registry, standing.layout, &names).await;
+    let asked =
+        wanted.iter().map(|index| head(client, standing.registry, standing.layout, &survey.images[*index].name));
+    let published: Vec<_> = stream::iter(asked).buffered(CONCURRENT_HEADS).collect().await;
     if let Some(error) = none_answered(&published) {
         return Err(error);
     }
