@@ -3,6 +3,7 @@
 use super::files::{File, Files};
 use super::oracle::Oracle;
 use super::shrink::is_wrong;
+use super::travels::Travels;
 
 /// Files of a checkout by path and content.
 fn files(all: &[(&str, &str)]) -> Files {
@@ -15,7 +16,7 @@ fn files(all: &[(&str, &str)]) -> Files {
 
 #[track_caller]
 fn is_right(base: &[(&str, &str)], head: &[(&str, &str)]) {
-    assert_eq!(is_wrong(&mut Oracle::start(), &files(base), &files(head), false), []);
+    assert_eq!(is_wrong(&mut Oracle::start(), (&files(base), &files(head)), Travels::All, false), []);
 }
 
 #[test]

@@ -12,8 +12,10 @@
 //! HEPHY_MODEL_CASES=5000 cargo test --test suite model::range -- --nocapture
 //! ```
 
+mod branch;
 mod chain;
 mod edits;
+mod features;
 mod files;
 mod generate;
 mod history;
@@ -21,13 +23,17 @@ mod judge;
 mod known;
 mod lineage;
 mod oracle;
+mod pipeline;
 mod published;
 mod random;
 mod range;
 mod runs;
 mod shrink;
+mod stages;
+mod travels;
 mod truth;
 mod world;
+mod written;
 
 /// A number of the environment.
 fn setting(name: &str) -> Option<u64> {

@@ -9,9 +9,10 @@ use hephy::commands::planning::{Planning, planning};
 use hephy::commands::session::Session;
 use hephy::plan::assemble::{Resolved, assemble};
 
-use super::files::{check_out, clear};
+use super::files::{File, check_out, clear};
 use super::history::{Commit, Repository, git, merge_base};
 use super::random::Random;
+use super::travels::Travels;
 use crate::cli::{BEFORE, DIFF_BASE, HEAD, TARGET};
 
 /// How a comparison comes about.
@@ -63,6 +64,7 @@ impl Mode {
 pub(super) struct Range {
     pub(super) before: usize,
     pub(super) head: usize,
+    pub(super) travels: Travels,
 }
 
 /// What came out.
@@ -85,12 +87,16 @@ pub(super) fn run(
     if registry && mode.publishes() {
         return None;
     }
-    let Range { before, head } = range;
+    let Range { before, head, travels } = range;
+    let has_submodule = || commits[head].files.values().any(|file| matches!(file, File::Submodule(_)));
+    if mode == Mode::WorkingTree && has_submodule() {
+        return None; // where one points is said by the repository inside it, and there is none
+    }
     let (old, new) = (repository.ids[before].as_str(), repository.ids[head].as_str());
     repository.unset();
     repository.set("main", head);
     std::fs::write(repository.path().join(".git/HEAD"), format!("{new}\n")).unwrap();
-    let mut call = Call::new(repository.path());
+    let mut call = Call::new(repository.path(), travels);
     let mut base = Some(before);
     let mut clone = None;
     match mode {
@@ -123,7 +129,7 @@ pub(super) fn run(
         Mode::Shallow | Mode::Gone => {
             let depth = 1 + random.below(3);
             let dir = repository.shallow(depth);
-            call = Call::new(&dir.path().join("clone"));
+            call = Call::new(&dir.path().join("clone"), travels);
             call.fixture("gitlab-push", &[(BEFORE, old), (HEAD, new)]);
             let gone = mode == Mode::Gone;
             let url = if gone { "file:///nowhere".to_owned() } else { repository.url() };
@@ -170,18 +176,20 @@ struct Call {
     dir: PathBuf,
     env: BTreeMap<String, String>,
     select: SelectArgs,
+    travels: Travels,
     event: Option<tempfile::NamedTempFile>,
 }
 
 impl Call {
-    fn new(dir: &Path) -> Self {
+    fn new(dir: &Path, travels: Travels) -> Self {
         let backend = Some(hephy::config::BackendName::Buildkit);
         let path = std::env::var("PATH").unwrap_or_default();
         let env = [("PATH", path.as_str()), ("HOME", "/nonexistent"), ("GIT_ALLOW_PROTOCOL", "file")];
         Self {
             dir: dir.to_owned(),
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            select: SelectArgs { backend, ..SelectArgs::default() },
+            select: SelectArgs { backend, dependents: Some(travels.dependents()), ..SelectArgs::default() },
+            travels,
             event: None,
         }
     }
@@ -229,6 +237,7 @@ impl Call {
     fn by_binary(&self) -> Result<BTreeSet<String>, String> {
         let mut command = crate::support::repo::program_in(&self.dir, env!("CARGO_BIN_EXE_hephy"));
         command.args(["plan", "--format=json", "--quiet", "--backend=buildkit"]).env_clear().envs(&self.env);
+        command.arg(format!("--dependents={}", self.travels.word()));
         let select = &self.select;
         for (name, value) in [("base", &select.base), ("head", &select.head), ("registry", &select.registry)] {
             command.args(value.as_ref().map(|value| format!("--{name}={value}")));

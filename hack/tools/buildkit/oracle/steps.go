@@ -28,7 +28,7 @@ type build struct {
 	follow []string
 	// Whether the steps need the context at all.
 	context bool
-	// Image directories that the steps need.
+	// Images of the repository that the steps need.
 	dependencies map[string]bool
 	// References to images of other repositories.
 	external map[string]bool
@@ -37,14 +37,14 @@ type build struct {
 	// The Dockerfile's text, and where it lies.
 	text []byte
 	path string
-	// Image directories that the frontend asked for before they were made.
+	// Images that the frontend asked for before they were made.
 	unmade map[string]bool
 	lock   sync.Mutex
 }
 
-func (repo *repository) build(dir string, config config) (*build, error) {
+func (repo *repository) build(config config) (*build, error) {
 	built := &build{dependencies: map[string]bool{}, external: map[string]bool{}, unmade: map[string]bool{}}
-	built.path = filepath.Join(repo.sourceRoot(dir, config), config.Dockerfile)
+	built.path = filepath.Join(repo.sourceRoot(config), config.Dockerfile)
 	var err error
 	if built.text, err = os.ReadFile(built.path); err != nil {
 		return built, err
@@ -67,8 +67,8 @@ func (repo *repository) build(dir string, config config) (*build, error) {
 		state, made, _, _, err := dockerfile2llb.Dockerfile2LLB(context.Background(), built.text, options)
 		for len(built.unmade) > 0 {
 			// The frontend asks for several at once: they are made here, one after the other, and it asks again.
-			for dir := range built.unmade {
-				if _, err := repo.image(dir); err != nil {
+			for on := range built.unmade {
+				if _, err := repo.image(on); err != nil {
 					return built, err
 				}
 			}
@@ -159,19 +159,19 @@ func (r resolver) ResolveImageConfig(_ context.Context, name string, _ sourceres
 	said := parsed.String()
 	r.built.lock.Lock()
 	defer r.built.lock.Unlock()
-	dir, own := r.repo.named(said)
+	on, own := r.repo.named(said)
 	if !own {
 		r.built.external[said] = true
 		return name, digest.FromString(said), []byte(`{"architecture":"amd64","os":"linux"}`), nil
 	}
-	r.built.dependencies[dir] = true
-	image, made := r.repo.made[dir]
+	r.built.dependencies[on] = true
+	image, made := r.repo.made[on]
 	if !made {
-		r.built.unmade[dir] = true
-		return "", "", nil, fmt.Errorf("%s is not made yet", dir)
+		r.built.unmade[on] = true
+		return "", "", nil, fmt.Errorf("%s is not made yet", on)
 	}
 	if image.Broken != "" {
-		return "", "", nil, fmt.Errorf("%s is broken: %s", dir, image.Broken)
+		return "", "", nil, fmt.Errorf("%s is broken: %s", on, image.Broken)
 	}
 	// What it is built from counts by itself; here its reference is the same whatever it holds.
 	return name, digest.FromString(said), image.config, nil
