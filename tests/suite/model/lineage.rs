@@ -74,7 +74,7 @@ impl Lineage {
     pub(super) fn there(&self, heads: &Heads) -> BTreeMap<String, There> {
         let there = |head: &Head| {
             let built = self.0.get(&head.digest)?.clone();
-            Some(There { built, platforms: head.platforms.clone() })
+            Some(There { built, platforms: head.children.keys().cloned().collect() })
         };
         heads.iter().filter_map(|(name, head)| Some((name.clone(), there(head)?))).collect()
     }

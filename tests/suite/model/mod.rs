@@ -21,6 +21,7 @@ mod generate;
 mod history;
 mod judge;
 mod known;
+mod lies_on;
 mod lineage;
 mod oracle;
 mod pipeline;

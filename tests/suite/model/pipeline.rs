@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 
+use hephy::commands::build::RegistryView as _;
 use hephy::oci::Digest;
+use serde_json::Value;
 
 use super::oracle::Seen;
 use super::random::Random;
 use crate::cli::{HEAD, Outcome, Project, manifest};
-use crate::support::builders::{buildkit, tool};
+use crate::support::builders::{PlainView, buildkit, tool};
 
 /// What started a pipeline, and what it was asked for.
 #[derive(Clone, Debug)]
@@ -17,8 +19,11 @@ pub(super) enum Start {
     Push,
     GitTag,
     Schedule,
-    /// `--dir`, for each of these.
-    Named(BTreeSet<String>),
+    /// `--dir` for each of these; with `--force`, what is published counts for nothing.
+    Named {
+        names: BTreeSet<String>,
+        force: bool,
+    },
 }
 
 /// How a pipeline goes.
@@ -61,7 +66,8 @@ pub(super) struct Planned {
 pub(super) struct Head {
     pub(super) digest: Digest,
     pub(super) revision: String,
-    pub(super) platforms: BTreeSet<String>,
+    /// Its images by platform.
+    pub(super) children: BTreeMap<String, Digest>,
 }
 
 /// By the image's name.
@@ -76,7 +82,7 @@ impl Start {
             _ => {
                 let mut names: BTreeSet<String> = now.images.keys().filter(|_| random.chance(50)).cloned().collect();
                 names.extend(random.one_of(now.images.keys().cloned()));
-                Self::Named(names)
+                Self::Named { names, force: random.chance(25) }
             }
         }
     }
@@ -86,7 +92,8 @@ impl Start {
             Self::Push => "push",
             Self::GitTag => "git tag",
             Self::Schedule => "schedule",
-            Self::Named(_) => "--dir",
+            Self::Named { force: false, .. } => "--dir",
+            Self::Named { force: true, .. } => "--dir --force",
         }
     }
 }
@@ -184,22 +191,38 @@ impl Runner {
     }
 
     fn head(&self, name: &str) -> Option<Head> {
-        let registry = self.project.registry();
-        let (digest, index) = if self.per_image {
-            manifest(&format!("{registry}/{}", name.to_lowercase()), "head")?
-        } else {
-            manifest(&registry, &format!("{name}-head"))?
-        };
+        let (repository, prefix) = self.place(name);
+        let (digest, index) = manifest(&repository, &format!("{prefix}head"))?;
         let revision = index["annotations"]["org.opencontainers.image.revision"].as_str();
-        let platforms = index["manifests"].as_array().unwrap().iter().map(|child| {
+        let children = index["manifests"].as_array().unwrap().iter().map(|child| {
             let part = |name: &str| child["platform"][name].as_str().unwrap_or_default().to_owned();
-            match (part("architecture"), part("variant")) {
+            let platform = match (part("architecture"), part("variant")) {
                 (arch, variant) if arch == "arm" => format!("linux/{arch}/{variant}"),
                 (arch, _) => format!("linux/{arch}"),
-            }
+            };
+            (platform, Digest::parse(child["digest"].as_str().unwrap()).unwrap())
         });
-        let platforms = platforms.filter(|platform| platform != "linux/unknown").collect();
-        Some(Head { digest, revision: revision.expect("an index without a revision").to_owned(), platforms })
+        let children = children.filter(|(platform, _)| platform != "linux/unknown").collect();
+        Some(Head { digest, revision: revision.expect("an index without a revision").to_owned(), children })
+    }
+
+    /// The repository of an image, and what its tags begin with.
+    fn place(&self, name: &str) -> (String, String) {
+        let registry = self.project.registry();
+        if self.per_image {
+            (format!("{registry}/{}", name.to_lowercase()), String::new())
+        } else {
+            (registry, format!("{name}-"))
+        }
+    }
+
+    /// What the layers of one platform's image hold, bottom first: compression tells none apart.
+    pub(super) fn layers(&self, name: &str, child: &Digest) -> Vec<Value> {
+        let (repository, _) = self.place(name);
+        let (_, image) = manifest(&repository, child.as_ref()).unwrap();
+        let config = Digest::parse(image["config"]["digest"].as_str().unwrap()).unwrap();
+        let config: Value = serde_json::from_slice(&PlainView.blob(&repository, &config, 1 << 20).unwrap()).unwrap();
+        config["rootfs"]["diff_ids"].as_array().unwrap().clone()
     }
 }
 
@@ -210,7 +233,7 @@ impl Pipeline<'_> {
         let args = [&["--format=json"], args].concat();
         let head = project.repo.head();
         let hephy = match self.start {
-            Start::Push | Start::Named(_) => project.push(self.before, args),
+            Start::Push | Start::Named { .. } => project.push(self.before, args),
             Start::GitTag => project.ci("gitlab-tag", &[(HEAD, &head)], args),
             Start::Schedule => project.ci("gitlab-schedule", &[(HEAD, &head)], args),
         };

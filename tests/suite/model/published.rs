@@ -14,6 +14,7 @@ use super::branch::Branch;
 use super::files::check_out;
 use super::generate::{self, Limits};
 use super::judge::{Counts, Wrong, differences, judge};
+use super::lies_on;
 use super::lineage::{Lineage, There, now_of, published_of};
 use super::oracle::{Oracle, Seen};
 use super::pipeline::{Fate, Head, Pipeline, Planned, Runner, Start};
@@ -95,14 +96,17 @@ fn sequence(seed: u64, counts: &mut Counts) {
                 assert_eq!(revision, Some(repo.head().as_str()), "{told}\n{name} was built and is not published");
             }
         }
+        let wrong = lies_on::wrongs(&runner, &commit.world, &planned.names, (&before, &after));
+        assert!(wrong.is_empty(), "{told}\n{wrong:#?}");
         lineage.learn(now, &planned.names, &there, (&before, &after));
     }
 }
 
 fn arguments(start: &Start, travels: Travels) -> Vec<String> {
     let mut args = vec!["prepare".to_owned(), format!("--dependents={}", travels.word())];
-    if let Start::Named(names) = start {
+    if let Start::Named { names, force } = start {
         args.extend(names.iter().map(|name| format!("--dir={name}")));
+        args.extend(force.then(|| "--force".to_owned()));
     }
     args
 }
@@ -132,16 +136,20 @@ fn wrongs(
     let told = |wrong: &[Wrong], was: &Seen, now: &Seen| -> Vec<String> {
         wrong.iter().map(|wrong| format!("{wrong:?}: {}", differences(Some(was), now, wrong.name()))).collect()
     };
-    let own_only = travels == Travels::None && !matches!(start, Start::Named(_));
+    let own_only = travels == Travels::None && !matches!(start, Start::Named { .. });
     let (was, is) = (published_of(there, own_only), now_of(now, own_only));
+    let joined = |name: &String| planned.contains(name) && is_needed(name, planned, (there, now));
     let mut wrong = match start {
         Start::Schedule => {
             let names: BTreeSet<String> = now.images.keys().cloned().collect();
             if *planned == names { Vec::new() } else { vec![format!("a schedule builds {names:?}, not {planned:?}")] }
         }
-        Start::Named(names) => {
+        Start::Named { names, force: true } => {
+            let more = planned.difference(names).filter(|name| !joined(name)).map(|name| format!("{name} is needless"));
+            names.difference(planned).map(|name| format!("{name} is missed")).chain(more).collect()
+        }
+        Start::Named { names, force: false } => {
             let asked = |seen: &Seen| -> Seen {
-                let joined = |name: &String| planned.contains(name) && is_needed(name, planned, (there, now));
                 let images = seen.images.iter().filter(|(name, _)| now.images.contains_key(*name));
                 let images = images.filter(|(name, _)| names.contains(*name) || joined(name));
                 Seen { images: images.map(|(name, image)| (name.clone(), image.clone())).collect(), ..seen.clone() }

@@ -56,19 +56,7 @@ pub(super) fn shrunk(
             let lines: BTreeSet<Vec<u8>> =
                 [base.get(&path), head.get(&path)].into_iter().flatten().flat_map(lines).collect();
             for line in lines {
-                let cut = |files: &Files| {
-                    let mut files = files.clone();
-                    if let Some(File::Plain(content)) = files.get_mut(&path) {
-                        *content = content
-                            .split_inclusive(|byte| *byte == b'\n')
-                            .filter(|it| *it != line)
-                            .flatten()
-                            .copied()
-                            .collect();
-                    }
-                    files
-                };
-                let (less, fewer) = (cut(&base), cut(&head));
+                let (less, fewer) = (without_line(&base, &path, &line), without_line(&head, &path, &line));
                 if shows(&less, &fewer) {
                     (base, head) = (less, fewer);
                 }
@@ -78,6 +66,15 @@ pub(super) fn shrunk(
             return Some((base, head));
         }
     }
+}
+
+fn without_line(files: &Files, path: &[u8], line: &[u8]) -> Files {
+    let mut files = files.clone();
+    if let Some(File::Plain(content)) = files.get_mut(path) {
+        let lines = content.split_inclusive(|byte| *byte == b'\n');
+        *content = lines.filter(|it| *it != line).flatten().copied().collect();
+    }
+    files
 }
 
 fn length(files: &Files) -> usize {

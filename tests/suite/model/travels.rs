@@ -18,9 +18,11 @@ pub(super) fn others(parts: &Parts) -> impl Iterator<Item = &str> {
     parts.keys().filter_map(|part| part.strip_prefix(OTHER))
 }
 
-/// The parts that are no other images.
+/// The parts that are no other images, and which others there are.
 pub(super) fn own(parts: &Parts) -> Parts {
-    parts.iter().filter(|(part, _)| !part.starts_with(OTHER)).map(|(part, it)| (part.clone(), it.clone())).collect()
+    let own = parts.iter().filter(|(part, _)| !part.starts_with(OTHER));
+    let on = others(parts).collect::<Vec<_>>().join(" ");
+    own.map(|(part, it)| (part.clone(), it.clone())).chain([("others".to_owned(), on)]).collect()
 }
 
 pub(super) fn hash(parts: &Parts) -> String {
