@@ -35,14 +35,15 @@ fn the_next_plan_holds_exactly_what_is_not_published_with_its_current_input() {
     let first = setting("HEPHY_MODEL_SEED").or(setting("HEPHY_MODEL_FIRST")).unwrap_or(1);
     let one = setting("HEPHY_MODEL_SEED").is_some();
     let count = if one { 1 } else { setting("HEPHY_MODEL_SEQUENCES").unwrap_or(SEQUENCES) };
+    let pipelines = setting("HEPHY_MODEL_PIPELINES").unwrap_or(PIPELINES);
     let mut counts = Counts::default();
     for seed in first..first + count {
-        sequence(seed, &mut counts);
+        sequence(seed, pipelines, &mut counts);
     }
     println!("{counts:#?}");
 }
 
-fn sequence(seed: u64, counts: &mut Counts) {
+fn sequence(seed: u64, pipelines: u64, counts: &mut Counts) {
     let mut random = Random::new(seed);
     let buildah = seed.is_multiple_of(2);
     let limits = Limits { buildable: true, buildah, bases: true, images: 4, ..Limits::default() };
@@ -60,8 +61,8 @@ fn sequence(seed: u64, counts: &mut Counts) {
     let mut branch = Branch::new(repo, world);
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
     let mut lineage = Lineage::default();
-    let mut told = format!("seed {seed}");
-    for number in 0..setting("HEPHY_MODEL_PIPELINES").unwrap_or(PIPELINES) {
+    let mut told = format!("seed {seed}, {pipelines} pipelines");
+    for number in 0..pipelines {
         let push = if number == 0 { branch.created() } else { branch.next(&mut random, repo, limits, fit) };
         let commit = branch.checked_out(repo);
         let now = seen.entry(commit.id.clone()).or_insert_with(|| {
