@@ -22,7 +22,8 @@ import (
 
 // A build as BuildKit's frontend plans it.
 type build struct {
-	// Digest of the steps for every platform; the context and how much of it is sent are none of it.
+	// Digest of the steps for every platform; the context and how much of it is sent are none of it, nor what images of
+	// the repository bring along: that counts by itself.
 	steps string
 	// Paths of the context that the steps need, wildcards included; none when they need all of it.
 	follow []string
@@ -60,7 +61,7 @@ func (repo *repository) build(config config) (*build, error) {
 			return built, err
 		}
 		host := platforms.MustParse("linux/amd64")
-		options := dockerfile2llb.ConvertOpt{TargetPlatform: &platform, MetaResolver: resolver{repo, built}}
+		options := dockerfile2llb.ConvertOpt{TargetPlatform: &platform, MetaResolver: resolver{repo, built, false}}
 		options.Target = config.Target
 		options.BuildArgs = args
 		options.BuildPlatforms = append(options.BuildPlatforms, host)
@@ -92,6 +93,12 @@ func (repo *repository) build(config config) (*build, error) {
 			return built, err
 		}
 		steps[name] = []any{digests, json.RawMessage(built.config)}
+		if len(built.dependencies) > 0 {
+			options.MetaResolver = resolver{repo, built, true}
+			if steps[name], err = own(built.text, options); err != nil {
+				return built, err
+			}
+		}
 		for _, paths := range contexts {
 			built.context = true
 			everything = everything || len(paths) == 0
@@ -105,6 +112,22 @@ func (repo *repository) build(config config) (*build, error) {
 	}
 	built.steps = of(steps)
 	return built, nil
+}
+
+// own are the steps of one platform on bases that bring nothing along.
+func own(dockerfile []byte, options dockerfile2llb.ConvertOpt) (any, error) {
+	state, made, _, _, err := dockerfile2llb.Dockerfile2LLB(context.Background(), dockerfile, options)
+	if err != nil {
+		return nil, err
+	}
+	definition, err := state.Marshal(context.Background(), llb.Platform(*options.TargetPlatform))
+	if err != nil {
+		return nil, err
+	}
+	made.Created = nil
+	made.History = nil
+	digests, _, err := canonical(definition.Def)
+	return []any{digests, made}, err
 }
 
 // canonical gives the digests of the steps with nothing of the context in them but that it is used, and for each use
@@ -145,10 +168,15 @@ func canonical(definition [][]byte) ([]string, [][]string, error) {
 	return digests, contexts, nil
 }
 
+// The configuration of an image that brings nothing along.
+var nothing = []byte(`{"architecture":"amd64","os":"linux"}`)
+
 // A resolver answers for images: those of the repository are as their own build makes them, others are empty.
 type resolver struct {
 	repo  *repository
 	built *build
+	// Whether those of the repository are empty, too.
+	empty bool
 }
 
 func (r resolver) ResolveImageConfig(_ context.Context, name string, _ sourceresolver.Opt) (string, digest.Digest, []byte, error) {
@@ -162,9 +190,12 @@ func (r resolver) ResolveImageConfig(_ context.Context, name string, _ sourceres
 	on, own := r.repo.named(said)
 	if !own {
 		r.built.external[said] = true
-		return name, digest.FromString(said), []byte(`{"architecture":"amd64","os":"linux"}`), nil
+		return name, digest.FromString(said), nothing, nil
 	}
 	r.built.dependencies[on] = true
+	if r.empty {
+		return name, digest.FromString(said), nothing, nil
+	}
 	image, made := r.repo.made[on]
 	if !made {
 		r.built.unmade[on] = true
