@@ -126,6 +126,16 @@ pub enum Difference {
 }
 
 impl Difference {
+    /// Whether it is one of the image itself, and none that comes from an image that it is built on: that it is built on
+    /// another one now, or no longer, is its own.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        match self {
+            Self::Dependency { old, new, .. } => old.is_some() != new.is_some(),
+            _ => true,
+        }
+    }
+
     /// One short phrase, for people.
     #[must_use]
     pub fn text(&self) -> String {

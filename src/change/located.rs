@@ -80,7 +80,9 @@ impl Located {
             Resolved::Missing => Some(format!("does not exist in `{root}`")),
             Resolved::Escapes => Some(format!("leaves its root `{root}`")),
             Resolved::Loop => Some("is a circle of links".to_owned()),
-            Resolved::Submodule => Some("lies in a submodule, which is not fetched".to_owned()),
+            Resolved::Submodule { .. } | Resolved::InSubmodule => {
+                Some("lies in a submodule, which is not fetched".to_owned())
+            }
             Resolved::File { .. } | Resolved::Directory { .. } => None,
         };
         let context = common(&self.context)

@@ -135,12 +135,15 @@ impl Finder<'_> {
             }
         }
         let (path, links) = match self.tree.resolve(self.context, cleaned, read_link) {
-            Resolved::File { path, links, .. } | Resolved::Directory { path, links } => (path, links),
+            // A submodule is an entry like others: its commit says all that it can bring.
+            Resolved::File { path, links, .. }
+            | Resolved::Directory { path, links }
+            | Resolved::Submodule { path, links } => (path, links),
             // The build fails, until something is there.
             Resolved::Missing if !self.has_link(cleaned) => (self.context.join(cleaned), Vec::new()),
             _ => return false,
         };
-        let is_file = self.tree.get(path.as_bytes()).is_some();
+        let is_file = self.tree.get(path.as_bytes()).is_some_and(|entry| entry.mode.is_file());
         let past = match self.kind {
             // Directories are copied file by file.
             ReadKind::Add => looks_past(self.backend, self.kind) && is_file,

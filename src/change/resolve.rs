@@ -31,8 +31,15 @@ pub enum Resolved {
     Escapes,
     /// Round in circles, or through more links than anybody needs.
     Loop,
-    /// Into a submodule, whose content is not here.
-    Submodule,
+    /// To a submodule, whose content is not here.
+    Submodule {
+        /// Its path without any link.
+        path: RepoPath,
+        /// The links that were followed, in order.
+        links: Vec<RepoPath>,
+    },
+    /// Into a submodule.
+    InSubmodule,
 }
 
 /// Links that are followed for one path; Linux follows 40.
@@ -58,7 +65,10 @@ impl Tree {
             match self.get(next.as_bytes()).map(|entry| (entry.mode, entry.oid)) {
                 None if self.has_directory(&next) => walk.at = next,
                 None => return Resolved::Missing,
-                Some((Mode::Gitlink, _)) => return Resolved::Submodule,
+                Some((Mode::Gitlink, _)) if todo.is_empty() => {
+                    return Resolved::Submodule { path: next, links: walk.links };
+                }
+                Some((Mode::Gitlink, _)) => return Resolved::InSubmodule,
                 Some((Mode::Link, oid)) => {
                     let Some(target) = read_link(oid) else { return Resolved::Missing };
                     if walk.links.len() == MAX_LINKS {
@@ -146,9 +156,11 @@ mod tests {
 
     #[test]
     fn circles_submodules_and_nothing_are_told_apart() {
-        let files = [("a", "@b"), ("b", "@a"), ("s", "#1"), ("f", "1")];
+        let files = [("a", "@b"), ("b", "@a"), ("s", "#1"), ("to", "@s"), ("f", "1")];
         assert_eq!(resolve(&files, ".", "a"), Resolved::Loop);
-        assert_eq!(resolve(&files, ".", "s/x"), Resolved::Submodule);
+        assert_eq!(resolve(&files, ".", "s/x"), Resolved::InSubmodule);
+        assert_eq!(resolve(&files, ".", "s"), Resolved::Submodule { path: "s".into(), links: vec![] });
+        assert_eq!(resolve(&files, ".", "to"), Resolved::Submodule { path: "s".into(), links: vec!["to".into()] });
         assert_eq!(resolve(&files, ".", "f/x"), Resolved::Missing);
         assert_eq!(resolve(&files, ".", "nothing"), Resolved::Missing);
         assert_eq!(resolve(&files, ".", "."), Resolved::Directory { path: RepoPath::ROOT, links: vec![] });

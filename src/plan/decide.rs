@@ -129,9 +129,7 @@ pub fn travels(distance: Distance, dependents: Dependents) -> bool {
 pub fn changed_itself(state: &State) -> bool {
     match state {
         State::NoBase | State::New => true,
-        State::Changed(differences) => {
-            differences.iter().any(|difference| !matches!(difference, Difference::Dependency { .. }))
-        }
+        State::Changed(differences) => differences.iter().any(Difference::is_own),
         State::Unchanged | State::Removed | State::Invalid { .. } => false,
     }
 }
@@ -183,6 +181,15 @@ mod tests {
         assert_eq!(built(Dependents::All, &Selection::Changed), [0, 1, 2]);
         assert_eq!(built(Dependents::Direct, &Selection::Changed), [0, 1]);
         assert_eq!(built(Dependents::None, &Selection::Changed), [0]);
+    }
+
+    #[test]
+    fn another_image_to_be_built_on_is_a_change_of_the_image_itself() {
+        let key = |digit: &str| crate::change::InputKey::parse(&digit.repeat(64));
+        let state = |old, new| State::Changed(vec![Difference::Dependency { name: "a".into(), old, new }]);
+        assert!(changed_itself(&state(None, key("1"))), "it came");
+        assert!(changed_itself(&state(key("1"), None)), "it went");
+        assert!(!changed_itself(&state(key("1"), key("2"))), "it changed");
     }
 
     /// 0 stands as it stands, 1 is built on 0, 2 on 1; the last two say how far away their change lies.

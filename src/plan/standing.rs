@@ -25,6 +25,8 @@ pub enum Standing {
         was: InputKey,
         /// The commit that it was built from, where the index says it.
         revision: Option<String>,
+        /// A wanted platform that it does not have.
+        lacks: Option<Platform>,
     },
     /// Published from the same input, but built on other images than that names: on what was published of these.
     OnOthers {
@@ -58,11 +60,12 @@ pub fn standing(
     let Some(was) = &recorded.input_key else {
         return Standing::Foreign("what is published does not say what it was built from".to_owned());
     };
+    let lacks = platforms.iter().find(|platform| !recorded.platforms.contains_key(platform)).cloned();
     if key.is_some_and(|key| !recorded.is_of(key)) {
-        return Standing::Differs { was: was.clone(), revision: recorded.revision.clone() };
+        return Standing::Differs { was: was.clone(), revision: recorded.revision.clone(), lacks };
     }
-    match platforms.iter().find(|platform| !recorded.platforms.contains_key(platform)) {
-        Some(lacking) => Standing::Lacks(lacking.clone()),
+    match lacks {
+        Some(lacking) => Standing::Lacks(lacking),
         None if key.is_none() => Standing::Unknown,
         None if key == Some(was) => Standing::Equal,
         None => Standing::OnOthers { names: recorded.built_on.keys().cloned().collect() },
@@ -133,16 +136,30 @@ pub fn verdict(standing: &Standing, evidence: &Evidence<'_>, range: &State) -> V
             Verdict { reasons: reasons_of(range, ""), distance: Distance::Itself }
         }
         Standing::Nothing => itself(ReasonKind::Unpublished, "it was never published".to_owned()),
-        Standing::Lacks(platform) => itself(ReasonKind::Unpublished, format!("{platform} was never published")),
+        Standing::Lacks(platform) => itself(ReasonKind::Unpublished, never_published(platform)),
         Standing::Foreign(why) => itself(ReasonKind::Unpublished, why.clone()),
-        Standing::Differs { revision, .. } => differs(revision.as_deref(), evidence)
-            .unwrap_or_else(|| itself(ReasonKind::Input, unexplained(revision.as_deref()))),
+        Standing::Differs { revision, lacks, .. } => {
+            let found = differs(revision.as_deref(), evidence)
+                .unwrap_or_else(|| itself(ReasonKind::Input, unexplained(revision.as_deref())));
+            // A platform that lacks is built, however far away the change lies.
+            match lacks.as_ref().filter(|_| found.distance != Distance::Itself) {
+                Some(platform) => {
+                    let lacking = itself(ReasonKind::Unpublished, never_published(platform));
+                    Verdict { reasons: [lacking.reasons, found.reasons].concat(), ..lacking }
+                }
+                None => found,
+            }
+        }
     }
+}
+
+fn never_published(platform: &Platform) -> String {
+    format!("{platform} was never published")
 }
 
 fn differs(revision: Option<&str>, evidence: &Evidence<'_>) -> Option<Verdict> {
     if let Some(state @ State::Changed(differences)) = evidence.state {
-        let own = differences.iter().any(|it| !matches!(it, Difference::Dependency { .. }));
+        let own = differences.iter().any(Difference::is_own);
         let distance = match (own, evidence.direct) {
             (true, _) => Distance::Itself,
             (false, true) => Distance::Direct,

@@ -42,7 +42,7 @@ pub(super) fn files(tree: &Tree, images: &mut [Image], read_link: &mut dyn FnMut
             Resolved::Missing => "does not exist",
             Resolved::Escapes => "leaves the source root",
             Resolved::Loop => "is a circle of links",
-            Resolved::Submodule => "lies in a submodule, which is not fetched",
+            Resolved::Submodule { .. } | Resolved::InSubmodule => "lies in a submodule, which is not fetched",
         };
         let message = format!("the version file `{}` {why}", escape_cut(&from.file, 120));
         // What is not there today may be there at the other side of a comparison.

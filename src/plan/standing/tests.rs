@@ -39,7 +39,7 @@ fn the_rows_of_section_6() {
     assert_eq!(judged(Some(&key('a')), &both[..1], Some(&published)), Standing::Equal, "a platform more is none less");
     assert_eq!(
         judged(Some(&key('b')), &both, Some(&published)),
-        Standing::Differs { was: key('a'), revision: published.revision.clone() }
+        Standing::Differs { was: key('a'), revision: published.revision.clone(), lacks: None }
     );
     let more = ["linux/amd64", "linux/arm/v7"];
     assert_eq!(
@@ -105,7 +105,7 @@ fn without_a_key_only_what_lacks_is_known() {
 }
 
 fn differs() -> Standing {
-    Standing::Differs { was: key('a'), revision: recorded().revision }
+    Standing::Differs { was: key('a'), revision: recorded().revision, lacks: None }
 }
 
 fn texts(verdict: &Verdict) -> String {
@@ -135,6 +135,12 @@ fn a_difference_is_told_as_exactly_as_it_is_known() {
         let evidence = Evidence { state: Some(&of_base), direct, ..Evidence::default() };
         let found = verdict(&differs(), &evidence, &State::Unchanged);
         assert_eq!((texts(&found).as_str(), found.distance), ("built on base", distance));
+        // What was published in part only waits for no change to travel so far.
+        let lacks = Platform::parse("linux/arm64").ok();
+        let in_part = Standing::Differs { was: key('a'), revision: recorded().revision, lacks };
+        let found = verdict(&in_part, &evidence, &State::Unchanged);
+        let both = "linux/arm64 was never published; built on base";
+        assert_eq!((texts(&found).as_str(), found.distance), (both, Distance::Itself));
     }
 
     // The commit is here, the files are the same, and what it is built on moved in another repository.

@@ -3,6 +3,7 @@
 use super::files::{File, is_free};
 use super::generate::{self, Limits, add_file, content, glob, pattern};
 use super::random::Random;
+use super::stages;
 use super::world::{Image, Line, World};
 
 /// Changes something, and says what in a word.
@@ -32,8 +33,10 @@ fn any_path(random: &mut Random, world: &World) -> Option<Vec<u8>> {
 fn modify(random: &mut Random, world: &mut World) -> &'static str {
     let Some(path) = any_path(random, world) else { return "nothing" };
     let new = content(random);
-    if let Some(File::Plain(content) | File::Program(content)) = world.files.get_mut(&path) {
-        *content = new;
+    match world.files.get_mut(&path) {
+        Some(File::Plain(content) | File::Program(content)) => *content = new,
+        Some(File::Submodule(commit)) => *commit = generate::commit_id(random),
+        _ => {}
     }
     "modify"
 }
@@ -79,7 +82,7 @@ fn mode(random: &mut Random, world: &mut World) -> &'static str {
         *file = match file.clone() {
             File::Plain(content) => File::Program(content),
             File::Program(content) => File::Plain(content),
-            link => link,
+            other => other,
         };
     }
     "mode"
@@ -208,7 +211,7 @@ fn dockerfile(random: &mut Random, world: &mut World, limits: Limits) -> &'stati
         1 => {
             let at = random.below(image.stages.len());
             let to = format!("/e{}/", random.below(100_000));
-            let line = generate::copy(random, earlier, image, &to, limits);
+            let line = stages::copy(random, earlier, image, &to, limits);
             image.stages[at].lines.push(Line::Text(line));
         }
         2 => {
@@ -219,17 +222,21 @@ fn dockerfile(random: &mut Random, world: &mut World, limits: Limits) -> &'stati
             }
         }
         3 => {
-            let stage = generate::stage(random, earlier, image, image.stages.len(), limits);
+            let stage = stages::stage(random, earlier, image, image.stages.len(), limits);
             image.stages.push(stage);
         }
         4 => {
             // In front of all others, where nothing leads to it.
-            let stage = generate::stage(random, earlier, image, 0, limits);
+            let stage = stages::stage(random, earlier, image, 0, limits);
             image.stages.insert(0, stage);
         }
         _ => {
+            image.targets.clear();
             let target = random.one_of(image.stages.iter().map(|stage| stage.name.clone()));
             image.target = target.filter(|_| random.chance(60));
+            if image.target.is_none() && random.chance(50) {
+                image.targets = stages::targets(random, image);
+            }
         }
     });
     "Dockerfile"

@@ -11,6 +11,8 @@ pub(super) enum File {
     Plain(Vec<u8>),
     Program(Vec<u8>),
     Link(Vec<u8>),
+    /// A commit of another repository.
+    Submodule(Vec<u8>),
 }
 
 impl File {
@@ -20,6 +22,7 @@ impl File {
             Self::Plain(content) => ("100644", content),
             Self::Program(content) => ("100755", content),
             Self::Link(target) => ("120000", target),
+            Self::Submodule(commit) => ("160000", commit),
         }
     }
 }
@@ -36,13 +39,14 @@ pub(super) fn is_free(files: &Files, path: &[u8]) -> bool {
         && files.range(below.clone()..).next().is_none_or(|it| !it.0.starts_with(&below))
 }
 
-/// Writes them into an empty directory, as a checkout does.
+/// Writes them into an empty directory, as a checkout does, but for submodules: their pointers are entries like others,
+/// and lie there as files.
 pub(super) fn check_out(files: &Files, dir: &Path) {
     for (path, file) in files {
         let path = dir.join(OsStr::from_bytes(path));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         match file {
-            File::Plain(content) => std::fs::write(&path, content).unwrap(),
+            File::Plain(content) | File::Submodule(content) => std::fs::write(&path, content).unwrap(),
             File::Program(content) => {
                 std::fs::write(&path, content).unwrap();
                 std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -2,7 +2,8 @@
 
 use super::files::{File, Files, is_free};
 use super::random::Random;
-use super::world::{Excluded, From, Image, Line, Root, Stage, World};
+use super::stages;
+use super::world::{Excluded, Image, Root, World};
 
 const DIRS: [&str; 14] = [
     "app",
@@ -124,6 +125,8 @@ const GLOBS: [&str; 12] = [
 pub(super) struct Limits {
     /// Only what every builder can build without a network: no `RUN`, no bases of other repositories.
     pub(super) buildable: bool,
+    /// Only what Buildah knows: no here-documents, no arguments that hold the platform in front of all stages.
+    pub(super) buildah: bool,
     /// Whether images may be built on each other.
     pub(super) bases: bool,
     /// Whether a registry is named, which makes comparisons that publish ask it.
@@ -191,9 +194,15 @@ pub(super) fn add_file(random: &mut Random, files: &mut Files, prefix: &str, lim
     let file = match random.below(10) {
         0 => File::Program(content(random)),
         1 => File::Link(link(random, dir)),
+        2 if !limits.buildable && random.chance(15) => File::Submodule(commit_id(random)),
         _ => File::Plain(content(random)),
     };
     files.insert(path, file);
+}
+
+/// A commit of another repository.
+pub(super) fn commit_id(random: &mut Random) -> Vec<u8> {
+    format!("{:040x}", random.next()).into_bytes()
 }
 
 /// What a link in `dir` (of a context) holds: often something of the context.
@@ -217,6 +226,7 @@ pub(super) fn add_image(random: &mut Random, world: &mut World, limits: Limits) 
         context: ".".to_owned(),
         dockerfile: "Dockerfile".to_owned(),
         target: None,
+        targets: vec![],
         args: vec![],
         platforms: if random.chance(50) { platforms(random) } else { vec![] },
         tags: vec![],
@@ -252,7 +262,7 @@ pub(super) fn add_image(random: &mut Random, world: &mut World, limits: Limits) 
     if is_free(&world.files, &keep) {
         world.files.insert(keep, File::Plain(b"kept\n".to_vec()));
     }
-    stages(random, world, &mut image, limits);
+    stages::stages(random, world, &mut image, limits);
     if random.chance(10) && limits.bases {
         image.depends_on.extend(random.one_of(world.images.keys().copied()));
     }
@@ -269,83 +279,4 @@ pub(super) fn pattern(random: &mut Random) -> String {
 
 pub(super) fn glob(random: &mut Random) -> String {
     random.pick(&GLOBS).to_owned()
-}
-
-fn stages(random: &mut Random, world: &World, image: &mut Image, limits: Limits) {
-    let count = 1 + random.below(3);
-    for at in 0..count {
-        let stage = stage(random, world, image, at, limits);
-        image.stages.push(stage);
-    }
-    if random.chance(25) {
-        image.target = random.one_of(image.stages.iter().map(|stage| stage.name.clone()));
-    }
-}
-
-/// A stage behind `at` others.
-pub(super) fn stage(random: &mut Random, world: &World, image: &Image, at: usize, limits: Limits) -> Stage {
-    let earlier = image.stages.get(..at).unwrap_or_default();
-    let on = random.one_of(world.images.keys().copied());
-    let from = match (random.below(10), on) {
-        (0..=2, Some(on)) if limits.bases => From::Image(on),
-        (3, Some(on)) if limits.bases && world.root.registry => From::Outright(on),
-        (4, _) if !limits.buildable => From::Other(random.pick(&["alpine:3.20", "docker.io/library/busybox:1"])),
-        (5 | 6, _) => random.one_of(earlier.iter().map(|stage| stage.name.clone())).map_or(From::Scratch, From::Stage),
-        _ => From::Scratch,
-    };
-    let mut lines: Vec<Line> = Vec::new();
-    for number in 0..1 + random.below(3) {
-        lines.push(Line::Text(copy(random, world, image, &format!("/s{at}c{number}/"), limits)));
-    }
-    if let Some(stage) = random.one_of(earlier.iter().map(|stage| stage.name.clone())).filter(|_| random.chance(60)) {
-        lines.push(Line::Text(format!("COPY --from={stage} / /of-{stage}/")));
-    }
-    if let Some(on) = on.filter(|_| limits.bases && world.root.registry && random.chance(8)) {
-        lines.push(Line::CopyFrom(on));
-    }
-    if random.chance(10) && !limits.buildable {
-        lines.push(Line::Text(
-            random
-                .pick(&[
-                    "RUN --mount=type=bind,source=src,target=/m true",
-                    "RUN --mount=type=bind,target=/m true",
-                    "ONBUILD COPY file /onbuild/",
-                    "RUN true",
-                    "ARG UNUSED",
-                    "ENV A=b",
-                    "USER 1",
-                ])
-                .to_owned(),
-        ));
-    }
-    // Names that no other stage has, now or later.
-    Stage { name: format!("st{}", random.below(1_000_000)), from, lines }
-}
-
-/// An instruction that takes something of the context, if the dice will at all.
-pub(super) fn copy(random: &mut Random, world: &World, image: &Image, to: &str, limits: Limits) -> String {
-    let written = world.files.keys().filter_map(|path| path.strip_prefix(image.context_root().as_bytes()));
-    let plain = |path: &&[u8]| path.iter().all(|byte| byte.is_ascii_alphanumeric() || b"./_".contains(byte));
-    let file = random.one_of(written.clone().filter(plain).map(|path| String::from_utf8(path.to_vec()).unwrap()));
-    let odd =
-        random.one_of(written.filter(|path| {
-            std::str::from_utf8(path).is_ok() && !path.iter().any(|byte| b"*?[\\\n\"\t$".contains(byte))
-        }));
-    let dir = file.as_deref().and_then(|file| file.rsplit_once('/')).map(|(dir, _)| dir.to_owned());
-    let verb = if random.chance(15) { "ADD" } else { "COPY" };
-    match (random.below(14), file, dir, odd) {
-        (0 | 1, ..) => format!("{verb} . {to}"),
-        (2..=4, Some(file), ..) => format!("{verb} {file} {to}"),
-        (5, Some(file), ..) => format!("{verb} ./{file} {to}"),
-        (6, Some(file), ..) => format!("{verb} /{file} {to}"),
-        (7 | 8, _, Some(dir), _) => format!("{verb} {dir} {to}"),
-        (9, _, Some(dir), _) => format!("{verb} {dir}/ {to}"),
-        (10, Some(file), Some(dir), _) => format!("{verb} {dir}/../{file} keep.me {to}"),
-        (11, .., Some(odd)) => format!("{verb} [\"{}\", \"{to}\"]", String::from_utf8_lossy(odd)),
-        (12, ..) if random.chance(50) => format!("{verb} {} {to}", random.pick(&["*.txt", "src/*", "f?le*", "*"])),
-        (12, ..) if !limits.buildable => format!("COPY missing {to}"),
-        // Buildah knows no here-documents.
-        _ if limits.buildable && limits.bases => format!("COPY keep.me {to}"),
-        _ => format!("COPY <<EOF {to}inline\n{}\nEOF", random.below(9)),
-    }
 }

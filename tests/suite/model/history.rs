@@ -8,7 +8,7 @@ use std::process::Stdio;
 use tempfile::TempDir;
 
 use super::edits::edit;
-use super::files::Files;
+use super::files::{File, Files};
 use super::generate::{self, Limits};
 use super::random::Random;
 use super::world::World;
@@ -131,6 +131,10 @@ impl Repository {
             stream.extend_from_slice(b"deleteall\n");
             for (path, file) in &commit.files {
                 let (mode, content) = file.parts();
+                if let File::Submodule(commit) = file {
+                    writeln!(stream, "M {mode} {} {}", String::from_utf8_lossy(commit), quoted(path)).unwrap();
+                    continue;
+                }
                 writeln!(stream, "M {mode} inline {}\ndata {}", quoted(path), content.len()).unwrap();
                 stream.extend_from_slice(content);
                 stream.push(b'\n');

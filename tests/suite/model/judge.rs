@@ -32,10 +32,10 @@ pub(super) enum Wrong {
 }
 
 impl Wrong {
-    /// The directory of the image.
-    pub(super) fn dir(&self) -> &str {
+    /// The name of the image.
+    pub(super) fn name(&self) -> &str {
         match self {
-            Self::Missed(dir) | Self::Needless(dir) | Self::Other(dir) => dir,
+            Self::Missed(name) | Self::Needless(name) | Self::Other(name) => name,
         }
     }
 }
@@ -56,6 +56,10 @@ pub(super) struct Counts {
     pub(super) exceptions: BTreeMap<String, usize>,
     /// Plans by mode.
     pub(super) modes: BTreeMap<&'static str, usize>,
+    /// Plans by how far changes travel.
+    pub(super) travels: BTreeMap<&'static str, usize>,
+    /// Commits by what they have.
+    pub(super) features: BTreeMap<&'static str, usize>,
 }
 
 impl Counts {
@@ -70,8 +74,12 @@ impl Counts {
         for (name, count) in &other.exceptions {
             *self.exceptions.entry(name.clone()).or_default() += count;
         }
-        for (mode, count) in &other.modes {
-            *self.modes.entry(mode).or_default() += count;
+        for (sum, added) in [
+            (&mut self.modes, &other.modes),
+            (&mut self.travels, &other.travels),
+            (&mut self.features, &other.features),
+        ] {
+            added.iter().for_each(|(name, count)| *sum.entry(name).or_default() += count);
         }
     }
 }
@@ -79,18 +87,16 @@ impl Counts {
 /// Compares a plan's image names with what changed between two checkouts; without a first one everything is built.
 pub(super) fn judge(base: Option<&Seen>, head: &Seen, planned: &BTreeSet<String>, counts: &mut Counts) -> Vec<Wrong> {
     let mut wrong = Vec::new();
-    let names: BTreeSet<&String> = head.images.values().map(|image| &image.name).collect();
-    wrong.extend(
-        planned.iter().filter(|name| !names.contains(name)).map(|name| Wrong::Other(format!("{name} is no image"))),
-    );
+    let unknown = planned.iter().filter(|name| !head.images.contains_key(*name));
+    wrong.extend(unknown.map(|name| Wrong::Other(format!("{name} is no image"))));
     counts.plans += 1;
-    for (dir, now) in &head.images {
+    for (name, now) in &head.images {
         counts.images += 1;
-        let is_planned = planned.contains(&now.name);
+        let is_planned = planned.contains(name);
         counts.built += usize::from(is_planned);
-        let Some(was) = base.and_then(|base| base.images.get(dir)) else {
+        let Some(was) = base.and_then(|base| base.images.get(name)) else {
             if !is_planned {
-                wrong.push(Wrong::Missed(dir.clone()));
+                wrong.push(Wrong::Missed(name.clone()));
             }
             continue;
         };
@@ -100,11 +106,11 @@ pub(super) fn judge(base: Option<&Seen>, head: &Seen, planned: &BTreeSet<String>
         }
         let changed = now.truth != was.truth;
         match (is_planned, changed, now.rule != was.rule) {
-            (false, true, _) => wrong.push(Wrong::Missed(dir.clone())),
-            (true, _, false) => wrong.push(Wrong::Needless(dir.clone())),
+            (false, true, _) => wrong.push(Wrong::Missed(name.clone())),
+            (true, _, false) => wrong.push(Wrong::Needless(name.clone())),
             (true, false, true) => match exception(was, now) {
-                Some(name) => *counts.exceptions.entry(name).or_default() += 1,
-                None => wrong.push(Wrong::Needless(dir.clone())),
+                Some(exception) => *counts.exceptions.entry(exception).or_default() += 1,
+                None => wrong.push(Wrong::Needless(name.clone())),
             },
             (false, false, _) => {
                 counts.left_alone += 1;
@@ -132,8 +138,8 @@ fn exception(was: &Image, now: &Image) -> Option<String> {
 }
 
 /// What differs between an image of two checkouts, for people.
-pub(super) fn differences(base: Option<&Seen>, head: &Seen, dir: &str) -> String {
-    let (Some(was), Some(now)) = (base.and_then(|base| base.images.get(dir)), head.images.get(dir)) else {
+pub(super) fn differences(base: Option<&Seen>, head: &Seen, name: &str) -> String {
+    let (Some(was), Some(now)) = (base.and_then(|base| base.images.get(name)), head.images.get(name)) else {
         return "it is new".to_owned();
     };
     let of = |one: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {

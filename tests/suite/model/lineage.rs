@@ -6,15 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use hephy::oci::Digest;
 
 use super::oracle::{Image, Seen};
-
-/// Begins the parts of an image that are other images.
-const OTHER: &str = "dependency ";
+use super::pipeline::{Head, Heads};
+use super::travels::{OTHER, Parts, hash, others, own};
 
 /// An image as it was built.
 #[derive(Clone, Debug)]
 pub(super) struct Built {
     image: Image,
-    /// What it was built on, by directory.
+    /// What it was built on, by name.
     on: BTreeMap<String, Built>,
 }
 
@@ -22,24 +21,18 @@ pub(super) struct Built {
 #[derive(Default)]
 pub(super) struct Lineage(BTreeMap<Digest, Built>);
 
-type Parts = BTreeMap<String, String>;
-
-fn others(parts: &Parts) -> impl Iterator<Item = &str> {
-    parts.keys().filter_map(|part| part.strip_prefix(OTHER))
-}
-
-fn own(parts: &Parts) -> Parts {
-    parts.iter().filter(|(part, _)| !part.starts_with(OTHER)).map(|(part, it)| (part.clone(), it.clone())).collect()
-}
-
-fn hash(parts: &Parts) -> String {
-    Digest::of(format!("{parts:?}").as_bytes()).to_string()
+/// An image as it is published.
+#[derive(Clone, Debug)]
+pub(super) struct There {
+    built: Built,
+    /// What its index has, which need not be all that was wanted.
+    pub(super) platforms: BTreeSet<String>,
 }
 
 impl Built {
     /// As it would be built now, with all that it is built on.
-    fn now(seen: &Seen, dir: &str) -> Self {
-        let image = seen.images[dir].clone();
+    fn now(seen: &Seen, name: &str) -> Self {
+        let image = seen.images[name].clone();
         let on = others(&image.truth).map(|on| (on.to_owned(), Self::now(seen, on))).collect();
         Self { image, on }
     }
@@ -53,28 +46,37 @@ impl Built {
         parts
     }
 
-    fn image(&self, own_only: bool) -> Image {
-        let truth = self.parts(|image| &image.truth, own_only);
-        Image { truth, rule: self.parts(|image| &image.rule, own_only), ..self.image.clone() }
+    fn image(&self, platforms: &BTreeSet<String>, own_only: bool) -> Image {
+        let parts = |of: fn(&Image) -> &Parts| {
+            let mut parts = self.parts(of, own_only);
+            parts.insert("platforms".to_owned(), format!("{platforms:?}"));
+            parts
+        };
+        Image { truth: parts(|image| &image.truth), rule: parts(|image| &image.rule), ..self.image.clone() }
     }
 }
 
 /// What images would be built from now.
 pub(super) fn now_of(seen: &Seen, own_only: bool) -> Seen {
-    let image = |dir: &String| (dir.clone(), Built::now(seen, dir).image(own_only));
-    Seen { images: seen.images.keys().map(image).collect(), ..seen.clone() }
+    let image =
+        |(name, image): (&String, &Image)| (name.clone(), Built::now(seen, name).image(&image.platforms, own_only));
+    Seen { images: seen.images.iter().map(image).collect(), ..seen.clone() }
 }
 
 /// What published images were built from.
-pub(super) fn published_of(there: &BTreeMap<String, Built>, own_only: bool) -> Seen {
-    let images = there.iter().map(|(dir, built)| (dir.clone(), built.image(own_only)));
+pub(super) fn published_of(there: &BTreeMap<String, There>, own_only: bool) -> Seen {
+    let images = there.iter().map(|(name, it)| (name.clone(), it.built.image(&it.platforms, own_only)));
     Seen { images: images.collect(), ..Seen::default() }
 }
 
 impl Lineage {
-    /// What was published under a digest.
-    pub(super) fn of(&self, digest: &Digest) -> Option<&Built> {
-        self.0.get(digest)
+    /// What is published.
+    pub(super) fn there(&self, heads: &Heads) -> BTreeMap<String, There> {
+        let there = |head: &Head| {
+            let built = self.0.get(&head.digest)?.clone();
+            Some(There { built, platforms: head.children.keys().cloned().collect() })
+        };
+        heads.iter().filter_map(|(name, head)| Some((name.clone(), there(head)?))).collect()
     }
 
     /// After a run: what it published was built on what it built, and else on what was there.
@@ -82,21 +84,21 @@ impl Lineage {
         &mut self,
         now: &Seen,
         planned: &BTreeSet<String>,
-        there: &BTreeMap<String, Built>,
-        before: &BTreeMap<String, Option<Digest>>,
-        after: &BTreeMap<String, Option<Digest>>,
+        there: &BTreeMap<String, There>,
+        (before, after): (&Heads, &Heads),
     ) {
-        for (dir, digest) in after {
-            let Some(digest) = digest.as_ref().filter(|digest| before[dir].as_ref() != Some(*digest)) else { continue };
-            self.0.insert(digest.clone(), built(now, planned, there, dir));
+        for (name, head) in after {
+            if before.get(name).is_none_or(|was| was.digest != head.digest) {
+                self.0.insert(head.digest.clone(), built(now, planned, there, name));
+            }
         }
     }
 }
 
-fn built(now: &Seen, planned: &BTreeSet<String>, there: &BTreeMap<String, Built>, dir: &str) -> Built {
-    let image = now.images[dir].clone();
-    let on = |on: &str| match there.get(on).filter(|_| !planned.contains(&now.images[on].name)) {
-        Some(built) => built.clone(),
+fn built(now: &Seen, planned: &BTreeSet<String>, there: &BTreeMap<String, There>, name: &str) -> Built {
+    let image = now.images[name].clone();
+    let on = |on: &str| match there.get(on).filter(|_| !planned.contains(on)) {
+        Some(there) => there.built.clone(),
         None => built(now, planned, there, on),
     };
     let on = others(&image.truth).map(|name| (name.to_owned(), on(name))).collect();

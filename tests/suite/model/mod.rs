@@ -12,22 +12,29 @@
 //! HEPHY_MODEL_CASES=5000 cargo test --test suite model::range -- --nocapture
 //! ```
 
+mod branch;
 mod chain;
 mod edits;
+mod features;
 mod files;
 mod generate;
 mod history;
 mod judge;
 mod known;
+mod lies_on;
 mod lineage;
 mod oracle;
+mod pipeline;
 mod published;
 mod random;
 mod range;
 mod runs;
 mod shrink;
+mod stages;
+mod travels;
 mod truth;
 mod world;
+mod written;
 
 /// A number of the environment.
 fn setting(name: &str) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! The oracle of `hack/tools/buildkit/oracle`: what BuildKit would see of a checkout.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -12,6 +12,7 @@ use crate::support::builders::tool;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Seen {
+    /// By name.
     pub(super) images: BTreeMap<String, Image>,
     #[serde(default)]
     pub(super) error: String,
@@ -20,7 +21,7 @@ pub(super) struct Seen {
 /// An image of a checkout.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Image {
-    pub(super) name: String,
+    pub(super) platforms: BTreeSet<String>,
     /// Digests of the parts that a build sees.
     pub(super) truth: BTreeMap<String, String>,
     /// The same, and what counts by a declared exception.

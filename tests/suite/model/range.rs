@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::features::{self, FEATURES};
 use super::files::check_out;
 use super::generate::Limits;
 use super::history::{Commit, Repository, history};
@@ -13,6 +14,7 @@ use super::random::Random;
 use super::runs::{MODES, Range, run};
 use super::setting;
 use super::shrink::{shown, shrunk};
+use super::travels::Travels;
 
 /// Cases that every run of the suite makes.
 const CASES: u64 = 40;
@@ -50,6 +52,7 @@ fn an_image_is_in_the_plan_if_and_only_if_what_it_is_built_from_changed() {
     if count >= CASES {
         assert!(total.built > total.images / 10 && total.left_alone > total.images / 10, "{total:#?}");
         assert_eq!(total.modes.len(), MODES.len(), "{total:#?}");
+        assert_eq!(total.features.len(), FEATURES.len(), "{total:#?}");
         assert!(total.refused * 10 < total.plans && total.broken * 10 < total.images, "{total:#?}");
         assert!(total.declared_left_out > 0, "{total:#?}");
     }
@@ -58,33 +61,36 @@ fn an_image_is_in_the_plan_if_and_only_if_what_it_is_built_from_changed() {
 /// One repository; gives what was looked at, and what is wrong.
 fn case(seed: u64, oracle: &mut Oracle) -> (Counts, Option<String>) {
     let mut random = Random::new(seed);
-    let limits = Limits { registry: random.chance(40), buildable: false, bases: true, images: 1 + random.below(12) };
+    let limits = Limits { registry: random.chance(40), bases: true, images: 1 + random.below(12), ..Limits::default() };
     let length = 3 + random.below(5);
     let commits = history(&mut random, limits, length);
     let repository = Repository::new(&commits);
     let mut checkouts = Checkouts { commits: &commits, seen: BTreeMap::new() };
     let mut counts = Counts::default();
+    commits.iter().flat_map(features::of).for_each(|name| *counts.features.entry(name).or_default() += 1);
     for _ in 0..COMPARISONS {
         let (mode, name) = MODES[random.below(MODES.len())];
-        let range = Range { before: random.below(length), head: random.below(length) };
+        let travels = Travels::random(&mut random);
+        let range = Range { before: random.below(length), head: random.below(length), travels };
         let Some(planned) = run(&repository, &commits, mode, range, &mut random, limits.registry) else { continue };
         *counts.modes.entry(name).or_default() += 1;
-        let base = planned.base.map(|base| checkouts.of(oracle, base).clone());
-        let head = checkouts.of(oracle, range.head);
+        *counts.travels.entry(travels.word()).or_default() += 1;
+        let base = planned.base.map(|base| travels.seen(checkouts.of(oracle, base)));
+        let head = &travels.seen(checkouts.of(oracle, range.head));
         let told = format!("seed {seed}: {name} {range:?}, base {:?}", planned.base);
         match planned.images {
             Ok(images) => {
                 let wrong = judge(base.as_ref(), head, &images, &mut counts);
                 if let Some(wrong) = wrong.first() {
-                    let dir = wrong.dir();
-                    let differences = differences(base.as_ref(), head, dir);
+                    let differences = differences(base.as_ref(), head, wrong.name());
                     let steps: Vec<String> = commits
                         .iter()
                         .enumerate()
                         .map(|(at, it)| format!("  {at} on {:?}: {}", it.parents, it.what))
                         .collect();
                     let small = planned.base.and_then(|base| {
-                        shrunk(oracle, &commits[base].files, &commits[range.head].files, wrong, limits.registry)
+                        let sides = (&commits[base].files, &commits[range.head].files);
+                        shrunk(oracle, sides, wrong, travels, limits.registry)
                     });
                     let small = small.map_or_else(
                         || format!("(not with --base alone, mode {mode:?})\n"),

@@ -9,9 +9,10 @@ use hephy::commands::planning::{Planning, planning};
 use hephy::commands::session::Session;
 use hephy::plan::assemble::{Resolved, assemble};
 
-use super::files::{check_out, clear};
+use super::files::{File, check_out, clear};
 use super::history::{Commit, Repository, git, merge_base};
 use super::random::Random;
+use super::travels::Travels;
 use crate::cli::{BEFORE, DIFF_BASE, HEAD, TARGET};
 
 /// How a comparison comes about.
@@ -63,6 +64,7 @@ impl Mode {
 pub(super) struct Range {
     pub(super) before: usize,
     pub(super) head: usize,
+    pub(super) travels: Travels,
 }
 
 /// What came out.
@@ -85,14 +87,37 @@ pub(super) fn run(
     if registry && mode.publishes() {
         return None;
     }
-    let Range { before, head } = range;
+    let has_submodule = || commits[range.head].files.values().any(|file| matches!(file, File::Submodule(_)));
+    if mode == Mode::WorkingTree && has_submodule() {
+        return None; // where one points is said by the repository inside it, and there is none
+    }
+    let (mut call, base) = call(repository, commits, mode, range, random)?;
+    if mode.publishes() {
+        call.select.registry = Some("none".to_owned());
+    }
+    // Which transports git may use is the environment's say, and this process has its own.
+    let images = if mode == Mode::Shallow || random.chance(5) { call.by_binary() } else { call.in_process() };
+    if mode == Mode::WorkingTree {
+        clear(repository.path());
+    }
+    Some(Planned { base, images })
+}
+
+/// The call, and the number of the commit that it must compare with.
+fn call(
+    repository: &Repository,
+    commits: &[Commit],
+    mode: Mode,
+    range: Range,
+    random: &mut Random,
+) -> Option<(Call, Option<usize>)> {
+    let Range { before, head, travels } = range;
     let (old, new) = (repository.ids[before].as_str(), repository.ids[head].as_str());
     repository.unset();
     repository.set("main", head);
     std::fs::write(repository.path().join(".git/HEAD"), format!("{new}\n")).unwrap();
-    let mut call = Call::new(repository.path());
+    let mut call = Call::new(repository.path(), travels);
     let mut base = Some(before);
-    let mut clone = None;
     match mode {
         Mode::Base => {
             call.select.base = Some(old.to_owned());
@@ -120,19 +145,12 @@ pub(super) fn run(
             let name = if github { "github-pull-request" } else { "gitlab-merge-request-merged-result" };
             call.fixture(name, &[(TARGET, old), (HEAD, new)]);
         }
-        Mode::Shallow | Mode::Gone => {
+        Mode::Shallow => call = in_clone(repository, range, &repository.url(), 1 + random.below(3)),
+        Mode::Gone => {
             let depth = 1 + random.below(3);
-            let dir = repository.shallow(depth);
-            call = Call::new(&dir.path().join("clone"));
-            call.fixture("gitlab-push", &[(BEFORE, old), (HEAD, new)]);
-            let gone = mode == Mode::Gone;
-            let url = if gone { "file:///nowhere".to_owned() } else { repository.url() };
-            call.env.insert("CI_REPOSITORY_URL".to_owned(), url);
-            if gone {
-                git(&call.dir, &["remote", "remove", "origin"], None);
-                base = near(commits, head, depth).contains(&before).then_some(before);
-            }
-            clone = Some(dir);
+            call = in_clone(repository, range, "file:///nowhere", depth);
+            git(&call.dir, &["remote", "remove", "origin"], None);
+            base = near(commits, head, depth).contains(&before).then_some(before);
         }
         Mode::WorkingTree => {
             let checked_out = random.below(commits.len());
@@ -143,16 +161,17 @@ pub(super) fn run(
             call.select.base = Some(old.to_owned());
         }
     }
-    if mode.publishes() {
-        call.select.registry = Some("none".to_owned());
-    }
-    // Which transports git may use is the environment's say, and this process has its own.
-    let images = if mode == Mode::Shallow || random.chance(5) { call.by_binary() } else { call.in_process() };
-    if mode == Mode::WorkingTree {
-        clear(repository.path());
-    }
-    drop(clone);
-    Some(Planned { base, images })
+    Some((call, base))
+}
+
+/// A call in a clone without history, of a repository at this address.
+fn in_clone(repository: &Repository, range: Range, url: &str, depth: usize) -> Call {
+    let dir = repository.shallow(depth);
+    let mut call = Call::new(&dir.path().join("clone"), range.travels);
+    call.fixture("gitlab-push", &[(BEFORE, &repository.ids[range.before]), (HEAD, &repository.ids[range.head])]);
+    call.env.insert("CI_REPOSITORY_URL".to_owned(), url.to_owned());
+    call.clone = Some(dir);
+    call
 }
 
 /// Numbers of the commits that a clone of this depth has.
@@ -170,19 +189,24 @@ struct Call {
     dir: PathBuf,
     env: BTreeMap<String, String>,
     select: SelectArgs,
+    travels: Travels,
     event: Option<tempfile::NamedTempFile>,
+    /// Where it runs, if nowhere else.
+    clone: Option<tempfile::TempDir>,
 }
 
 impl Call {
-    fn new(dir: &Path) -> Self {
+    fn new(dir: &Path, travels: Travels) -> Self {
         let backend = Some(hephy::config::BackendName::Buildkit);
         let path = std::env::var("PATH").unwrap_or_default();
         let env = [("PATH", path.as_str()), ("HOME", "/nonexistent"), ("GIT_ALLOW_PROTOCOL", "file")];
         Self {
             dir: dir.to_owned(),
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            select: SelectArgs { backend, ..SelectArgs::default() },
+            select: SelectArgs { backend, dependents: Some(travels.dependents()), ..SelectArgs::default() },
+            travels,
             event: None,
+            clone: None,
         }
     }
 
@@ -229,6 +253,7 @@ impl Call {
     fn by_binary(&self) -> Result<BTreeSet<String>, String> {
         let mut command = crate::support::repo::program_in(&self.dir, env!("CARGO_BIN_EXE_hephy"));
         command.args(["plan", "--format=json", "--quiet", "--backend=buildkit"]).env_clear().envs(&self.env);
+        command.arg(format!("--dependents={}", self.travels.word()));
         let select = &self.select;
         for (name, value) in [("base", &select.base), ("head", &select.head), ("registry", &select.registry)] {
             command.args(value.as_ref().map(|value| format!("--{name}={value}")));

@@ -8,6 +8,7 @@ use super::judge::{Counts, Wrong, judge};
 use super::oracle::{Image, Oracle};
 use super::random::Random;
 use super::runs::{Mode, Range, run};
+use super::travels::Travels;
 
 /// Steps that are tried at most.
 const MOST: usize = 1500;
@@ -16,15 +17,15 @@ const MOST: usize = 1500;
 /// wrong with `--base`.
 pub(super) fn shrunk(
     oracle: &mut Oracle,
-    base: &Files,
-    head: &Files,
+    (base, head): (&Files, &Files),
     wrong: &Wrong,
+    travels: Travels,
     registry: bool,
 ) -> Option<(Files, Files)> {
     let mut steps = 0;
     let mut shows = |base: &Files, head: &Files| {
         steps += 1;
-        steps <= MOST && is_wrong(oracle, base, head, registry).contains(wrong)
+        steps <= MOST && is_wrong(oracle, (base, head), travels, registry).contains(wrong)
     };
     let (mut base, mut head) = (base.clone(), head.clone());
     if !shows(&base, &head) {
@@ -55,19 +56,7 @@ pub(super) fn shrunk(
             let lines: BTreeSet<Vec<u8>> =
                 [base.get(&path), head.get(&path)].into_iter().flatten().flat_map(lines).collect();
             for line in lines {
-                let cut = |files: &Files| {
-                    let mut files = files.clone();
-                    if let Some(File::Plain(content)) = files.get_mut(&path) {
-                        *content = content
-                            .split_inclusive(|byte| *byte == b'\n')
-                            .filter(|it| *it != line)
-                            .flatten()
-                            .copied()
-                            .collect();
-                    }
-                    files
-                };
-                let (less, fewer) = (cut(&base), cut(&head));
+                let (less, fewer) = (without_line(&base, &path, &line), without_line(&head, &path, &line));
                 if shows(&less, &fewer) {
                     (base, head) = (less, fewer);
                 }
@@ -77,6 +66,15 @@ pub(super) fn shrunk(
             return Some((base, head));
         }
     }
+}
+
+fn without_line(files: &Files, path: &[u8], line: &[u8]) -> Files {
+    let mut files = files.clone();
+    if let Some(File::Plain(content)) = files.get_mut(path) {
+        let lines = content.split_inclusive(|byte| *byte == b'\n');
+        *content = lines.filter(|it| *it != line).flatten().copied().collect();
+    }
+    files
 }
 
 fn length(files: &Files) -> usize {
@@ -91,24 +89,29 @@ fn lines(file: &File) -> Vec<Vec<u8>> {
 }
 
 /// What is wrong with the plan of these two commits.
-pub(super) fn is_wrong(oracle: &mut Oracle, base: &Files, head: &Files, registry: bool) -> Vec<Wrong> {
+pub(super) fn is_wrong(
+    oracle: &mut Oracle,
+    (base, head): (&Files, &Files),
+    travels: Travels,
+    registry: bool,
+) -> Vec<Wrong> {
     let commits = of_files(vec![base.clone(), head.clone()]);
     let repository = Repository::new(&commits);
-    let range = Range { before: 0, head: 1 };
+    let range = Range { before: 0, head: 1, travels };
     let planned = run(&repository, &commits, Mode::Base, range, &mut Random::new(1), registry);
     let Some(Ok(images)) = planned.map(|planned| planned.images) else { return vec![] };
     let [mut was, mut now] = [base, head].map(|files| {
         let dir = tempfile::TempDir::with_prefix("hephy-model-").unwrap();
         check_out(files, dir.path());
-        oracle.ask(dir.path())
+        travels.seen(&oracle.ask(dir.path()))
     });
     // Nobody would know what to make of an example that cannot be built.
     let broken = |image: &Image| !image.broken.is_empty();
     let both = was.images.iter().chain(&now.images).filter(|(_, image)| broken(image));
-    let broken: BTreeSet<String> = both.map(|(dir, _)| dir.clone()).collect();
-    was.images.retain(|dir, _| !broken.contains(dir));
-    now.images.retain(|dir, _| !broken.contains(dir));
-    let images = images.into_iter().filter(|name| now.images.values().any(|image| image.name == *name)).collect();
+    let broken: BTreeSet<String> = both.map(|(name, _)| name.clone()).collect();
+    was.images.retain(|name, _| !broken.contains(name));
+    now.images.retain(|name, _| !broken.contains(name));
+    let images = images.into_iter().filter(|name| now.images.contains_key(name)).collect();
     judge(Some(&was), &now, &images, &mut Counts::default())
 }
 

@@ -1,6 +1,7 @@
 //! The oracle against the truth: images are really built, from nothing and with every time set to the epoch. Equal
 //! digests of the oracle must give equal images, and other files in the context other ones.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -30,7 +31,7 @@ fn what_the_oracle_calls_the_same_is_built_the_same() {
     while same + other < wanted {
         seed += 1;
         let mut random = Random::new(seed);
-        let limits = Limits { buildable: true, bases: false, registry: false, images: 2 };
+        let limits = Limits { buildable: true, images: 2, ..Limits::default() };
         let commits = history(&mut random, limits, 2);
         let dirs = [0, 1].map(|at: usize| {
             let dir = tempfile::TempDir::with_prefix("hephy-model-").unwrap();
@@ -39,9 +40,8 @@ fn what_the_oracle_calls_the_same_is_built_the_same() {
         });
         let seen = [0, 1].map(|at: usize| oracle.ask(dirs[at].path()).images);
         let worlds = [0, 1].map(|at: usize| commits[at].world.as_ref().unwrap());
-        for (id, image) in &worlds[0].images {
-            let Some(later) = worlds[1].images.get(id).filter(|later| later.dir == image.dir) else { continue };
-            let (was, now) = (&seen[0][&image.dir], &seen[1][&image.dir]);
+        for (name, earlier, later) in both(worlds) {
+            let (was, now) = (&seen[0][name.as_str()], &seen[1][name.as_str()]);
             let all = |image: &super::oracle::Image| (image.whole.clone(), image.truth["steps"].clone());
             let is_same = all(was) == all(now);
             // Most edits change nothing for most images; each kind gets its half.
@@ -49,8 +49,8 @@ fn what_the_oracle_calls_the_same_is_built_the_same() {
             if enough && same + other < wanted || dirs[0].path() == dirs[1].path() {
                 continue;
             }
-            let told = format!("seed {seed}, image {}, {}", image.dir, commits[1].what);
-            let built = [build(worlds[0], image, dirs[0].path()), build(worlds[1], later, dirs[1].path())];
+            let told = format!("seed {seed}, image {name}, {}", commits[1].what);
+            let built = [build(earlier, dirs[0].path()), build(later, dirs[1].path())];
             match (&built[0], &built[1]) {
                 (None, None) => unbuildable += 1,
                 (one, two) if is_same => {
@@ -76,7 +76,20 @@ fn what_the_oracle_calls_the_same_is_built_the_same() {
     println!("built the same {same}, built otherwise {other}, not buildable {unbuildable}, not told apart {unclear}");
 }
 
-fn build(world: &World, image: &Image, root: &Path) -> Built {
+/// An image and the stage that it is.
+type Staged<'a> = (&'a Image, Option<&'a str>);
+
+/// The images that two worlds have, by name.
+fn both<'a>(worlds: [&'a World; 2]) -> Vec<(String, Staged<'a>, Staged<'a>)> {
+    let [one, other] = worlds.map(|world| -> BTreeMap<String, Staged<'a>> {
+        assert!(world.images.values().all(|image| image.depends_on.is_empty()), "only what needs no base is built");
+        let staged = |image: &'a Image| image.built().into_iter().map(move |(name, stage)| (name, (image, stage)));
+        world.images.values().flat_map(staged).collect()
+    });
+    one.into_iter().filter_map(|(name, staged)| Some((name.clone(), staged, *other.get(&name)?))).collect()
+}
+
+fn build((image, stage): Staged<'_>, root: &Path) -> Built {
     let source = if image.of_repository { root.to_owned() } else { root.join(&image.dir) };
     let dockerfile = source.join(&image.dockerfile);
     let mut command = Command::new(tool("buildctl"));
@@ -91,12 +104,11 @@ fn build(world: &World, image: &Image, root: &Path) -> Built {
         "platform=linux/amd64".to_owned(),
         "build-arg:SOURCE_DATE_EPOCH=0".to_owned(),
     ];
-    options.extend(image.target.as_ref().map(|target| format!("target={target}")));
+    options.extend(stage.map(|stage| format!("target={stage}")));
     options.extend(image.args.iter().map(|(name, value)| format!("build-arg:{name}={value}")));
     for option in options {
         command.arg("--opt").arg(option);
     }
-    assert!(world.images.values().all(|image| image.depends_on.is_empty()), "only what needs no base is built");
     let temp = tempfile::TempDir::with_prefix("hephy-model-").unwrap();
     let archive = temp.path().join("image.tar");
     command.arg("--output").arg(format!("type=oci,rewrite-timestamp=true,dest={}", archive.display()));
@@ -106,7 +118,7 @@ fn build(world: &World, image: &Image, root: &Path) -> Built {
         assert!(said.contains("failed to calculate checksum") || said.contains("failed to solve"), "{said}");
         return None;
     }
-    let mut blobs = std::collections::BTreeMap::new();
+    let mut blobs = BTreeMap::new();
     let mut index = Value::Null;
     for entry in tar::Archive::new(std::fs::File::open(&archive).unwrap()).entries().unwrap() {
         let mut entry = entry.unwrap();

@@ -22,8 +22,8 @@ import (
 )
 
 // files adds what a build sees of the context, and what counts beyond that by a declared exception.
-func (repo *repository) files(dir string, config config, built *build, image *image) error {
-	root := repo.sourceRoot(dir, config)
+func (repo *repository) files(config config, built *build, image *image) error {
+	root := repo.sourceRoot(config)
 	place := filepath.Join(root, config.ContextPath)
 	all, err := fsutil.NewFS(place)
 	if err != nil {
@@ -357,6 +357,13 @@ func reachable(stages []instructions.Stage, target string) []instructions.Stage 
 		seen[at] = true
 		before := stages[:at]
 		need := func(name string) {
+			if strings.Contains(name, "$") {
+				// Any of them, as far as this can tell.
+				for earlier := range before {
+					visit(earlier)
+				}
+				return
+			}
 			if found, ok := instructions.HasStage(before, name); ok {
 				visit(found)
 				return

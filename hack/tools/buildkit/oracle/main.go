@@ -22,7 +22,7 @@ type request struct {
 	Backend  string `json:"backend"`
 }
 
-// An answer has one entry an image directory.
+// An answer has one entry an image, by its name.
 type answer struct {
 	Images map[string]*image `json:"images"`
 	Error  string            `json:"error,omitempty"`
@@ -31,8 +31,10 @@ type answer struct {
 // An image as it would be built from the checkout.
 type image struct {
 	Name string `json:"name"`
-	// Image directories that it is built on, sorted.
+	// Names of the images that it is built on, sorted.
 	Dependencies []string `json:"dependencies"`
+	// What it is built for, as it was written.
+	Platforms []string `json:"platforms"`
 	// What a build sees. README.md and ignored paths are none of it.
 	Truth map[string]string `json:"truth"`
 	// Truth, and what counts by a declared exception although no build sees it.

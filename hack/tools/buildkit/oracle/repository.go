@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -20,7 +21,7 @@ type repository struct {
 	request
 	layout   string
 	defaults config
-	configs  map[string]config
+	configs  map[string]config // by the image's name
 	made     map[string]*image
 	making   map[string]bool
 }
@@ -31,6 +32,7 @@ type config struct {
 	ContextPath string    `yaml:"context_path"`
 	Dockerfile  string    `yaml:"dockerfile_path"`
 	Target      string    `yaml:"target"`
+	Targets     []target  `yaml:"targets"`
 	BuildArgs   yaml.Node `yaml:"build_args"`
 	Platforms   []string  `yaml:"platforms"`
 	Backend     string    `yaml:"build_backend"`
@@ -40,6 +42,31 @@ type config struct {
 	Ignore      []string  `yaml:"ignore"`
 	Labels      yaml.Node `yaml:"labels"`
 	Annotations yaml.Node `yaml:"annotations"`
+
+	dir string
+}
+
+// One of several images of a configuration.
+type target struct {
+	Target string   `yaml:"target"`
+	Name   string   `yaml:"name"`
+	Tags   []string `yaml:"additional_tags"`
+}
+
+// UnmarshalYAML reads a mapping, or a stage alone.
+func (t *target) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		*t = target{Target: node.Value, Name: node.Value}
+		return nil
+	}
+	type plain target
+	if err := node.Decode((*plain)(t)); err != nil {
+		return err
+	}
+	if t.Name == "" {
+		t.Name = t.Target
+	}
+	return nil
 }
 
 type rootConfig struct {
@@ -55,9 +82,9 @@ func images(asked request) (map[string]*image, error) {
 	if err := repo.read(); err != nil {
 		return nil, err
 	}
-	for dir := range repo.configs {
-		if _, err := repo.image(dir); err != nil {
-			return nil, fmt.Errorf("%s: %w", dir, err)
+	for name := range repo.configs {
+		if _, err := repo.image(name); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return repo.made, nil
@@ -108,17 +135,26 @@ func (repo *repository) read() error {
 			found.Backend = repo.Backend
 		}
 		found.Ignore = append(append([]string{}, root.Ignore...), found.Ignore...)
-		dir, err := filepath.Rel(repo.Root, filepath.Dir(file))
-		if err != nil {
+		if found.dir, err = filepath.Rel(repo.Root, filepath.Dir(file)); err != nil {
 			return err
 		}
-		repo.configs[dir] = found
+		repo.add(found)
 		return nil
 	})
 }
 
-// nameOf is the name of the image in a directory.
-func nameOf(dir string) string { return strings.ReplaceAll(dir, "/", "-") }
+// add takes in the images of a directory: one, or one a target.
+func (repo *repository) add(found config) {
+	name := strings.ReplaceAll(found.dir, "/", "-")
+	if len(found.Targets) == 0 {
+		repo.configs[name] = found
+	}
+	for _, target := range found.Targets {
+		one := found
+		one.Target, one.Tags = target.Target, append(append([]string{}, found.Tags...), target.Tags...)
+		repo.configs[name+"-"+target.Name] = one
+	}
+}
 
 // variableOf is the X of X_TAG.
 func variableOf(name string) string {
@@ -136,8 +172,7 @@ func variableOf(name string) string {
 // tagArguments are the arguments that stand for tags of other images, as a build gets them.
 func (repo *repository) tagArguments() map[string]string {
 	args := map[string]string{"ECR_REGISTRY": repo.Registry, "HEPHY_REGISTRY": repo.Registry}
-	for dir := range repo.configs {
-		name := nameOf(dir)
+	for name := range repo.configs {
 		args[variableOf(name)+"_TAG"] = "pinned-" + name
 	}
 	return args
@@ -149,51 +184,53 @@ func (repo *repository) named(reference string) (string, bool) {
 	if !own {
 		return "", false
 	}
-	for dir, config := range repo.configs {
-		name := nameOf(dir)
+	for name, config := range repo.configs {
 		for _, tag := range append([]string{"latest", "head"}, config.Tags...) {
 			if rest == ":"+name+"-"+tag && repo.layout != "per-image" ||
 				rest == "/"+strings.ToLower(name)+":"+tag && repo.layout == "per-image" {
-				return dir, true
+				return name, true
 			}
 		}
 		if rest == ":pinned-"+name || rest == "/"+strings.ToLower(name)+":pinned-"+name {
-			return dir, true
+			return name, true
 		}
 	}
 	return "", false
 }
 
 // sourceRoot is the directory that a configuration's paths are relative to.
-func (repo *repository) sourceRoot(dir string, config config) string {
+func (repo *repository) sourceRoot(config config) string {
 	if config.ContextFrom == "repository" {
 		return repo.Root
 	}
-	return filepath.Join(repo.Root, dir)
+	return filepath.Join(repo.Root, config.dir)
 }
 
-// image says what the image in dir is built from.
-func (repo *repository) image(dir string) (*image, error) {
-	if made, ok := repo.made[dir]; ok {
+// image says what the image of a name is built from.
+func (repo *repository) image(name string) (*image, error) {
+	if made, ok := repo.made[name]; ok {
 		return made, nil
 	}
-	if repo.making[dir] {
-		return nil, fmt.Errorf("%s is built on itself", dir)
+	if repo.making[name] {
+		return nil, fmt.Errorf("%s is built on itself", name)
 	}
-	repo.making[dir] = true
-	config := repo.configs[dir]
-	image := &image{Name: nameOf(dir), Truth: map[string]string{}, Rule: map[string]string{}, Dependencies: []string{}}
-	built, err := repo.build(dir, config)
+	repo.making[name] = true
+	config := repo.configs[name]
+	image := &image{Name: name, Platforms: config.Platforms, Truth: map[string]string{}, Rule: map[string]string{}, Dependencies: []string{}}
+	built, err := repo.build(config)
 	if err != nil {
 		image.Broken = err.Error()
 		built = &build{}
 	}
 	dependencies := map[string]bool{}
-	for dir := range built.dependencies {
-		dependencies[dir] = true
+	for on := range built.dependencies {
+		dependencies[on] = true
 	}
-	for _, on := range config.DependsOn {
-		dependencies[path.Clean(on)] = true
+	for on, other := range repo.configs {
+		// A directory means all of its images.
+		if slices.ContainsFunc(config.DependsOn, func(dir string) bool { return path.Clean(dir) == other.dir }) {
+			dependencies[on] = true
+		}
 	}
 	for on := range dependencies {
 		found, err := repo.image(on)
@@ -214,15 +251,15 @@ func (repo *repository) image(dir string) (*image, error) {
 	image.Truth["steps"] = built.steps
 	image.Truth["watch"] = watched
 	image.config = built.config
-	if err := repo.files(dir, config, built, image); err != nil {
+	if err := repo.files(config, built, image); err != nil {
 		return nil, err
 	}
-	for name, digest := range image.Truth {
-		if !strings.HasPrefix(name, "dependency ") {
-			image.Rule[name] = digest
+	for part, digest := range image.Truth {
+		if !strings.HasPrefix(part, "dependency ") {
+			image.Rule[part] = digest
 		}
 	}
-	repo.made[dir] = image
+	repo.made[name] = image
 	return image, nil
 }
 

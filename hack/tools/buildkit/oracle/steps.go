@@ -22,13 +22,14 @@ import (
 
 // A build as BuildKit's frontend plans it.
 type build struct {
-	// Digest of the steps for every platform; the context and how much of it is sent are none of it.
+	// Digest of the steps for every platform; the context and how much of it is sent are none of it, nor what images of
+	// the repository bring along: that counts by itself.
 	steps string
 	// Paths of the context that the steps need, wildcards included; none when they need all of it.
 	follow []string
 	// Whether the steps need the context at all.
 	context bool
-	// Image directories that the steps need.
+	// Images of the repository that the steps need.
 	dependencies map[string]bool
 	// References to images of other repositories.
 	external map[string]bool
@@ -37,14 +38,14 @@ type build struct {
 	// The Dockerfile's text, and where it lies.
 	text []byte
 	path string
-	// Image directories that the frontend asked for before they were made.
+	// Images that the frontend asked for before they were made.
 	unmade map[string]bool
 	lock   sync.Mutex
 }
 
-func (repo *repository) build(dir string, config config) (*build, error) {
+func (repo *repository) build(config config) (*build, error) {
 	built := &build{dependencies: map[string]bool{}, external: map[string]bool{}, unmade: map[string]bool{}}
-	built.path = filepath.Join(repo.sourceRoot(dir, config), config.Dockerfile)
+	built.path = filepath.Join(repo.sourceRoot(config), config.Dockerfile)
 	var err error
 	if built.text, err = os.ReadFile(built.path); err != nil {
 		return built, err
@@ -60,15 +61,15 @@ func (repo *repository) build(dir string, config config) (*build, error) {
 			return built, err
 		}
 		host := platforms.MustParse("linux/amd64")
-		options := dockerfile2llb.ConvertOpt{TargetPlatform: &platform, MetaResolver: resolver{repo, built}}
+		options := dockerfile2llb.ConvertOpt{TargetPlatform: &platform, MetaResolver: resolver{repo, built, false}}
 		options.Target = config.Target
 		options.BuildArgs = args
 		options.BuildPlatforms = append(options.BuildPlatforms, host)
 		state, made, _, _, err := dockerfile2llb.Dockerfile2LLB(context.Background(), built.text, options)
 		for len(built.unmade) > 0 {
 			// The frontend asks for several at once: they are made here, one after the other, and it asks again.
-			for dir := range built.unmade {
-				if _, err := repo.image(dir); err != nil {
+			for on := range built.unmade {
+				if _, err := repo.image(on); err != nil {
 					return built, err
 				}
 			}
@@ -92,6 +93,12 @@ func (repo *repository) build(dir string, config config) (*build, error) {
 			return built, err
 		}
 		steps[name] = []any{digests, json.RawMessage(built.config)}
+		if len(built.dependencies) > 0 {
+			options.MetaResolver = resolver{repo, built, true}
+			if steps[name], err = own(built.text, options); err != nil {
+				return built, err
+			}
+		}
 		for _, paths := range contexts {
 			built.context = true
 			everything = everything || len(paths) == 0
@@ -105,6 +112,22 @@ func (repo *repository) build(dir string, config config) (*build, error) {
 	}
 	built.steps = of(steps)
 	return built, nil
+}
+
+// own are the steps of one platform on bases that bring nothing along.
+func own(dockerfile []byte, options dockerfile2llb.ConvertOpt) (any, error) {
+	state, made, _, _, err := dockerfile2llb.Dockerfile2LLB(context.Background(), dockerfile, options)
+	if err != nil {
+		return nil, err
+	}
+	definition, err := state.Marshal(context.Background(), llb.Platform(*options.TargetPlatform))
+	if err != nil {
+		return nil, err
+	}
+	made.Created = nil
+	made.History = nil
+	digests, _, err := canonical(definition.Def)
+	return []any{digests, made}, err
 }
 
 // canonical gives the digests of the steps with nothing of the context in them but that it is used, and for each use
@@ -145,10 +168,15 @@ func canonical(definition [][]byte) ([]string, [][]string, error) {
 	return digests, contexts, nil
 }
 
+// The configuration of an image that brings nothing along.
+var nothing = []byte(`{"architecture":"amd64","os":"linux"}`)
+
 // A resolver answers for images: those of the repository are as their own build makes them, others are empty.
 type resolver struct {
 	repo  *repository
 	built *build
+	// Whether those of the repository are empty, too.
+	empty bool
 }
 
 func (r resolver) ResolveImageConfig(_ context.Context, name string, _ sourceresolver.Opt) (string, digest.Digest, []byte, error) {
@@ -159,19 +187,22 @@ func (r resolver) ResolveImageConfig(_ context.Context, name string, _ sourceres
 	said := parsed.String()
 	r.built.lock.Lock()
 	defer r.built.lock.Unlock()
-	dir, own := r.repo.named(said)
+	on, own := r.repo.named(said)
 	if !own {
 		r.built.external[said] = true
-		return name, digest.FromString(said), []byte(`{"architecture":"amd64","os":"linux"}`), nil
+		return name, digest.FromString(said), nothing, nil
 	}
-	r.built.dependencies[dir] = true
-	image, made := r.repo.made[dir]
+	r.built.dependencies[on] = true
+	if r.empty {
+		return name, digest.FromString(said), nothing, nil
+	}
+	image, made := r.repo.made[on]
 	if !made {
-		r.built.unmade[dir] = true
-		return "", "", nil, fmt.Errorf("%s is not made yet", dir)
+		r.built.unmade[on] = true
+		return "", "", nil, fmt.Errorf("%s is not made yet", on)
 	}
 	if image.Broken != "" {
-		return "", "", nil, fmt.Errorf("%s is broken: %s", dir, image.Broken)
+		return "", "", nil, fmt.Errorf("%s is broken: %s", on, image.Broken)
 	}
 	// What it is built from counts by itself; here its reference is the same whatever it holds.
 	return name, digest.FromString(said), image.config, nil
