@@ -1,7 +1,7 @@
 //! Two sides, image by image: what is new, changed, unchanged or gone, and why.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ pub struct Side<'t> {
 #[derive(Clone, Debug)]
 pub enum SideImage {
     /// It has a key.
-    Keyed(Rc<Keyed>),
+    Keyed(Arc<Keyed>),
     /// Its configuration is invalid.
     Invalid,
 }

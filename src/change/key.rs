@@ -9,7 +9,7 @@
 //! and so does what is `watch`ed, for sources elsewhere too.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -23,7 +23,7 @@ use super::located::Located;
 use super::memo::Memo;
 use super::oid::Oid;
 use super::path::{RepoPath, stretch};
-use super::reach::{CopySource, Ignoring, Reach};
+use super::reach::{CopySource, Reach};
 use super::tree::{Tree, TreeChange, is_own_output};
 use crate::config::{BackendName, ImageConfig, Source};
 use crate::error::Result;
@@ -143,24 +143,6 @@ struct Files {
     ignoring: Vec<(Dialect, Oid)>,
 }
 
-/// Files whose hash nobody has made yet.
-#[derive(Debug)]
-pub struct Unhashed<'a> {
-    files: Files,
-    tree: &'a Tree,
-    ignore: Arc<Globs>,
-    ignoring: &'a [Ignoring],
-}
-
-impl Unhashed<'_> {
-    /// The hash, for [`Keys::learn`]: the costly part of keys, and independent of all others.
-    #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
-        let Files { context, source, .. } = &self.files;
-        Content { tree: self.tree, context, ignore: &self.ignore, ignoring: self.ignoring }.digest(source)
-    }
-}
-
 impl<'t> Keys<'t> {
     /// For the images of `tree`.
     #[must_use]
@@ -180,36 +162,8 @@ impl<'t> Keys<'t> {
         self.tree
     }
 
-    /// What [`Keys::own`] would hash for these images, each once.
-    ///
-    /// # Errors
-    /// When a pattern of `ignore` is no glob.
-    pub fn unhashed<'a>(&self, images: impl IntoIterator<Item = ImageInputs<'a>>) -> Result<Vec<Unhashed<'a>>>
-    where
-        't: 'a,
-    {
-        let (mut seen, mut found) = (HashSet::new(), Vec::new());
-        for inputs in images {
-            let Some(context) = inputs.located.and_then(Located::context_dir) else { continue };
-            let ignore = self.globs(&inputs.config.ignore)?;
-            for source in inputs.sources(context).iter() {
-                let files = inputs.files(context, source);
-                let is_known = self.known_digest(&files).is_some();
-                if !is_known && seen.insert(files.clone()) {
-                    let (ignore, ignoring) = (Arc::clone(&ignore), inputs.reach.ignoring.as_slice());
-                    found.push(Unhashed { files, tree: self.tree, ignore, ignoring });
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// Takes the hashes of [`Unhashed::digest`], in the same order.
-    pub fn learn(&self, unhashed: Vec<Unhashed<'_>>, digests: Vec<[u8; 32]>) {
-        self.files.extend(unhashed.into_iter().map(|it| it.files).zip(digests));
-    }
-
-    /// What of a key no other image has a say in. Independent of all others.
+    /// What of a key no other image has a say in: the costly part, independent of all others. Threads may ask at the same
+    /// time; what images share is hashed once, or once by each of them.
     ///
     /// # Errors
     /// When a pattern of `ignore` or `watch` is no glob.

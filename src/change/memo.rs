@@ -23,12 +23,8 @@ impl<K: Eq + Hash, V: Clone> Memo<K, V> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    pub(super) fn extend(&self, known: impl IntoIterator<Item = (K, V)>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(known);
-    }
-
     pub(super) fn insert(&self, key: K, value: V) {
-        self.extend([(key, value)]);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, value);
     }
 
     #[cfg(test)]

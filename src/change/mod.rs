@@ -34,7 +34,7 @@ pub use compare::{Difference, ImageChange, ImageId, Side, SideImage, State, buil
 pub use ignore::Globs;
 pub use input_key::InputKey;
 pub use inputs::{Dependency, ImageInputs, SourceInput};
-pub use key::{Keyed, Keys, Own, Unhashed};
+pub use key::{Keyed, Keys, Own};
 pub use listed::{ListedImage, by_paths};
 pub use located::Located;
 pub use note::{FileNote, FileStatus, RuleKind, file_notes};

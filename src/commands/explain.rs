@@ -1,6 +1,6 @@
 //! `hephy plan --explain DIR`: why this image is built, or why it is not.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -100,7 +100,7 @@ fn explain(planning: &Planning, change: &ImageChange) -> Explanation {
     let is_it = |candidate: &Candidate| image.is_some_and(|image| candidate.name == image.name);
     let candidate = planning.candidates.iter().position(is_it);
     let decided = candidate.and_then(|index| planning.candidates.get(index));
-    let now = sides.head_keys.get(&change.id).map(Rc::as_ref);
+    let now = sides.head_keys.get(&change.id).map(Arc::as_ref);
     let other = Other::of(sides, &change.id);
     let note = sides.published.get(&change.id);
     let (mut fields, mut dependencies) = (Vec::new(), Vec::new());
@@ -172,7 +172,7 @@ impl<'a> Other<'a> {
             commit: sides.base_commit.id().map(|id| id.to_string()),
             files: sides.base.as_ref().map(|tree| (tree, sides.changes.as_slice())),
             survey: sides.was.as_ref(),
-            keyed: sides.base_keys.get(id).map(Rc::as_ref),
+            keyed: sides.base_keys.get(id).map(Arc::as_ref),
         };
         let Some(note) = sides.published.get(id) else { return base() };
         match note.past.and_then(|at| sides.pasts.get(at)) {
@@ -182,7 +182,7 @@ impl<'a> Other<'a> {
                     commit: Some(past.commit.clone()),
                     files: Some((&seen.tree, &seen.changes)),
                     survey: Some(&seen.survey),
-                    keyed: past.keys.get(id).map(Rc::as_ref),
+                    keyed: past.keys.get(id).map(Arc::as_ref),
                 },
             },
             None => Self { commit: note.revision.clone(), files: None, survey: None, keyed: None },

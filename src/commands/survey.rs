@@ -14,13 +14,12 @@ mod twins;
 mod versions;
 
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::backend::Version as BuilderVersion;
 use crate::change::{
     Dependency, Ignoring, ImageId, ImageInputs, InputKey, Keyed, Keys, Located, Own, Reach, RepoPath, Side, SideImage,
-    Tree, Unhashed,
+    Tree,
 };
 use crate::ci::Env;
 use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig, Spans};
@@ -196,7 +195,7 @@ pub fn survey(tree: &Tree, objects: &mut Objects<'_>, rules: &Rules<'_>, other: 
 
     let layout = rules.layout.or(root.layout).unwrap_or_default();
     let registry = rules.registry.or(root.registry.as_deref()).or(rules.platform_registry);
-    let nodes: Vec<Node<'_>> = images.iter().map(|image| node(image, rules)).collect();
+    let nodes: Vec<Node<'_>> = crew::map(&images, |image| node(image, rules));
     let names = Names::new(&nodes, registry, layout);
     let known_uses =
         other.filter(|other| twins::same_names(&other.survey.images, &images)).map(|other| &other.survey.uses);
@@ -287,8 +286,8 @@ impl Survey {
         rules: &Rules<'_>,
         commits: &UpstreamCommits,
         known: &Known<'_>,
-    ) -> Result<Vec<Option<Rc<Keyed>>>> {
-        let mut found: Vec<Option<Rc<Keyed>>> = self.images.iter().map(|_| None).collect();
+    ) -> Result<Vec<Option<Arc<Keyed>>>> {
+        let mut found: Vec<Option<Arc<Keyed>>> = self.images.iter().map(|_| None).collect();
         let nothing = InputKey::parse(&"0".repeat(64)).ok_or_else(|| Error::internal("zeros are no input key"))?;
         let inputs = |index: usize| {
             Some(ImageInputs {
@@ -303,9 +302,6 @@ impl Survey {
         let kept = |index: usize| known.key(self, index).filter(|_| !commits.contains_key(&index));
         let fresh = (0..self.images.len()).filter(|index| kept(*index).is_none());
         let fresh: Vec<(usize, ImageInputs<'_>)> = fresh.filter_map(|index| Some((index, inputs(index)?))).collect();
-        let unhashed = keys.unhashed(fresh.iter().map(|(_, inputs)| *inputs))?;
-        let digests = crew::map(&unhashed, Unhashed::digest);
-        keys.learn(unhashed, digests);
         let owns = crew::map(&fresh, |(_, inputs)| keys.own(inputs));
         let mut owns: HashMap<usize, Result<Own>> = fresh.iter().map(|(index, _)| *index).zip(owns).collect();
         for index in self.order.as_ref().map(Vec::as_slice).unwrap_or_default() {
@@ -319,20 +315,20 @@ impl Survey {
                 .collect();
             dependencies.sort_by(|a, b| a.name.cmp(&b.name));
             if let Some(same) = kept(*index).filter(|it| it.dependencies == dependencies) {
-                found[*index] = Some(Rc::clone(same));
+                found[*index] = Some(Arc::clone(same));
                 continue;
             }
             let own = owns.remove(index).unwrap_or_else(|| keys.own(&inputs))?;
-            found[*index] = Some(Rc::new(own.built_on(dependencies)));
+            found[*index] = Some(Arc::new(own.built_on(dependencies)));
         }
         Ok(found)
     }
 
     /// This side of the comparison.
     #[must_use]
-    pub fn side<'t>(&self, tree: &'t Tree, keyed: &[Option<Rc<Keyed>>]) -> Side<'t> {
+    pub fn side<'t>(&self, tree: &'t Tree, keyed: &[Option<Arc<Keyed>>]) -> Side<'t> {
         let images = self.images.iter().zip(keyed).map(|(image, keyed)| {
-            let side = keyed.as_ref().map_or(SideImage::Invalid, |keyed| SideImage::Keyed(Rc::clone(keyed)));
+            let side = keyed.as_ref().map_or(SideImage::Invalid, |keyed| SideImage::Keyed(Arc::clone(keyed)));
             (image.id(), side)
         });
         Side { tree, images: images.collect() }

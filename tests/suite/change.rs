@@ -7,7 +7,6 @@ mod paths;
 mod working_tree;
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use hephy::change::{
@@ -93,7 +92,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
                 upstream_commit: None,
                 settings: &BTreeMap::new(),
             };
-            SideImage::Keyed(Rc::new(keys.own(&inputs).unwrap().built_on(dependencies)))
+            SideImage::Keyed(Arc::new(keys.own(&inputs).unwrap().built_on(dependencies)))
         });
         images.insert(ImageId::from(dir), image);
     }

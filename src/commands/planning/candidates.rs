@@ -1,7 +1,6 @@
 //! From surveyed images to the plan's candidates: tags, build arguments, upstream commits, offers of the runners.
 
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::backend::{declared_arches, declared_backends};
@@ -161,7 +160,7 @@ pub(super) struct Parts<'a> {
     pub(super) rules: &'a Rules<'a>,
     pub(super) facts: &'a TagFacts,
     pub(super) registry: Option<&'a str>,
-    pub(super) keyed: &'a [Option<Rc<Keyed>>],
+    pub(super) keyed: &'a [Option<Arc<Keyed>>],
     pub(super) decided: Vec<Vec<Reason>>,
     pub(super) reused: BTreeMap<usize, Reuse>,
     pub(super) tags: BTreeMap<usize, ImageTags>,

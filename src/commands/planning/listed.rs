@@ -2,7 +2,7 @@
 //! image in whose reach one of them lies counts as changed. Where the API does not help either, everything is built,
 //! and the reason says so.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::since::Api;
 use crate::change::{ImageChange, Keyed, ListedImage, Oid, Tree, by_paths};
@@ -124,7 +124,7 @@ fn fitting(paths: Vec<Listed>, head: &Tree, name: &str) -> Result<Vec<Listed>, T
 
 impl ListedPaths {
     /// What became of each image.
-    pub(super) fn changes(&self, survey: &Survey, keyed: &[Option<Rc<Keyed>>], tree: &Tree) -> Vec<ImageChange> {
+    pub(super) fn changes(&self, survey: &Survey, keyed: &[Option<Arc<Keyed>>], tree: &Tree) -> Vec<ImageChange> {
         let root_linked = tree.get(ROOT_FILE.as_bytes()).is_some_and(|entry| !entry.mode.is_file());
         let ids: Vec<_> = survey.images.iter().map(|image| image.id()).collect();
         let images: Vec<ListedImage<'_>> = survey

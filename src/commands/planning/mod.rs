@@ -23,15 +23,15 @@ mod whole;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::backend::Version as BuilderVersion;
-use crate::change::{ImageChange, ImageId, Keyed, State, Tree, TreeChange};
+use crate::change::{ImageChange, ImageId, Keyed, Keys, State, Tree, TreeChange};
 use crate::ci::{CiContext, Finding};
 use crate::cli::SelectArgs;
 use crate::commands::published::Found;
 use crate::commands::session::Session;
-use crate::commands::survey::{Other, Survey, survey};
+use crate::commands::survey::{Known, Other, Survey, UpstreamCommits, crew, survey};
 use crate::config::BackendName;
 use crate::diagnostic::Diagnostic;
 use crate::error::Result;
@@ -94,9 +94,9 @@ pub struct Sides {
     /// What leads from the one to the other, sorted by path.
     pub changes: Vec<TreeChange>,
     /// Keys now.
-    pub head_keys: BTreeMap<ImageId, Rc<Keyed>>,
+    pub head_keys: BTreeMap<ImageId, Arc<Keyed>>,
     /// Keys at the base.
-    pub base_keys: BTreeMap<ImageId, Rc<Keyed>>,
+    pub base_keys: BTreeMap<ImageId, Arc<Keyed>>,
     /// The commit compared with.
     pub base_commit: Base,
     /// What is published; empty where the registry was not asked.
@@ -158,9 +158,14 @@ fn planned(session: &Session, ground: &Ground, select: &SelectArgs, api: Api) ->
         .map_err(|error| quoted(error, &loaded.head, &mut objects))?;
     let listed = asked.listed((session, &ground.context, api), &mut loaded, &mut warnings)?;
     let other = Other { survey: &now, changes: &loaded.changes };
-    let was = loaded.base.as_ref().map(|tree| survey(tree, &mut objects, &rules, Some(&other))).transpose()?;
+    let keys = Keys::new(&loaded.head);
+    let (compared, was) = crew::beside(
+        || now.keys(&keys, &rules, &UpstreamCommits::new(), &Known::Nothing),
+        || loaded.base.as_ref().map(|tree| survey(tree, &mut objects, &rules, Some(&other))).transpose(),
+    );
+    let (compared, was) = (compared?, was?);
     let base = was.as_ref().zip(loaded.base.as_ref());
-    let sided = Sided::new(&now, base, (&loaded.head, &loaded.changes), &rules, listed)?;
+    let sided = Sided::new((&now, keys, compared), base, &loaded.changes, &rules, listed)?;
     warnings.extend(gone_targets(&now, &sided.changes));
     let run = Run {
         session,
@@ -211,7 +216,7 @@ fn planned(session: &Session, ground: &Ground, select: &SelectArgs, api: Api) ->
     Ok((planning, by_range))
 }
 
-fn by_id(survey: &Survey, keyed: &[Option<Rc<Keyed>>]) -> BTreeMap<ImageId, Rc<Keyed>> {
+fn by_id(survey: &Survey, keyed: &[Option<Arc<Keyed>>]) -> BTreeMap<ImageId, Arc<Keyed>> {
     let images = survey.images.iter().zip(keyed);
     images.filter_map(|(image, keyed)| Some((image.id(), keyed.clone()?))).collect()
 }

@@ -4,7 +4,7 @@
 //! The base of the range is such a state for nothing; further ones are the commits that published indexes name.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::upstreams::Upstreams;
 use crate::change::{ImageChange, ImageId, InputKey, Keyed, Keys, State, Tree, TreeChange, compare};
@@ -24,7 +24,7 @@ pub struct Past {
     /// Its files; none for the base of the range, which is kept elsewhere.
     pub files: Option<Seen>,
     /// Keys with the upstream commits of today.
-    pub keys: BTreeMap<ImageId, Rc<Keyed>>,
+    pub keys: BTreeMap<ImageId, Arc<Keyed>>,
     /// What became of each image since then, sorted.
     pub states: Vec<ImageChange>,
 }
@@ -64,9 +64,9 @@ pub(super) struct Now<'a> {
     pub(super) keys: &'a Keys<'a>,
     pub(super) rules: &'a Rules<'a>,
     /// Keys without the commits of upstream repositories.
-    pub(super) compared: &'a [Option<Rc<Keyed>>],
+    pub(super) compared: &'a [Option<Arc<Keyed>>],
     /// Keys with them.
-    pub(super) keyed: &'a [Option<Rc<Keyed>>],
+    pub(super) keyed: &'a [Option<Arc<Keyed>>],
     pub(super) upstreams: &'a Upstreams,
 }
 
@@ -77,8 +77,8 @@ impl Now<'_> {
         &self,
         was: &Survey,
         (tree, changes): (&Tree, &[TreeChange]),
-        compared: &[Option<Rc<Keyed>>],
-    ) -> Result<BTreeMap<ImageId, Rc<Keyed>>> {
+        compared: &[Option<Arc<Keyed>>],
+    ) -> Result<BTreeMap<ImageId, Arc<Keyed>>> {
         if self.upstreams.commits.is_empty() {
             return Ok(super::by_id(was, compared));
         }

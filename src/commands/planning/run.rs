@@ -2,7 +2,7 @@
 //! of it: tags, arguments, commits.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::against::{Against, of_another_run};
 use super::candidates;
@@ -102,7 +102,7 @@ pub(super) struct Settled {
     pub(super) facts: Facts,
     pub(super) candidates: Vec<Candidate>,
     /// Keys with the commits of upstream repositories.
-    pub(super) keyed: Vec<Option<Rc<Keyed>>>,
+    pub(super) keyed: Vec<Option<Arc<Keyed>>>,
 }
 
 impl Run<'_> {

@@ -65,10 +65,10 @@ pub(super) fn work_through<T: Send, R: Send>(
 }
 
 /// Applies `work` to every item, on all cores where there are many; the results are in the order of the items.
-pub(in crate::commands) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len() / BATCH + 1);
+pub(in crate::commands) fn map<'t, T: Sync, R: Send>(items: &'t [T], work: impl Fn(&'t T) -> R + Sync) -> Vec<R> {
+    let threads = threads_for(items.len());
     let (own, others) = items.split_at(items.len() / threads);
-    let done = |items: &[T]| items.iter().map(&work).collect::<Vec<R>>();
+    let done = |items: &'t [T]| items.iter().map(&work).collect::<Vec<R>>();
     let done = &done;
     std::thread::scope(|scope| {
         let workers: Vec<_> = others.chunks(own.len().max(1)).map(|part| scope.spawn(move || done(part))).collect();
@@ -77,6 +77,34 @@ pub(in crate::commands) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) 
             results.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
         results
+    })
+}
+
+/// Works on every item where it is, on all cores where there are many.
+pub(super) fn each<T: Send>(items: &mut [T], work: impl Fn(&mut T) + Sync) {
+    let share = items.len().div_ceil(threads_for(items.len())).max(1);
+    let done = |items: &mut [T]| items.iter_mut().for_each(&work);
+    let done = &done;
+    std::thread::scope(|scope| {
+        let mut parts = items.chunks_mut(share);
+        let own = parts.next();
+        for part in parts {
+            scope.spawn(move || done(part));
+        }
+        own.into_iter().for_each(done);
+    });
+}
+
+fn threads_for(items: usize) -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(items / BATCH + 1)
+}
+
+/// Does one thing on another thread, and another thing here meanwhile.
+pub(in crate::commands) fn beside<A: Send, B>(there: impl FnOnce() -> A + Send, here: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let there = scope.spawn(there);
+        let here = here();
+        (there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), here)
     })
 }
 
@@ -102,7 +130,11 @@ mod tests {
         }
         for count in [0, 1, BATCH, 1000, 1001] {
             let items: Vec<usize> = (0..count).collect();
-            assert_eq!(map(&items, |number| number * 2), items.iter().map(|number| number * 2).collect::<Vec<_>>());
+            let doubled = map(&items, |number| number * 2);
+            assert_eq!(doubled, items.iter().map(|number| number * 2).collect::<Vec<_>>());
+            let mut items = items;
+            each(&mut items, |number| *number *= 2);
+            assert_eq!(doubled, items);
         }
         let failed = work_through(|(): ()| (), |_| Err(Error::internal("no more")));
         assert_eq!(failed.unwrap_err().to_string(), "no more");

@@ -119,8 +119,10 @@ impl Reading<'_, '_> {
     fn whole(&mut self, mut images: Vec<Vec<Image>>) -> Result<Vec<Vec<Image>>> {
         let (tree, rules, root) = (self.tree, self.rules, self.root);
         let mut oids = Vec::new();
+        crew::each(&mut images, |images| {
+            images.iter_mut().for_each(|image| preflight::with_dockerfile(image, rules, root));
+        });
         for image in images.iter_mut().flatten() {
-            preflight::with_dockerfile(image, rules, root);
             if let (Some(rerouted), Some(located)) = (&image.rerouted, &mut image.located) {
                 let objects = &mut *self.objects;
                 located.look_for_ignore_files(tree, rerouted.to, &mut |oid| objects.read_link(oid));
@@ -131,7 +133,8 @@ impl Reading<'_, '_> {
         self.objects
             .each(&oids, dockerfile::MAX_BYTES as u64, &mut |at, content| ignore_files.take(oids[at], content))?;
         ignore_files.compile(&images);
-        images.iter_mut().flatten().for_each(|image| ignore_files.accept(image));
+        let ignore_files = &self.ignore_files;
+        crew::each(&mut images, |images| images.iter_mut().for_each(|image| ignore_files.accept(image)));
         Ok(images)
     }
 

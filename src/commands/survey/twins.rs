@@ -5,7 +5,6 @@
 //! directory or among what it watches.
 
 use std::ops::Range;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Image, Survey};
@@ -27,13 +26,13 @@ pub enum Known<'a> {
     /// None.
     Nothing,
     /// Those of the same images, while the commits of upstream repositories were not known.
-    Same(&'a [Option<Rc<Keyed>>]),
+    Same(&'a [Option<Arc<Keyed>>]),
     /// Those of the other tree's images.
-    Other(&'a [Option<Rc<Keyed>>]),
+    Other(&'a [Option<Arc<Keyed>>]),
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn key(&self, survey: &Survey, index: usize) -> Option<&'a Rc<Keyed>> {
+    pub(super) fn key(&self, survey: &Survey, index: usize) -> Option<&'a Arc<Keyed>> {
         match self {
             Self::Nothing => None,
             Self::Same(keys) => keys.get(index)?.as_ref(),
