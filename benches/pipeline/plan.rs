@@ -67,6 +67,10 @@ fn compare(report: &mut Report, directories: usize, content: Content, rounds: us
         (1_000, Content::Plain) => {
             report.target("`hephy plan`, 1,000 directories, peak memory", "≤ 50 MiB", mebibytes, 50.0, " MiB");
         }
+        (1_000, Content::Ignoring) => {
+            let what = "`hephy plan`, 1,000 directories with .dockerignore files, peak memory";
+            report.target(what, "≤ 100 MiB", mebibytes, 100.0, " MiB");
+        }
         (10_000, _) => {
             report.target("`hephy plan`, 10,000 directories, peak memory", "≤ 100 MiB", mebibytes, 100.0, " MiB");
         }
