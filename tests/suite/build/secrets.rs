@@ -16,9 +16,9 @@ fn secret(source: SecretSource) -> Secret {
     Secret { id: "token".into(), source }
 }
 
-/// Nothing of the secret stands where others read: plan, results, logs, events, the image but for what the step made.
+/// Nothing of the secret stands where others read: results, logs, events, the image but for what the step made.
 fn is_hidden(fixture: &Fixture) {
-    for path in ["plan.json", "app-amd64.json", "logs/app-amd64.log"] {
+    for path in ["app-amd64.json", "logs/app-amd64.log"] {
         let text = fixture.out(path);
         assert!(!text.contains(VALUE), "{path} shows the secret:\n{text}");
     }
