@@ -201,6 +201,9 @@ fn shown_part(line: &str, span: Span) -> Shown {
 /// marks and other invisible characters become `\u{…}`, tabs become a space.
 #[must_use]
 pub fn escape(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -193,7 +193,8 @@ impl<'f, 'a> Builder<'f, 'a> {
             }
         }
         let null = plain && is_null(text);
-        let kind = if null { NodeKind::Null } else { NodeKind::Scalar { text: text.into(), plain } };
+        let text: Rc<str> = text.into();
+        let kind = if null { NodeKind::Null } else { NodeKind::Scalar { text: Rc::clone(&text), plain } };
         let span = self.findings.source.span(start, end);
         let node = Node { span, kind, weight: Weight { nodes: 1, bytes: text.len(), height: 0 } };
         if anchor != 0 {
@@ -205,7 +206,7 @@ impl<'f, 'a> Builder<'f, 'a> {
                 *key = Key::Refused;
                 self.refuse(span, "a key is missing before the colon", "");
             }
-            Some(Items::Map { key: Key::Wanted, .. }) => self.key(text.into(), plain, span, start, end),
+            Some(Items::Map { key: Key::Wanted, .. }) => self.key(text, plain, span, start, end),
             _ => self.attach(node, start, end),
         }
     }

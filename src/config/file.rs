@@ -68,6 +68,9 @@ fn not_utf8(name: &str, bytes: &[u8], at: usize) -> Diagnostic {
 /// at the very start alone; it is invisible anywhere else, so quotes do not excuse it here.
 fn forbidden_characters(text: &str, findings: &mut Findings<'_>) {
     const ESCAPES: &str = "in double quotes it is written as an escape, such as \"\\e\"";
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t' | b'\r')) {
+        return;
+    }
     let mut reported = 0;
     for (at, character) in text.chars().enumerate() {
         let (message, note) = match character {

@@ -35,8 +35,9 @@ impl<'a> Source<'a> {
         let mut lines = Vec::new();
         for line in text.split('\n') {
             let shown = line.strip_suffix('\r').unwrap_or(line);
-            lines.push(Line { start, length: shown.chars().count(), text: shown });
-            start += line.chars().count() + 1;
+            let length = shown.chars().count();
+            lines.push(Line { start, length, text: shown });
+            start += length + (line.len() - shown.len()) + 1;
         }
         Self { file, lines }
     }

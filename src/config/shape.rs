@@ -1,6 +1,8 @@
 //! Holds the tree of a file against the table of fields: unknown keys, wrong types, refused values, wherever they
 //! stand, occurrences of a field after its first included. What depends on several fields is not decided here.
 
+use std::fmt;
+
 use super::Spans;
 use super::fields::{self, Field, Kind, MAX_ENTRIES, Text};
 use super::findings::Findings;
@@ -35,6 +37,18 @@ struct Checker<'f, 'a> {
     shape: Shape,
 }
 
+/// An entry of a mapping, for people.
+struct Member<'a> {
+    path: &'a str,
+    key: &'a str,
+}
+
+impl fmt::Display for Member<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}.{}`", self.path, escape_cut(self.key, 60))
+    }
+}
+
 impl Checker<'_, '_> {
     fn fields(&mut self, table: &'static [Field], entries: &[Entry], prefix: &str) {
         for entry in entries {
@@ -53,7 +67,7 @@ impl Checker<'_, '_> {
             if matches!(entry.value.kind, NodeKind::Null) {
                 continue;
             }
-            let fits = self.value(&entry.value, &field.kind, &format!("`{path}`"), &path, entry.nth);
+            let fits = self.value(&entry.value, &field.kind, &format_args!("`{path}`"), &path, entry.nth);
             if fits && field.later && asks_for_something(&entry.value) {
                 let finding = self.findings.error(entry.key_span, format!("`{path}` is not supported yet"));
                 self.findings.push(finding);
@@ -82,7 +96,7 @@ impl Checker<'_, '_> {
     }
 
     /// Whether the value has the right type; its own parts may be wrong all the same.
-    fn value(&mut self, node: &Node, kind: &'static Kind, subject: &str, path: &str, nth: usize) -> bool {
+    fn value(&mut self, node: &Node, kind: &'static Kind, subject: &dyn fmt::Display, path: &str, nth: usize) -> bool {
         let kind = match kind {
             Kind::Either(kinds) => kinds.iter().find(|kind| has_type(node, kind)).unwrap_or(kind),
             kind => kind,
@@ -113,17 +127,17 @@ impl Checker<'_, '_> {
         true
     }
 
-    fn list(&mut self, nodes: &[Node], kind: &'static Kind, subject: &str, path: &str, nth: usize) {
+    fn list(&mut self, nodes: &[Node], kind: &'static Kind, subject: &dyn fmt::Display, path: &str, nth: usize) {
         self.limited(nodes.get(MAX_ENTRIES).map(|node| node.span), nodes.len(), "list", subject);
         for (index, node) in nodes.iter().take(MAX_ENTRIES).enumerate() {
             let item = format!("{path}[{index}]");
             self.record(&item, nth, node.span);
-            self.value(node, kind, &format!("an entry of {subject}"), &item, nth);
+            self.value(node, kind, &format_args!("an entry of {subject}"), &item, nth);
         }
     }
 
     /// Refuses more than [`MAX_ENTRIES`]; `first` is the place of the first too many.
-    fn limited(&mut self, first: Option<Span>, count: usize, what: &str, subject: &str) {
+    fn limited(&mut self, first: Option<Span>, count: usize, what: &str, subject: &dyn fmt::Display) {
         let Some(first) = first else { return };
         let finding = self.findings.error(first, format!("{subject} has {count} entries"));
         self.findings.push(finding.note(format!("a {what} has at most {MAX_ENTRIES}; this is the first too many")));
@@ -132,12 +146,12 @@ impl Checker<'_, '_> {
     fn mapping_entry(&mut self, entry: &Entry, key: &'static Text, kind: &'static Kind, path: &str, nth: usize) {
         if let Err(refusal) = (key.rule)(&entry.key, self.transports) {
             let node = Node::scalar(entry.key_span, &entry.key);
-            self.refuse(&node, entry.key_span, &format!("`{path}`"), refusal);
+            self.refuse(&node, entry.key_span, &format_args!("`{path}`"), refusal);
             return;
         }
         let item = format!("{path}.{}", entry.key);
         self.record(&item, nth.max(entry.nth), entry.value.span);
-        let subject = format!("`{path}.{}`", escape_cut(&entry.key, 60));
+        let subject = Member { path, key: &entry.key };
         if matches!(entry.value.kind, NodeKind::Null) {
             let finding = self.findings.error(entry.key_span, format!("{subject} has no value"));
             self.findings.push(finding.note("an empty value is written `\"\"`"));
@@ -146,13 +160,13 @@ impl Checker<'_, '_> {
         self.value(&entry.value, kind, &subject, &item, nth);
     }
 
-    fn text(&mut self, node: &Node, text: &str, sort: &'static Text, subject: &str) {
+    fn text(&mut self, node: &Node, text: &str, sort: &'static Text, subject: &dyn fmt::Display) {
         if let Err(refusal) = (sort.rule)(text, self.transports) {
             self.refuse(node, node.span, subject, refusal);
         }
     }
 
-    fn choice(&mut self, node: &Node, text: &str, words: &'static [&'static str], subject: &str) {
+    fn choice(&mut self, node: &Node, text: &str, words: &'static [&'static str], subject: &dyn fmt::Display) {
         if words.contains(&text) {
             return;
         }
@@ -162,7 +176,7 @@ impl Checker<'_, '_> {
         self.findings.push(finding.note(format!("one of {}", words.join(", "))));
     }
 
-    fn refuse(&mut self, node: &Node, span: Span, subject: &str, refusal: Refusal) {
+    fn refuse(&mut self, node: &Node, span: Span, subject: &dyn fmt::Display, refusal: Refusal) {
         let place = refusal.part.and_then(|(offset, length)| node.part(offset, length)).unwrap_or(span);
         let mut finding = self.findings.error(place, format!("{subject} {}", refusal.what));
         finding.suggestion = refusal.meant;
@@ -172,7 +186,7 @@ impl Checker<'_, '_> {
         });
     }
 
-    fn wrong_type(&mut self, node: &Node, kind: &'static Kind, subject: &str) {
+    fn wrong_type(&mut self, node: &Node, kind: &'static Kind, subject: &dyn fmt::Display) {
         let found = match &node.kind {
             NodeKind::Null => "nothing",
             NodeKind::Scalar { .. } => "text",
