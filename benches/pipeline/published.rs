@@ -66,15 +66,15 @@ pub(crate) fn measure(report: &mut Report) {
 }
 
 /// As many at a time as hephy asks.
-const CURL: [&str; 7] = ["--silent", "--fail", "--parallel", "--parallel-immediate", "--parallel-max", "48", "--config"];
+const CURL: [&str; 7] =
+    ["--silent", "--fail", "--parallel", "--parallel-immediate", "--parallel-max", "48", "--config"];
 
 /// Every index that the plan asked for, in the form of curl's configuration.
 fn questions(to: &str, plan: &Plan) -> String {
     let (host, path) = to.split_once('/').unwrap();
     let accept = format!("header = \"Accept: {}\"\n", hephy::index::MEDIA_TYPE);
-    let one = |name: &ImageName| {
-        format!("url = \"http://{host}/v2/{path}/manifests/{name}-head\"\noutput = \"/dev/null\"\n")
-    };
+    let one =
+        |name: &ImageName| format!("url = \"http://{host}/v2/{path}/manifests/{name}-head\"\noutput = \"/dev/null\"\n");
     accept + &plan.unchanged.iter().map(|image| one(&image.name)).collect::<String>()
 }
 
