@@ -4,7 +4,7 @@ use hephy::config::BackendName;
 use hephy::result::BuildResult;
 
 use super::super::{Fixture, argument, kaniko, kaniko_run};
-use super::{cache_in, fixture};
+use super::{at_hand, cache_in};
 
 /// Builds with a cache, lets `change` change what it is built from, and builds again.
 fn changed(
@@ -112,11 +112,7 @@ fn changing_text() -> (String, std::sync::Arc<std::sync::Mutex<&'static str>>) {
 #[test]
 fn a_changed_download_counts() {
     for backend in [BackendName::Kaniko, BackendName::Buildah, BackendName::Buildkit] {
-        let mut fixture = match (backend, kaniko::executor("build::cache::counts::a_changed_download_counts")) {
-            (BackendName::Kaniko, Some(executor)) => kaniko_run::fixture(&executor),
-            (BackendName::Kaniko, None) => continue,
-            _ => fixture(backend),
-        };
+        let Some(mut fixture) = at_hand(backend, "build::cache::counts::a_changed_download_counts") else { continue };
         let (address, text) = changing_text();
         let dockerfile = format!(
             "FROM scratch\nCOPY busybox /bin/busybox\nADD http://{address}/text /text\n\
