@@ -42,6 +42,8 @@ pub struct Side<'t> {
 pub enum SideImage {
     /// It has a key.
     Keyed(Arc<Keyed>),
+    /// It has the same key on both sides, whatever that is: nobody made it.
+    Same,
     /// Its configuration is invalid.
     Invalid,
 }
@@ -176,9 +178,11 @@ pub fn compare(head: &Side<'_>, base: Option<&Side<'_>>, changes: &[TreeChange])
             let dir = &id.dir;
             let state = match (image, base) {
                 (SideImage::Invalid, base) => State::Invalid { changed: base.is_none() || touched(changes, dir) },
+                (SideImage::Same, _) => State::Unchanged,
                 (SideImage::Keyed(_), None) => State::NoBase,
                 (SideImage::Keyed(now), Some(base)) => match base.image(id) {
                     None => State::New,
+                    Some(SideImage::Same) => State::Unchanged,
                     Some(SideImage::Invalid) => State::Changed(vec![Difference::InvalidBase]),
                     Some(SideImage::Keyed(was)) if was.key == now.key => State::Unchanged,
                     Some(SideImage::Keyed(was)) => {
@@ -191,7 +195,7 @@ pub fn compare(head: &Side<'_>, base: Option<&Side<'_>>, changes: &[TreeChange])
         .collect();
     let was = base.iter().flat_map(|base| &base.images);
     // What an invalid configuration was or is about to mean, nobody knows.
-    let known = was.filter(|(id, image)| matches!(image, SideImage::Keyed(_)) || !head.has_dir(&id.dir));
+    let known = was.filter(|(id, image)| !matches!(image, SideImage::Invalid) || !head.has_dir(&id.dir));
     let gone = known.map(|(id, _)| id).filter(|id| head.image(id).is_none());
     result.extend(gone.map(|id| ImageChange { id: id.clone(), state: State::Removed }));
     result.sort_by(|a, b| a.id.cmp(&b.id));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::out_dir::OutDir;
-use super::planning::{Planning, check_offers, planning};
+use super::planning::{Depth, Planning, check_offers, planning};
 use super::resolution::{self, Network, Published};
 use super::session::Session;
 use crate::ci;
@@ -22,7 +22,7 @@ use crate::store::{Made, write_whole};
 /// # Errors
 /// Those of planning, of upstream repositories and registries, and a directory that cannot be written.
 pub fn run(session: &Session, args: &PrepareArgs) -> Result<()> {
-    let planning = planning(session, &args.select)?;
+    let planning = planning(session, &args.select, Depth::Whole)?;
     let root = planning.root.clone();
     let out = session.safe_out(&root)?;
     Interrupt::installed().begin()?;
@@ -71,8 +71,8 @@ pub fn prepare(session: &Session, mut planning: Planning) -> Result<Plan> {
     for warning in &planning.warnings {
         session.report.warn(warning);
     }
-    let Planning { facts, candidates, removed, warnings, .. } = planning;
-    let plan = assemble(facts, &candidates, &resolved, removed, warnings);
+    let Planning { facts, candidates, bystanders, warnings, .. } = planning;
+    let plan = assemble(facts, &candidates, &resolved, bystanders, warnings);
     network.check_immutable_tags(&plan)?;
     write(session, &plan, &candidates, staging.path(), &out)?;
     made.keep();

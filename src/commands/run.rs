@@ -4,7 +4,7 @@ use super::build::command::{Job, bring_dependencies, build};
 use super::local_registry::LocalRegistry;
 use super::manifest::command::{manifest, tell};
 use super::out_dir::OutDir;
-use super::planning::{Planning, planning};
+use super::planning::{Depth, Planning, planning};
 use super::prepare::prepare;
 use super::session::Session;
 use super::summary;
@@ -80,7 +80,7 @@ impl Platforms {
 pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
     let platforms = Platforms::of(args)?;
     let mut select = args.select.clone();
-    let mut planned = planning(session, &select)?;
+    let mut planned = planning(session, &select, Depth::Whole)?;
     platforms.known(&planned, args)?;
     if is_empty(&planned) {
         return nothing(session, planned);
@@ -100,7 +100,7 @@ pub fn run(session: &Session, args: &RunArgs, interrupt: &Interrupt) -> Result<(
         session.report.say(&format!("registry {} (data in {})", registry.address(), data.display()));
         if given.is_none() {
             select.registry = Some(registry.address());
-            planned = planning(session, &select)?;
+            planned = planning(session, &select, Depth::Whole)?;
         }
         own = Some(registry);
     }
@@ -143,8 +143,8 @@ fn nothing(session: &Session, planned: Planning) -> Result<()> {
     for warning in &planned.warnings {
         session.report.warn(warning);
     }
-    let Planning { facts, candidates, removed, warnings, .. } = planned;
-    let plan = assemble(facts, &candidates, &Resolved::default(), removed, warnings);
+    let Planning { facts, candidates, bystanders, warnings, .. } = planned;
+    let plan = assemble(facts, &candidates, &Resolved::default(), bystanders, warnings);
     session.report.text(&show::text(&plan))?;
     session.report.json(&serde_json::json!({ "results": [], "published": [] }))
 }

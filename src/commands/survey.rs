@@ -270,13 +270,16 @@ fn node<'a>(image: &'a Image, rules: &Rules<'_>) -> Node<'a> {
     }
 }
 
+/// Keys by image index; none where the configuration is invalid or nobody wanted one.
+pub type ImageKeys = Vec<Option<Arc<Keyed>>>;
+
 /// What a remote image's ref means: the commit, by image index.
 pub type UpstreamCommits = BTreeMap<usize, String>;
 
 impl Survey {
-    /// The keys of all images with a valid configuration, dependencies first. An image that is built on an invalid
-    /// one counts that as an input without content. `known` are keys made before; they are used where nothing that
-    /// they are made from differs.
+    /// The keys of the `wanted` images that have a valid configuration, and of what these are built on. An image that
+    /// is built on an invalid one counts that as an input without content. `known` are keys made before; they are used
+    /// where nothing that they are made from differs.
     ///
     /// # Errors
     /// When a pattern of `ignore` or `watch` is no glob.
@@ -286,8 +289,11 @@ impl Survey {
         rules: &Rules<'_>,
         commits: &UpstreamCommits,
         known: &Known<'_>,
-    ) -> Result<Vec<Option<Arc<Keyed>>>> {
-        let mut found: Vec<Option<Arc<Keyed>>> = self.images.iter().map(|_| None).collect();
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<ImageKeys> {
+        let order = self.order.as_ref().map(Vec::as_slice).unwrap_or_default();
+        let wanted = self.with_dependencies(order, wanted);
+        let mut found: ImageKeys = self.images.iter().map(|_| None).collect();
         let nothing = InputKey::parse(&"0".repeat(64)).ok_or_else(|| Error::internal("zeros are no input key"))?;
         let inputs = |index: usize| {
             Some(ImageInputs {
@@ -300,11 +306,11 @@ impl Survey {
             })
         };
         let kept = |index: usize| known.key(self, index).filter(|_| !commits.contains_key(&index));
-        let fresh = (0..self.images.len()).filter(|index| kept(*index).is_none());
+        let fresh = (0..self.images.len()).filter(|index| wanted[*index] && kept(*index).is_none());
         let fresh: Vec<(usize, ImageInputs<'_>)> = fresh.filter_map(|index| Some((index, inputs(index)?))).collect();
         let owns = crew::map(&fresh, |(_, inputs)| keys.own(inputs));
         let mut owns: HashMap<usize, Result<Own>> = fresh.iter().map(|(index, _)| *index).zip(owns).collect();
-        for index in self.order.as_ref().map(Vec::as_slice).unwrap_or_default() {
+        for index in order.iter().filter(|index| wanted[**index]) {
             let Some(inputs) = inputs(*index) else { continue };
             let mut dependencies: Vec<Dependency> = self.edges[*index]
                 .iter()
@@ -324,11 +330,41 @@ impl Survey {
         Ok(found)
     }
 
-    /// This side of the comparison.
+    /// By index, whether it is one of those, or one of them is built on it. `order` has dependencies first.
+    fn with_dependencies(&self, order: &[usize], those: impl Fn(usize) -> bool) -> Vec<bool> {
+        let mut found: Vec<bool> = (0..self.images.len()).map(those).collect();
+        for index in order.iter().rev() {
+            if found[*index] {
+                self.edges[*index].iter().for_each(|to| found[*to] = true);
+            }
+        }
+        found
+    }
+
+    /// For each image the one of the `other` side that has the same key, as far as that is known without making the
+    /// keys: nothing differs that it is made from, and the same is true of everything that it is built on.
     #[must_use]
-    pub fn side<'t>(&self, tree: &'t Tree, keyed: &[Option<Arc<Keyed>>]) -> Side<'t> {
-        let images = self.images.iter().zip(keyed).map(|(image, keyed)| {
-            let side = keyed.as_ref().map_or(SideImage::Invalid, |keyed| SideImage::Keyed(Arc::clone(keyed)));
+    pub fn untouched(&self, other: &Self) -> Vec<Option<usize>> {
+        let mut found: Vec<Option<usize>> = vec![None; self.images.len()];
+        for index in self.order.as_ref().map(Vec::as_slice).unwrap_or_default() {
+            let Some(twin) = self.twins[*index].filter(|_| self.images[*index].config().is_some()) else { continue };
+            let built_on = self.edges[*index].iter().map(|to| found[*to]);
+            let same = built_on.eq(other.edges[twin].iter().map(|to| Some(*to)))
+                && self.settings[*index] == other.settings[twin];
+            found[*index] = same.then_some(twin);
+        }
+        found
+    }
+
+    /// This side of the comparison; `same` says which images have the same key on the other side.
+    #[must_use]
+    pub fn side<'t>(&self, tree: &'t Tree, keyed: &[Option<Arc<Keyed>>], same: impl Fn(usize) -> bool) -> Side<'t> {
+        let images = self.images.iter().zip(keyed).enumerate().map(|(index, (image, keyed))| {
+            let side = match keyed {
+                _ if same(index) => SideImage::Same,
+                Some(keyed) => SideImage::Keyed(Arc::clone(keyed)),
+                None => SideImage::Invalid,
+            };
             (image.id(), side)
         });
         Side { tree, images: images.collect() }

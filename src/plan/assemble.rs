@@ -100,15 +100,25 @@ pub struct Resolved {
     pub bases: BTreeMap<String, BTreeMap<Platform, Digest>>,
 }
 
+/// What a plan says of images that it has nothing to do for.
+#[derive(Clone, Debug, Default)]
+pub struct Bystanders {
+    /// Images that are left alone and that are no candidates: nothing that is built needs them.
+    pub unchanged: Vec<UnchangedImage>,
+    /// Image directories that went away.
+    pub removed: Vec<String>,
+}
+
 /// Makes the plan. Candidates without reasons are left alone.
 #[must_use]
 pub fn assemble(
     facts: Facts,
     candidates: &[Candidate],
     resolved: &Resolved,
-    removed: Vec<String>,
+    bystanders: Bystanders,
     warnings: Vec<String>,
 ) -> Plan {
+    let Bystanders { mut unchanged, removed } = bystanders;
     let planned = |index: &usize| !candidates[*index].reasons.is_empty();
     let edges: Vec<Vec<usize>> = candidates
         .iter()
@@ -121,15 +131,10 @@ pub fn assemble(
         .map(|index| planned_image(&facts, candidates, index, waves[index], resolved))
         .collect();
     images.sort_by(|a, b| (a.wave, &a.name).cmp(&(b.wave, &b.name)));
-    let mut unchanged: Vec<UnchangedImage> = candidates
-        .iter()
-        .filter(|candidate| candidate.reasons.is_empty() && candidate.reused.is_none())
-        .map(|candidate| UnchangedImage {
-            name: candidate.name.clone(),
-            dir: candidate.dir.clone(),
-            input_key: candidate.input_key.clone(),
-        })
-        .collect();
+    let left_alone = candidates.iter().filter(|candidate| candidate.reasons.is_empty() && candidate.reused.is_none());
+    unchanged.extend(
+        left_alone.map(|candidate| UnchangedImage { name: candidate.name.clone(), dir: candidate.dir.clone() }),
+    );
     unchanged.sort_by(|a, b| a.name.cmp(&b.name));
     let mut reused: Vec<ReusedImage> = candidates.iter().filter_map(reused_image).collect();
     reused.sort_by(|a, b| a.name.cmp(&b.name));

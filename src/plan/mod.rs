@@ -324,8 +324,6 @@ pub struct UnchangedImage {
     pub name: ImageName,
     /// Image directory.
     pub dir: String,
-    /// SHA-256 of what can reach the build.
-    pub input_key: String,
 }
 
 impl Plan {

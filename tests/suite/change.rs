@@ -81,7 +81,7 @@ fn side<'t>(keys: &Keys<'t>, objects: &mut Objects<'_>) -> Side<'t> {
                 .iter()
                 .filter_map(|name| match images.get(&ImageId::from(RepoPath::from(name.as_str())))? {
                     SideImage::Keyed(keyed) => Some(Dependency { name: name.clone(), key: keyed.key.clone() }),
-                    SideImage::Invalid => None,
+                    SideImage::Invalid | SideImage::Same => None,
                 })
                 .collect();
             let inputs = ImageInputs {
@@ -116,7 +116,7 @@ fn changes_of((loaded, objects): &mut (Loaded, Objects<'_>)) -> Vec<ImageChange>
 fn key(image: &SideImage) -> Option<String> {
     match image {
         SideImage::Keyed(keyed) => Some(keyed.key.to_string()),
-        SideImage::Invalid => None,
+        SideImage::Invalid | SideImage::Same => None,
     }
 }
 
@@ -172,7 +172,7 @@ fn keyed(repo: &Repo) -> BTreeMap<String, Keyed> {
         .into_iter()
         .filter_map(|(dir, image)| match image {
             SideImage::Keyed(keyed) => Some((dir.dir.to_string(), (*keyed).clone())),
-            SideImage::Invalid => None,
+            SideImage::Invalid | SideImage::Same => None,
         })
         .collect()
 }

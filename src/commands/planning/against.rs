@@ -67,7 +67,7 @@ impl Run<'_> {
         objects: &mut Objects<'_>,
     ) -> Result<Against> {
         let Sided { keys, compared, before, changes } = self.sided;
-        let keyed = self.now.keys(keys, self.rules, &upstreams.commits, &Known::Same(compared))?;
+        let keyed = self.now.keys(keys, self.rules, &upstreams.commits, &Known::Same(compared), |_| true)?;
         let now = Now {
             survey: self.now,
             tree: &self.loaded.head,

@@ -17,7 +17,7 @@ use crate::plan::assemble::Candidate;
 use crate::plan::graph::{Edge, ExternalBase};
 use crate::plan::standing::Reuse;
 use crate::plan::tags::{GitTag, ImageTags, TagFacts, TagInput, Version};
-use crate::plan::{PlannedSource, Reason, Rerouted};
+use crate::plan::{PlannedSource, Reason, Rerouted, UnchangedImage};
 
 /// What `${VAR}` in build arguments may name.
 struct Known<'a> {
@@ -229,6 +229,13 @@ pub(super) fn candidates(session: &Session, mut parts: Parts<'_>) -> Result<Vec<
     } else {
         Err(Error::config("these build arguments have no value").diagnostics(findings))
     }
+}
+
+/// Images that nobody made a key for.
+pub(super) fn left_alone(survey: &Survey, keyed: &[Option<Arc<Keyed>>]) -> Vec<UnchangedImage> {
+    let images = survey.images.iter().zip(keyed);
+    let left = images.filter(|(image, keyed)| keyed.is_none() && image.config().is_some() && image.illegal.is_none());
+    left.map(|(image, _)| UnchangedImage { name: image.name.clone(), dir: image.dir.clone() }).collect()
 }
 
 /// What is wrong with build arguments, at their places.

@@ -37,7 +37,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::Result;
 use crate::git::Base;
 use crate::oci::ImageName;
-use crate::plan::assemble::{Candidate, Facts};
+use crate::plan::assemble::{Bystanders, Candidate, Facts};
 use crate::plan::decide::Selection;
 
 use against::Note;
@@ -61,10 +61,11 @@ pub struct Planning {
     pub context: CiContext,
     /// What is the same for every image.
     pub facts: Facts,
-    /// All images with a valid configuration, decided, in the order of their directories.
+    /// Images with a valid configuration, decided, in the order of their directories: all of them, or for a look those
+    /// that are built and what they are built on.
     pub candidates: Vec<Candidate>,
-    /// Image directories that went away.
-    pub removed: Vec<String>,
+    /// What there is nothing to do for.
+    pub bystanders: Bystanders,
     /// What a person should know.
     pub warnings: Vec<String>,
     /// What became of each image, sorted.
@@ -130,25 +131,40 @@ impl Planning {
     }
 }
 
+/// How much of what is left alone has to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// That it is left alone.
+    Look,
+    /// Everything: its key is shown, or it may be needed after all.
+    Whole,
+}
+
 /// Gathers and decides.
 ///
 /// # Errors
 /// When the repository cannot be read, or when something that is to be built is invalid.
-pub fn planning(session: &Session, select: &SelectArgs) -> Result<Planning> {
+pub fn planning(session: &Session, select: &SelectArgs, depth: Depth) -> Result<Planning> {
     let mut ground = Ground::new(session, select)?;
     let later = since::may_wait(session, select, &ground.context)?;
     let api = if later { Api::Unknown } else { since::last_success(session, select, &mut ground.context)? };
     let select = &schedule::of_schedule(session, ground.context.event, select)?;
-    let (found, by_range) = planned(session, &ground, select, api)?;
+    let (found, by_range) = planned(session, &ground, select, api, depth)?;
     if !(later && by_range) {
         return Ok(found);
     }
     let api = since::last_success(session, select, &mut ground.context)?;
-    Ok(planned(session, &ground, select, api)?.0)
+    Ok(planned(session, &ground, select, api, depth)?.0)
 }
 
 /// The same with a base that is settled; says whether it decided about images.
-fn planned(session: &Session, ground: &Ground, select: &SelectArgs, api: Api) -> Result<(Planning, bool)> {
+fn planned(
+    session: &Session,
+    ground: &Ground,
+    select: &SelectArgs,
+    api: Api,
+    depth: Depth,
+) -> Result<(Planning, bool)> {
     let (mut loaded, mut objects) = ground.load(select.head.as_deref(), &ground.context.base)?;
     let mut warnings = ground.context.warnings.clone();
     warnings.extend(ground.compared_with_itself(&loaded));
@@ -159,13 +175,18 @@ fn planned(session: &Session, ground: &Ground, select: &SelectArgs, api: Api) ->
     let listed = asked.listed((session, &ground.context, api), &mut loaded, &mut warnings)?;
     let other = Other { survey: &now, changes: &loaded.changes };
     let keys = Keys::new(&loaded.head);
-    let (compared, was) = crew::beside(
-        || now.keys(&keys, &rules, &UpstreamCommits::new(), &Known::Nothing),
-        || loaded.base.as_ref().map(|tree| survey(tree, &mut objects, &rules, Some(&other))).transpose(),
-    );
-    let (compared, was) = (compared?, was?);
+    let all = || now.keys(&keys, &rules, &UpstreamCommits::new(), &Known::Nothing, |_| true);
+    let mut before = || loaded.base.as_ref().map(|tree| survey(tree, &mut objects, &rules, Some(&other))).transpose();
+    // What nothing reached needs no key, unless it is compared with more than the base.
+    let by_base = depth == Depth::Look && loaded.base.is_some() && asked.question.is_none();
+    let (all, was) = if by_base {
+        (None, before()?)
+    } else {
+        let (all, was) = crew::beside(all, before);
+        (Some(all?), was?)
+    };
     let base = was.as_ref().zip(loaded.base.as_ref());
-    let sided = Sided::new((&now, keys, compared), base, &loaded.changes, &rules, listed)?;
+    let sided = Sided::new((&now, keys, all), base, &loaded.changes, &rules, listed)?;
     warnings.extend(gone_targets(&now, &sided.changes));
     let run = Run {
         session,
@@ -193,7 +214,7 @@ fn planned(session: &Session, ground: &Ground, select: &SelectArgs, api: Api) ->
         candidates: settled.candidates,
         known_bases: decision.known_bases,
         heads: against.heads(&now),
-        removed: removed(&changes),
+        bystanders: Bystanders { unchanged: settled.left_alone, removed: removed(&changes) },
         warnings,
         changes: against.states(&now, changes),
         sides: Sides {

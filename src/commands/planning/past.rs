@@ -84,7 +84,7 @@ impl Now<'_> {
         }
         let keys = Keys::of_base(tree, self.keys, changes);
         let commits = self.commits_of(was);
-        Ok(super::by_id(was, &was.keys(&keys, self.rules, &commits, &Known::Other(self.keyed))?))
+        Ok(super::by_id(was, &was.keys(&keys, self.rules, &commits, &Known::Other(self.keyed), |_| true)?))
     }
 
     fn commits_of(&self, was: &Survey) -> UpstreamCommits {
@@ -121,8 +121,11 @@ impl Now<'_> {
         let other = Other { survey: self.survey, changes: &changes };
         let was = survey(&tree, objects, self.rules, Some(&other))?;
         let earlier = Keys::of_base(&tree, self.keys, &changes);
-        let compared = was.keys(&earlier, self.rules, &UpstreamCommits::new(), &Known::Other(self.compared))?;
-        let states = compare(&self.survey.side(self.tree, self.compared), Some(&was.side(&tree, &compared)), &changes);
+        let nothing = UpstreamCommits::new();
+        let compared = was.keys(&earlier, self.rules, &nothing, &Known::Other(self.compared), |_| true)?;
+        let (now, then) =
+            (self.survey.side(self.tree, self.compared, |_| false), was.side(&tree, &compared, |_| false));
+        let states = compare(&now, Some(&then), &changes);
         let keys = self.keys_of(&was, (&tree, &changes), &compared)?;
         Ok(Some(Past { commit: commit.to_owned(), files: Some(Seen { tree, changes, survey: was }), keys, states }))
     }

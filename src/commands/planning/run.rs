@@ -2,7 +2,6 @@
 //! of it: tags, arguments, commits.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::against::{Against, of_another_run};
 use super::candidates;
@@ -14,19 +13,19 @@ use super::since::Api;
 use super::upstreams::Upstreams;
 use super::whole::refuse_broken;
 use super::{judge, schedule};
-use crate::change::{Keyed, Tree};
+use crate::change::Tree;
 use crate::ci::{CiContext, Event};
 use crate::cli::SelectArgs;
 use crate::commands::published::Found;
 use crate::commands::session::Session;
-use crate::commands::survey::{Known, Rules, Survey};
+use crate::commands::survey::{ImageKeys, Known, Rules, Survey};
 use crate::error::Result;
 use crate::git::{Base, Loaded, Objects};
-use crate::plan::Reason;
 use crate::plan::assemble::{Candidate, Facts};
 use crate::plan::decide::Selection;
 use crate::plan::standing::Reuse;
 use crate::plan::tags::{ImageTags, TagFacts, Version};
+use crate::plan::{Reason, UnchangedImage};
 
 /// What was asked for: of which images, and where they go.
 pub(super) struct Asked {
@@ -101,8 +100,9 @@ pub(super) struct Decision {
 pub(super) struct Settled {
     pub(super) facts: Facts,
     pub(super) candidates: Vec<Candidate>,
+    pub(super) left_alone: Vec<UnchangedImage>,
     /// Keys with the commits of upstream repositories.
-    pub(super) keyed: Vec<Option<Arc<Keyed>>>,
+    pub(super) keyed: ImageKeys,
 }
 
 impl Run<'_> {
@@ -158,7 +158,10 @@ impl Run<'_> {
         let upstreams = upstreams.unwrap_or_else(|| Upstreams::of_planned(self.now, &reasons, self.rules));
         let (commits, unresolved) = upstreams.settle(self.now, &reasons)?;
         warnings.extend(unresolved);
-        let keyed = self.now.keys(&self.sided.keys, self.rules, &commits, &Known::Same(&self.sided.compared))?;
+        let compared = &self.sided.compared;
+        let is_needed = |index: usize| compared[index].is_some() || !reasons[index].is_empty();
+        let keyed = self.now.keys(&self.sided.keys, self.rules, &commits, &Known::Same(compared), is_needed)?;
+        let left_alone = candidates::left_alone(self.now, &keyed);
         let parts = candidates::Parts {
             survey: self.now,
             rules: self.rules,
@@ -182,7 +185,7 @@ impl Run<'_> {
             registry: registry.clone(),
             anew: self.is_anew(),
         };
-        Ok(Settled { facts, candidates, keyed })
+        Ok(Settled { facts, candidates, left_alone, keyed })
     }
 
     /// The tags of every image, and the published indexes that get some without a build.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use hephy::cli::{ColorChoice, Format, Global, SelectArgs};
-use hephy::commands::planning::{Planning, planning};
+use hephy::commands::planning::{Depth, Planning, planning};
 use hephy::commands::session::Session;
 use hephy::plan::assemble::{Resolved, assemble};
 
@@ -244,8 +244,15 @@ impl Call {
         };
         let said = |error: hephy::Error| format!("{error:?}");
         let session = Session::new(&global, self.env.clone()).map_err(said)?;
-        let Planning { facts, candidates, removed, warnings, .. } = planning(&session, &self.select).map_err(said)?;
-        let plan = assemble(facts, &candidates, &Resolved::default(), removed, warnings);
+        let plan = |depth: Depth| {
+            let Planning { facts, candidates, bystanders, warnings, .. } =
+                planning(&session, &self.select, depth).map_err(said)?;
+            Ok::<_, String>(assemble(facts, &candidates, &Resolved::default(), bystanders, warnings))
+        };
+        let (plan, whole) = (plan(Depth::Look)?, plan(Depth::Whole)?);
+        if plan != whole {
+            return Err(format!("a look differs from the whole plan:\n{plan:#?}\n{whole:#?}"));
+        }
         Ok(plan.images.iter().map(|image| image.name.to_string()).collect())
     }
 
