@@ -11,7 +11,7 @@ use crate::measure::{Times, alternately, command, difference, hephy, memory, rat
 use crate::project::git;
 use crate::report::{Report, megabytes, milliseconds};
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 40;
 
 pub(crate) fn measure(report: &mut Report) {
     report.section("plan", "`hephy plan`");

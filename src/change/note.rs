@@ -304,8 +304,8 @@ fn excluded(path: &[u8], context: &RepoPath, source: &CopySource, keyed: &Keyed)
     let holder = ignoring.iter().find(|ignoring| std::ptr::eq(ignoring.file.as_ref(), out.file))?;
     let (file, text) = (holder.path.to_string(), out.file.line(out.line));
     Some(Rule {
-        why: Some(format!("excluded by {file}:{} ({})", out.line, escape_cut(text, 80))),
-        pattern: Some(text.to_owned()),
+        why: Some(format!("excluded by {file}:{} ({})", out.line, escape_cut(&text, 80))),
+        pattern: Some(text.into_owned()),
         file: Some(file),
         line: Some(out.line),
         list: None,

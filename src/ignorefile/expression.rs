@@ -29,36 +29,45 @@ enum Step {
     Begin,
 }
 
+/// The characters of some ranges, or all others. Most sets are one character, which takes no memory of its own.
 #[derive(Clone, Debug)]
 struct Set {
     negated: bool,
-    /// Sorted, and none touches another, once the set is [settled](Set::settle).
-    ranges: Vec<(char, char)>,
+    first: Span,
+    /// Sorted, above the first, and none touches another.
+    more: Box<[Span]>,
 }
+
+/// The first and the last character of a range.
+type Span = (char, char);
 
 impl Set {
     fn one(character: char) -> Self {
-        Self { negated: false, ranges: vec![(character, character)] }
+        Self { negated: false, first: (character, character), more: Box::default() }
     }
 
-    /// Sorts the ranges and makes one of those that overlap: a class may name a character thousands of times.
-    fn settle(mut self) -> Self {
-        self.ranges.sort_unstable();
-        self.ranges.dedup_by(|next, before| {
+    /// Makes one of ranges that overlap: a class may name a character thousands of times. None without any range.
+    fn of(negated: bool, mut ranges: Vec<Span>) -> Option<Self> {
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, before| {
             let overlap = next.0 <= before.1;
             if overlap {
                 before.1 = before.1.max(next.1);
             }
             overlap
         });
-        self
+        let (first, more) = ranges.split_first()?;
+        Some(Self { negated, first: *first, more: more.into() })
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = Span> {
+        std::iter::once(self.first).chain(self.more.iter().copied())
     }
 
     fn holds(&self, character: char) -> bool {
-        let behind = self.ranges.partition_point(|(low, _)| *low <= character);
-        let found =
-            behind.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, high)| character <= *high);
-        found != self.negated
+        let behind = self.more.partition_point(|(low, _)| *low <= character);
+        let (low, high) = behind.checked_sub(1).map_or(self.first, |at| self.more[at]);
+        (low <= character && character <= high) != self.negated
     }
 }
 
@@ -87,7 +96,7 @@ impl Expression {
             parser.piece()?;
         }
         let cost = |step: &Step| match step {
-            Step::Set(set) => set.ranges.len().max(1),
+            Step::Set(set) => 1 + set.more.len(),
             _ => 1,
         };
         Ok(Self { cost: parser.steps.iter().map(cost).sum(), steps: parser.steps })
@@ -209,12 +218,13 @@ impl Parser<'_> {
 
     /// A class behind its `[`.
     fn class(&mut self) -> Result<Set, Trouble> {
-        let mut set = Set { negated: self.rest.next_if_eq(&'^').is_some(), ranges: Vec::new() };
+        let negated = self.rest.next_if_eq(&'^').is_some();
+        let mut ranges = Vec::new();
         let mut first = true;
         loop {
             let character = self.rest.next().ok_or(Trouble::Invalid)?;
             if character == ']' && !first {
-                return Ok(set.settle());
+                return Set::of(negated, ranges).ok_or(Trouble::Invalid);
             }
             first = false;
             if character == '[' && !self.names_no_class && self.rest.peek() == Some(&':') {
@@ -225,40 +235,39 @@ impl Parser<'_> {
                 }
                 self.names_no_class = true;
             }
-            let low = self.class_character(character, &mut set)?;
+            let low = self.class_character(character, &mut ranges)?;
             let mut behind = self.rest.clone();
             let is_range = behind.next() == Some('-') && behind.next().is_some_and(|next| next != ']');
             match low {
                 None => {}
-                Some(low) if !is_range => set.ranges.push((low, low)),
+                Some(low) if !is_range => ranges.push((low, low)),
                 Some(low) => {
                     self.rest.next();
                     let character = self.rest.next().ok_or(Trouble::Invalid)?;
-                    let mut other = Set { negated: false, ranges: Vec::new() };
                     // A class such as `\d` ends no range.
-                    let high = self.class_character(character, &mut other)?.ok_or(Trouble::Invalid)?;
+                    let high = self.class_character(character, &mut Vec::new())?.ok_or(Trouble::Invalid)?;
                     if high < low {
                         return Err(Trouble::Invalid);
                     }
-                    set.ranges.push((low, high));
+                    ranges.push((low, high));
                 }
             }
         }
     }
 
-    /// A character of a class; none for `\d` and its like, which is put into `set`.
-    fn class_character(&mut self, character: char, set: &mut Set) -> Result<Option<char>, Trouble> {
+    /// A character of a class; none for `\d` and its like, which is put into `ranges`.
+    fn class_character(&mut self, character: char, ranges: &mut Vec<Span>) -> Result<Option<char>, Trouble> {
         if character != '\\' {
             return Ok(Some(character));
         }
         let escaped = self.escaped()?;
-        match (escaped.negated, escaped.ranges.as_slice()) {
-            (false, [(low, high)]) if low == high => Ok(Some(*low)),
-            (false, ranges) => {
-                set.ranges.extend(ranges);
+        match (escaped.negated, escaped.first) {
+            (true, _) => Err(Trouble::Unknown),
+            (false, (low, high)) if low == high && escaped.more.is_empty() => Ok(Some(low)),
+            (false, _) => {
+                ranges.extend(escaped.ranges());
                 Ok(None)
             }
-            (true, _) => Err(Trouble::Unknown),
         }
     }
 
@@ -266,7 +275,7 @@ impl Parser<'_> {
     fn escaped(&mut self) -> Result<Set, Trouble> {
         let word = [('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
         let space = [('\t', '\n'), ('\u{c}', '\r'), (' ', ' ')];
-        let set = |negated: bool, ranges: &[(char, char)]| Ok(Set { negated, ranges: ranges.to_vec() });
+        let set = |negated: bool, ranges: &[Span]| Set::of(negated, ranges.to_vec()).ok_or(Trouble::Invalid);
         match self.rest.next().ok_or(Trouble::Invalid)? {
             'd' => set(false, &word[..1]),
             'D' => set(true, &word[..1]),

@@ -16,6 +16,8 @@ mod walk;
 pub use clean::clean;
 pub use walk::{LeftOut, Walk};
 
+use std::borrow::Cow;
+
 use crate::diagnostic::{Diagnostic, Span, escape_cut};
 use pattern::Pattern;
 
@@ -53,13 +55,13 @@ pub struct IgnoreFile {
     patterns: Vec<Pattern>,
     /// Whether a pattern begins with `!`.
     takes_back: bool,
-    /// The lines as they were written.
-    lines: Vec<String>,
+    /// As it was written.
+    text: Box<[u8]>,
 }
 
 impl PartialEq for IgnoreFile {
     fn eq(&self, other: &Self) -> bool {
-        self.dialect == other.dialect && self.lines == other.lines
+        self.dialect == other.dialect && self.text == other.text
     }
 }
 
@@ -69,22 +71,21 @@ impl IgnoreFile {
     /// Reads the bytes of `file` (its name, for findings). What cannot be read leaves nothing out.
     #[must_use]
     pub fn parse(file: &str, bytes: &[u8], dialect: Dialect) -> (Self, Vec<Diagnostic>) {
-        let mut parsed = Self { dialect, patterns: Vec::new(), takes_back: false, lines: Vec::new() };
+        let mut parsed = Self { dialect, patterns: Vec::new(), takes_back: false, text: Box::default() };
         let whole = |message: String| Diagnostic::error(file, Span::START, message);
         if bytes.len() > MAX_BYTES {
             return (parsed, vec![whole(format!("the ignore file is larger than {} KiB", MAX_BYTES / 1024))]);
         }
         let mut findings = Vec::new();
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            let shown = String::from_utf8_lossy(line).trim().to_owned();
             if let Some((text, takes_back)) = read_line(line, at == 0, dialect) {
                 match text.and_then(|text| Pattern::new(text, takes_back, at + 1, dialect)) {
                     Some(pattern) => parsed.patterns.push(pattern),
-                    None => findings.push(invalid(file, at + 1, &shown)),
+                    None => findings.push(invalid(file, at + 1, &shown(line))),
                 }
             }
-            parsed.lines.push(shown);
         }
+        parsed.text = bytes.into();
         let cost: usize = parsed.patterns.iter().map(Pattern::cost).sum();
         if parsed.patterns.len() > MAX_PATTERNS {
             findings.push(whole(format!("the ignore file has more than {MAX_PATTERNS} patterns")));
@@ -101,8 +102,15 @@ impl IgnoreFile {
 
     /// A line as it was written.
     #[must_use]
-    pub fn line(&self, line: usize) -> &str {
-        line.checked_sub(1).and_then(|at| self.lines.get(at)).map_or("", String::as_str)
+    pub fn line(&self, line: usize) -> Cow<'_, str> {
+        line.checked_sub(1).and_then(|at| self.text.split(|byte| *byte == b'\n').nth(at)).map_or("".into(), shown)
+    }
+}
+
+fn shown(line: &[u8]) -> Cow<'_, str> {
+    match String::from_utf8_lossy(line) {
+        Cow::Borrowed(text) => text.trim().into(),
+        Cow::Owned(text) => text.trim().to_owned().into(),
     }
 }
 

@@ -101,7 +101,7 @@ fn the_line_that_decided_is_told() {
     let (file, _) = IgnoreFile::parse("f", b"# c\n*.md\n!x.md\n  testdata/ \r\n", Dialect::BuildKit);
     let line = |path: &str| Walk::new(&[&file], b"", true).file(path.as_bytes(), &mut |_| {}).map(|out| out.line);
     assert_eq!((line("a.md"), line("x.md"), line("testdata/a/b")), (Some(2), None, Some(4)));
-    assert_eq!((file.line(4), file.line(9)), ("testdata/", ""));
+    assert_eq!((&*file.line(4), &*file.line(9)), ("testdata/", ""));
 }
 
 #[test]
