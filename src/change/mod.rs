@@ -43,5 +43,5 @@ pub use path::{RepoPath, show_bytes};
 pub use reach::{CopySource, IgnorePlaces, Ignoring, Reach, UNSEEN};
 pub use resolve::Resolved;
 pub(crate) use tree::is_own_output;
-pub use tree::{Entry, Record, Tree, TreeChange};
+pub use tree::{Entry, GrowingTree, Record, Tree, TreeChange};
 pub use trigger::Uncounted;

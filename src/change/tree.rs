@@ -35,6 +35,79 @@ pub struct Record {
     pub oid: Oid,
 }
 
+/// A [`Tree`] that is made file by file. What can be done with each is done at once, so that little is left to do when a
+/// slow listing ends.
+#[derive(Debug, Default)]
+pub struct GrowingTree {
+    /// Nothing but paths: so they lie close together.
+    paths: Vec<u8>,
+    slots: Vec<Slot>,
+    places: HashTable<u32>,
+    hasher: RandomState,
+    is_unsorted: bool,
+}
+
+impl GrowingTree {
+    /// Adds a file; files come in any order.
+    ///
+    /// # Errors
+    /// When the path is one that no checkout can have (`..`, `.git`, empty parts): such trees are made by hand to mislead.
+    pub fn push(&mut self, path: &[u8], mode: Mode, oid: Oid) -> Result<()> {
+        check_path(path)?;
+        let start = u32::try_from(self.paths.len()).map_err(|_| too_large())?;
+        let length = u32::try_from(path.len()).map_err(|_| too_large())?;
+        // git's own order differs only where a submodule stands beside `name.ext`.
+        self.is_unsorted |= self.slots.last().is_some_and(|last| last.text(&self.paths) >= path);
+        self.paths.extend_from_slice(path);
+        self.slots.push(Slot { start, length, mode, oid });
+        self.place(self.slots.len() - 1)
+    }
+
+    fn place(&mut self, at: usize) -> Result<()> {
+        let hash = |at: u32| self.hasher.hash_one(self.slots[at as usize].text(&self.paths));
+        let at = u32::try_from(at).map_err(|_| too_large())?;
+        self.places.insert_unique(hash(at), at, |at| hash(*at));
+        Ok(())
+    }
+
+    /// Number of files so far.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is no file yet.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The files in the order in which they came, without the first ones.
+    pub fn entries_from(&self, first: usize) -> impl Iterator<Item = Entry<'_>> {
+        let slots = self.slots.get(first..).unwrap_or_default().iter();
+        slots.map(|slot| Entry { path: slot.text(&self.paths), mode: slot.mode, oid: slot.oid })
+    }
+
+    /// All of them as a tree.
+    ///
+    /// # Errors
+    /// When a path came twice.
+    pub fn finish(mut self) -> Result<Tree> {
+        if self.is_unsorted {
+            let path = |slot: &Slot| slot.text(&self.paths);
+            self.slots.sort_by(|a, b| path(a).cmp(path(b)));
+            if let Some([slot, ..]) = self.slots.windows(2).find(|pair| matches!(pair, [a, b] if path(a) == path(b))) {
+                return Err(malformed(path(slot), "comes twice"));
+            }
+            self.places.clear();
+            (0..self.slots.len()).try_for_each(|at| self.place(at))?;
+        }
+        self.paths.shrink_to_fit();
+        let Self { paths, slots, places, hasher, .. } = self;
+        Ok(Tree { shared: Arc::new(paths), own: Vec::new(), slots, places, hasher })
+    }
+}
+
 /// A path that differs between two trees, with both sides; none where a side lacks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeChange {
@@ -65,50 +138,25 @@ struct Slot {
     oid: Oid,
 }
 
+impl Slot {
+    /// Its path, in the buffer of all.
+    fn text<'a>(&self, paths: &'a [u8]) -> &'a [u8] {
+        let start = self.start as usize;
+        paths.get(start..start + self.length as usize).unwrap_or_default()
+    }
+}
+
 impl Tree {
     /// A tree of records that point into `buffer`, in any order.
     ///
     /// # Errors
-    /// When a path comes twice, or is one that no checkout can have (`..`, `.git`, empty parts): such trees are
-    /// made by hand to mislead.
-    pub fn new(mut buffer: Vec<u8>, records: impl IntoIterator<Item = Record>) -> Result<Self> {
-        buffer.shrink_to_fit();
-        let records = records.into_iter();
-        let mut slots = Vec::with_capacity(records.size_hint().0);
-        for record in records {
-            let start = u32::try_from(record.start).map_err(|_| too_large())?;
-            let length = u32::try_from(record.end.saturating_sub(record.start)).map_err(|_| too_large())?;
-            slots.push(Slot { start, length, mode: record.mode, oid: record.oid });
+    /// Those of [`GrowingTree::push`] and [`GrowingTree::finish`].
+    pub fn new(buffer: &[u8], records: impl IntoIterator<Item = Record>) -> Result<Self> {
+        let mut tree = GrowingTree::default();
+        for Record { start, end, mode, oid } in records {
+            tree.push(buffer.get(start..end).unwrap_or_default(), mode, oid)?;
         }
-        let mut tree = Self { shared: Arc::new(buffer), slots, ..Self::default() };
-        tree.sort()?;
-        tree.find_places()?;
-        Ok(tree)
-    }
-
-    fn sort(&mut self) -> Result<()> {
-        let (shared, own) = (&self.shared, &self.own);
-        let path = |slot: &Slot| text_of(shared, own, slot);
-        // git's own order differs only where a submodule stands beside `name.ext`.
-        if !self.slots.is_sorted_by(|a, b| path(a) < path(b)) {
-            self.slots.sort_by(|a, b| text_of(shared, own, a).cmp(text_of(shared, own, b)));
-            let twice = self.slots.windows(2).find(|pair| matches!(pair, [a, b] if path(a) == path(b)));
-            if let Some([slot, ..]) = twice {
-                return Err(malformed(path(slot), "comes twice"));
-            }
-        }
-        self.slots.iter().map(path).try_for_each(check_path)
-    }
-
-    fn find_places(&mut self) -> Result<()> {
-        let path = |at: u32| text_of(&self.shared, &self.own, &self.slots[at as usize]);
-        let hash = |at: u32| self.hasher.hash_one(path(at));
-        let count = u32::try_from(self.slots.len()).map_err(|_| too_large())?;
-        self.places.reserve(self.slots.len(), |at| hash(*at));
-        for at in 0..count {
-            self.places.insert_unique(hash(at), at, |at| hash(*at));
-        }
-        Ok(())
+        tree.finish()
     }
 
     /// Number of files.
@@ -295,7 +343,7 @@ pub(super) mod tests {
             buffer.extend_from_slice(path.as_bytes());
             records.push(Record { start, end: buffer.len(), mode, oid: oid(content) });
         }
-        Tree::new(buffer, records).unwrap()
+        Tree::new(&buffer, records).unwrap()
     }
 
     pub(crate) fn oid(content: &str) -> Oid {
@@ -340,9 +388,9 @@ pub(super) mod tests {
     fn trees_made_by_hand_are_refused() {
         for path in ["a/../b", ".git/config", "a/.GIT/x", "/a", "a//b", "a/"] {
             let records = [Record { start: 0, end: path.len(), mode: Mode::Regular, oid: oid("1") }];
-            assert!(Tree::new(path.as_bytes().to_vec(), records).is_err(), "{path}");
+            assert!(Tree::new(path.as_bytes(), records).is_err(), "{path}");
         }
         let record = Record { start: 0, end: 1, mode: Mode::Regular, oid: oid("1") };
-        assert!(Tree::new(b"a".to_vec(), [record, record]).is_err());
+        assert!(Tree::new(b"a", [record, record]).is_err());
     }
 }

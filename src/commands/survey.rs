@@ -24,9 +24,9 @@ use crate::change::{
 use crate::ci::Env;
 use crate::config::{self, BackendName, ImageConfig, Parsed, RootConfig, Spans};
 use crate::diagnostic::Diagnostic;
-use crate::dockerfile::Dockerfile;
+use crate::dockerfile::{self, Dockerfile};
 use crate::error::{Error, Result};
-use crate::git::{Content, Objects};
+use crate::git::{Content, Objects, ReadAhead};
 use crate::oci::ImageName;
 use crate::plan::graph::{self, Names, Node, Uses};
 use crate::plan::tags::Version;
@@ -35,6 +35,10 @@ pub use twins::{Known, Other};
 
 use ignoring::IgnoreFiles;
 use images::Reading;
+
+/// What most images are read from: git may begin with it.
+pub const AHEAD: ReadAhead<'static> =
+    ReadAhead { name: config::IMAGE_FILE, beside: &images::USUAL, limit: dockerfile::MAX_BYTES as u64 };
 
 /// What is the same for every image of a survey.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 //!
 //! ## What runs
 //!
-//! A plan of two commits takes three processes: `cat-file --batch` (revisions, commits, and every content that is
-//! asked for), `ls-tree -r` of the head, `diff-tree -r` between the two; the base's tree is the head's with the
-//! changes undone. A merge base is one more. A working tree takes three more (`ls-files` twice, `diff-files`).
+//! A plan of two commits takes four processes: `cat-file --batch` (revisions, commits, and contents), `ls-tree -r` of the
+//! head, beside it a second `cat-file` for what most images are read from ([`ahead`]), `diff-tree -r` between the two; the
+//! base's tree is the head's with the changes undone. A merge base is one more. A working tree takes three more (`ls-files` twice, `diff-files`).
 //!
 //! ## What cannot run
 //!
@@ -20,6 +20,7 @@
 //! `remote.*.vcs`) are not; the user's own configuration, `GIT_SSH_COMMAND` and `GIT_ASKPASS` of the job are in
 //! force for that one command, and so are the protocols https and ssh, or those that `GIT_ALLOW_PROTOCOL` lists.
 
+mod ahead;
 mod base;
 mod checked_out;
 mod fetch;
@@ -33,16 +34,18 @@ mod worktree;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::change::{Oid, RepoPath, Tree, TreeChange};
+use crate::change::{Entry, Oid, RepoPath, Tree, TreeChange};
 use crate::ci::{BaseSpec, Secret};
 use crate::diagnostic::escape;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{Command, Gathered};
+use crate::process::{Command, Dialogue, Gathered};
 
+pub use ahead::ReadAhead;
 pub use base::Base;
 pub use checked_out::checked_out;
 pub use objects::{Commit, Content, Objects};
 
+use ahead::Asking;
 use locate::Places;
 use parse::Listing;
 use private::{Private, Refs};
@@ -68,6 +71,8 @@ pub struct Request<'a> {
     pub commits_only: bool,
     /// Directories of the working tree that do not count: where hephy itself writes.
     pub exclude: &'a [RepoPath],
+    /// Files whose contents will be asked for.
+    pub ahead: Option<ReadAhead<'a>>,
 }
 
 /// Both sides of a comparison.
@@ -192,7 +197,7 @@ impl Repository {
             return Ok((self.load_without_commit(request, &mut objects)?, objects));
         };
         let base_commit = base::find(self, &mut objects, &commit, request.base)?;
-        let (at_commit, base, mut changes) = self.trees(commit.id, base_commit.id())?;
+        let (at_commit, base, mut changes) = self.trees(commit.id, base_commit.id(), (request.ahead, &mut objects))?;
         if request.commits_only || request.head.is_some() {
             let commit = Some(commit);
             return Ok((Loaded { commit, dirty: false, head: at_commit, base_commit, base, changes }, objects));
@@ -251,18 +256,45 @@ impl Repository {
     }
 
     /// The head's tree, the base's, and what leads from the one to the other. The two processes run side by side.
-    fn trees(&self, head: Oid, base: Option<Oid>) -> Result<(Tree, Option<Tree>, Vec<TreeChange>)> {
-        let listing = self.private.local(["ls-tree", "-r", "-z", "--full-tree", &head.to_string()]);
-        let Some(base) = base else { return Ok((list(&listing)?, None, Vec::new())) };
+    fn trees(
+        &self,
+        head: Oid,
+        base: Option<Oid>,
+        (ahead, objects): (Option<ReadAhead<'_>>, &mut Objects<'_>),
+    ) -> Result<(Tree, Option<Tree>, Vec<TreeChange>)> {
+        let Some(base) = base else { return Ok((self.list(head, ahead, objects)?, None, Vec::new())) };
         let diff = self.difference(base, head);
         let (tree, changes) = std::thread::scope(|scope| {
             let changes = scope.spawn(|| run(&diff).and_then(|bytes| parse::raw_diff(&bytes)));
-            let tree = list(&listing);
+            let tree = self.list(head, ahead, objects);
             (tree, worktree::joined(changes))
         });
         let (tree, changes) = (tree?, changes?);
         let before = tree.before(&changes)?;
         Ok((tree, Some(before), changes))
+    }
+
+    /// The files of a commit, with the contents of some of them.
+    fn list(&self, commit: Oid, ahead: Option<ReadAhead<'_>>, objects: &mut Objects<'_>) -> Result<Tree> {
+        let listing = self.private.local(["ls-tree", "-r", "-z", "--full-tree", &commit.to_string()]);
+        let reading = ahead.and_then(|wanted| {
+            let Dialogue { input, mut output } =
+                self.private.local(["cat-file", "--batch", "--buffer"]).dialogue().ok()?;
+            output.get_mut().expect_much();
+            Some((wanted, input, output))
+        });
+        let Some((wanted, input, output)) = reading else { return list(&listing, |_| {}) };
+        std::thread::scope(|scope| {
+            let answers = scope.spawn(move || ahead::answers(output, wanted.limit));
+            let mut asking = Asking::new(wanted, input);
+            let tree = list(&listing, |news| {
+                news.for_each(|entry| asking.listed(entry.path, entry.mode, entry.oid));
+                asking.flush();
+            });
+            drop(asking);
+            objects.add_ahead(answers.join().unwrap_or_default());
+            tree
+        })
     }
 
     /// Whether the commit `one` is an ancestor of `other` (both full ids); none when this clone does not know: one of
@@ -326,14 +358,15 @@ fn branch_name<'t>(reference: &'t [u8], below: &[u8]) -> Option<&'t str> {
     std::str::from_utf8(reference.strip_prefix(below)?.trim_ascii_end()).ok()
 }
 
-/// The files that `git ls-tree` lists.
-fn list(command: &Command) -> Result<Tree> {
+/// The files that `git ls-tree` lists; `hear` is told of them meanwhile.
+fn list(command: &Command, mut hear: impl FnMut(&mut dyn Iterator<Item = Entry<'_>>)) -> Result<Tree> {
     let mut output = Gathered::new(command.reader()?);
     output.expect_much();
     let mut listing = Listing::default();
     loop {
+        let known = listing.tree.len();
         match listing.read(&mut output) {
-            Ok(true) => {}
+            Ok(true) => hear(&mut listing.tree.entries_from(known)),
             Ok(false) => return listing.tree(),
             // What git said about it was dropped: it says it again.
             Err(error) => return run(command).and(Err(error)),

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::path::PathBuf;
 
 use super::Repository;
+use super::ahead::Contents;
 use super::private::Private;
 use crate::change::{Oid, RepoPath};
 use crate::error::{Error, Result};
@@ -27,6 +28,13 @@ pub enum Content {
     Missing,
 }
 
+impl Content {
+    fn within(limit: u64, bytes: Vec<u8>) -> Self {
+        let size = bytes.len() as u64;
+        if size > limit { Self::TooLarge(size) } else { Self::Bytes(bytes) }
+    }
+}
+
 /// A commit as far as anybody asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
@@ -47,6 +55,8 @@ pub struct Objects<'r> {
     dialogue: Option<Dialogue>,
     /// Files of a working tree that no object holds yet.
     files: HashMap<Oid, PathBuf>,
+    /// What was read ahead.
+    ahead: Contents,
 }
 
 /// Hears of an answer: the question's index, and what the object is.
@@ -63,7 +73,7 @@ struct Answer {
 
 impl<'r> Objects<'r> {
     pub(super) fn new(private: &'r Private, repo: Option<&'r Repository>) -> Self {
-        Self { private, repo, dialogue: None, files: HashMap::new() }
+        Self { private, repo, dialogue: None, files: HashMap::new(), ahead: Contents::new() }
     }
 
     pub(super) const fn private(&self) -> &'r Private {
@@ -84,6 +94,10 @@ impl<'r> Objects<'r> {
         self.files.extend(files);
     }
 
+    pub(super) fn add_ahead(&mut self, contents: Contents) {
+        self.ahead = contents;
+    }
+
     /// The contents of blobs, those over `limit` bytes left out.
     ///
     /// # Errors
@@ -101,26 +115,29 @@ impl<'r> Objects<'r> {
     /// When git fails.
     pub fn each(&mut self, oids: &[Oid], limit: u64, take: &mut dyn FnMut(usize, Content)) -> Result<()> {
         let files = std::mem::take(&mut self.files);
-        let theirs: Vec<usize> = (0..oids.len()).filter(|index| !files.contains_key(&oids[*index])).collect();
+        let mut ahead: Vec<Option<Vec<u8>>> = oids.iter().map(|oid| self.ahead.get_mut(oid)?.pop()).collect();
+        let is_theirs = |index: &usize| ahead[*index].is_none() && !files.contains_key(&oids[*index]);
+        let theirs: Vec<usize> = (0..oids.len()).filter(is_theirs).collect();
         let mut next = 0;
         let mut missing = Vec::new();
-        let mut take_files = |to: usize, take: &mut dyn FnMut(usize, Content)| {
-            let from = std::mem::replace(&mut next, to);
-            for (index, oid) in oids.iter().enumerate().take(to).skip(from) {
-                if let Some(path) = files.get(oid) {
+        let mut take_known = |to: usize, take: &mut dyn FnMut(usize, Content)| {
+            for index in std::mem::replace(&mut next, to)..to {
+                if let Some(path) = files.get(&oids[index]) {
                     take(index, super::worktree::read_file(path, limit));
+                } else if let Some(bytes) = ahead[index].take() {
+                    take(index, Content::within(limit, bytes));
                 }
             }
         };
         let asked = self.ask(&questions(oids, &theirs), limit, &mut |at, answer| {
-            take_files(theirs[at], take);
+            take_known(theirs[at], take);
             match answer {
                 Some(answer) if answer.kind == b"blob" => take(theirs[at], answer.content),
                 Some(_) => take(theirs[at], Content::Missing),
                 None => missing.push(theirs[at]),
             }
         });
-        take_files(oids.len(), take);
+        take_known(oids.len(), take);
         self.files = files;
         asked?;
         self.each_missing(oids, &missing, limit, take)
@@ -270,7 +287,7 @@ fn converse(
 }
 
 /// `<oid> <type> <size>`, or none for `<question> missing` and its like.
-fn parse_header(line: &[u8], question: &str) -> std::io::Result<Option<(Oid, Vec<u8>, u64)>> {
+pub(super) fn parse_header(line: &[u8], question: &str) -> std::io::Result<Option<(Oid, Vec<u8>, u64)>> {
     let line = line.strip_suffix(b"\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
     if line.strip_prefix(question.as_bytes()).is_some_and(|rest| matches!(rest, b" missing" | b" ambiguous")) {
         return Ok(None);

@@ -3,15 +3,13 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use crate::change::{Mode, Oid, Record, RepoPath, Tree, TreeChange};
+use crate::change::{GrowingTree, Mode, Oid, Record, RepoPath, Tree, TreeChange};
 use crate::error::{Error, Result};
 
 /// `git ls-tree -r -z --full-tree`: `<mode> <type> <oid>\t<path>\0`, understood while git prints it.
 #[derive(Default)]
 pub(super) struct Listing {
-    /// Nothing but paths: so they lie close together, and what else was printed need not be kept.
-    paths: Vec<u8>,
-    records: Vec<Record>,
+    pub(super) tree: GrowingTree,
     /// A line that has not ended yet.
     open: Vec<u8>,
 }
@@ -33,9 +31,7 @@ impl Listing {
             let (mode, _, oid) = three_words(line.get(..tab).unwrap_or_default())?;
             let mode = Mode::from_octal(mode).ok_or_else(unexpected)?;
             let oid = Oid::from_hex(oid).ok_or_else(unexpected)?;
-            let start = self.paths.len();
-            self.paths.extend_from_slice(&line[tab + 1..]);
-            self.records.push(Record { start, end: self.paths.len(), mode, oid });
+            self.tree.push(&line[tab + 1..], mode, oid)?;
         }
         self.open.drain(..ended);
         Ok(read > 0)
@@ -46,7 +42,7 @@ impl Listing {
         if !self.open.is_empty() {
             return Err(unexpected());
         }
-        Tree::new(self.paths, self.records)
+        self.tree.finish()
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn read(private: &Private, root: &Path, sha256: bool, exclude: &[Repo
         }
     }
     let Listing { buffer, records, files, .. } = listing;
-    Ok(WorkTree { tree: Tree::new(buffer, records)?, files })
+    Ok(WorkTree { tree: Tree::new(&buffer, records)?, files })
 }
 
 pub(super) fn joined<T>(handle: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {

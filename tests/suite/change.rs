@@ -148,14 +148,14 @@ fn between(repo: &Repo, base: &str) -> Vec<String> {
 fn changes_between(repo: &Repo, base: &str) -> Vec<ImageChange> {
     let repository = Repository::open(repo.path()).unwrap();
     let spec = BaseSpec::Revision(base.to_owned());
-    let request = Request { head: None, base: &spec, commits_only: true, exclude: &[] };
+    let request = Request { head: None, base: &spec, commits_only: true, exclude: &[], ahead: None };
     changes_of(&mut repository.load(&request).unwrap())
 }
 
 /// What a specification of a base leads to, with a remote that may be reached by path.
 fn based_on(repo: &Repo, spec: &BaseSpec) -> (Base, Vec<String>) {
     let repository = Repository::open(repo.path()).unwrap().allow_protocols("file");
-    let request = Request { head: None, base: spec, commits_only: true, exclude: &[] };
+    let request = Request { head: None, base: spec, commits_only: true, exclude: &[], ahead: None };
     let mut loaded = repository.load(&request).unwrap();
     (loaded.0.base_commit.clone(), letters(&changes_of(&mut loaded)))
 }
@@ -164,7 +164,7 @@ fn based_on(repo: &Repo, spec: &BaseSpec) -> (Base, Vec<String>) {
 fn keyed(repo: &Repo) -> BTreeMap<String, Keyed> {
     let repository = Repository::open(repo.path()).unwrap();
     let spec = BaseSpec::Nothing("test".into());
-    let request = Request { head: None, base: &spec, commits_only: true, exclude: &[] };
+    let request = Request { head: None, base: &spec, commits_only: true, exclude: &[], ahead: None };
     let (loaded, mut objects) = repository.load(&request).unwrap();
     let keys = Keys::new(&loaded.head);
     let side = side(&keys, &mut objects);

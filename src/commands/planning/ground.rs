@@ -7,7 +7,7 @@ use crate::change::RepoPath;
 use crate::ci::{self, BaseSpec, CiContext, Env, Overrides};
 use crate::cli::SelectArgs;
 use crate::commands::session::Session;
-use crate::commands::survey::Rules;
+use crate::commands::survey::{self, Rules};
 use crate::config::{BackendName, Layout, Transports};
 use crate::error::{Error, Result};
 use crate::git::{Loaded, Objects, Repository, Request};
@@ -85,7 +85,7 @@ impl Ground {
     /// Both sides of a comparison.
     pub(super) fn load(&self, head: Option<&str>, base: &BaseSpec) -> Result<(Loaded, Objects<'_>)> {
         let (commits_only, exclude) = (self.context.commits_only, self.exclude.as_slice());
-        self.repository.load(&Request { head, base, commits_only, exclude })
+        self.repository.load(&Request { head, base, commits_only, exclude, ahead: Some(survey::AHEAD) })
     }
 
     /// What is the same for every image.

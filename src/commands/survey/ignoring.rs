@@ -10,7 +10,8 @@ use crate::git::Content;
 use crate::ignorefile::{Dialect, IgnoreFile};
 
 /// Where most images have one.
-const USUAL: [&str; 4] = [".dockerignore", "Dockerfile.dockerignore", ".containerignore", "Dockerfile.containerignore"];
+pub(super) const USUAL: [&str; 4] =
+    [".dockerignore", "Dockerfile.dockerignore", ".containerignore", "Dockerfile.containerignore"];
 
 /// What was read and compiled.
 #[derive(Default)]

@@ -14,6 +14,11 @@ use crate::oci::ImageName;
 
 /// The default of `dockerfile_path`.
 const USUAL_DOCKERFILE: &str = "Dockerfile";
+/// What most images have beside their configuration.
+pub(super) const USUAL: [&str; 5] = {
+    let [one, two, three, four] = super::ignoring::USUAL;
+    [USUAL_DOCKERFILE, one, two, three, four]
+};
 
 /// What images are read from, and by which rules.
 pub(super) struct Reading<'a, 'r> {

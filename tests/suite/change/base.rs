@@ -157,7 +157,7 @@ fn only_https_and_ssh_are_used_unless_asked_for() {
     repo.commit("now");
     let clone = repo.clone_with(&["--depth=1"]);
     let repository = Repository::open(clone.path()).unwrap().allow_protocols("https:ssh");
-    let request = Request { head: None, base: &previous(&before), commits_only: true, exclude: &[] };
+    let request = Request { head: None, base: &previous(&before), commits_only: true, exclude: &[], ahead: None };
     let reason = reason(&repository.load(&request).unwrap().0.base_commit);
     assert!(reason.contains("transport 'file' not allowed"), "{reason}");
 }
@@ -234,17 +234,17 @@ fn a_revision_that_somebody_typed_must_exist() {
     repo.image("a").commit("one");
     let repository = Repository::open(repo.path()).unwrap();
     for spec in [BaseSpec::Revision("nowhere".into()), BaseSpec::MergeBase(Target::Revision("nowhere".into()))] {
-        let request = Request { head: None, base: &spec, commits_only: true, exclude: &[] };
+        let request = Request { head: None, base: &spec, commits_only: true, exclude: &[], ahead: None };
         let error = repository.load(&request).unwrap_err();
         assert_eq!(error.message(), "`nowhere` is no commit of this repository");
         assert_eq!(error.kind().exit_code(), 9);
     }
     let nothing = BaseSpec::Nothing("x".into());
     for head in ["nowhere", "--all", "-", "HEAD\nHEAD", "HEAD:a"] {
-        let request = Request { head: Some(head), base: &nothing, commits_only: true, exclude: &[] };
+        let request = Request { head: Some(head), base: &nothing, commits_only: true, exclude: &[], ahead: None };
         assert!(repository.load(&request).is_err(), "{head:?}");
     }
-    let request = Request { head: Some("main"), base: &nothing, commits_only: false, exclude: &[] };
+    let request = Request { head: Some("main"), base: &nothing, commits_only: false, exclude: &[], ahead: None };
     assert!(repository.load(&request).is_ok());
 }
 
@@ -279,7 +279,7 @@ fn bare_repositories_linked_worktrees_and_odd_places_work() {
     repo.git(&["worktree", "add", "-q", "--detach", odd.to_str().unwrap()]);
     let repository = Repository::open(&odd.join("a")).unwrap();
     assert_eq!(repository.root(), Some(odd.canonicalize().unwrap().as_path()));
-    let request = Request { head: None, base: &previous(&base), commits_only: true, exclude: &[] };
+    let request = Request { head: None, base: &previous(&base), commits_only: true, exclude: &[], ahead: None };
     assert_eq!(repository.load(&request).unwrap().0.changes.len(), 1);
     assert!(Repository::open(std::path::Path::new("/")).is_err());
 }

@@ -74,7 +74,7 @@ fn commits_are_compared_without_springing_one() {
     let (repo, marks, base) = trapped();
     let repository = Repository::open(repo.path()).unwrap();
     for spec in [BaseSpec::Revision(base), BaseSpec::MergeBase(Target::DefaultBranch)] {
-        let request = Request { head: None, base: &spec, commits_only: true, exclude: &[] };
+        let request = Request { head: None, base: &spec, commits_only: true, exclude: &[], ahead: None };
         changes_of(&mut repository.load(&request).unwrap());
     }
     assert_eq!(repository.origin(), None);
@@ -88,7 +88,7 @@ fn a_working_tree_is_read_without_springing_one() {
     repo.write("a/data.bin", "3").write("b/new", "1");
     let repository = Repository::open(repo.path()).unwrap();
     let spec = BaseSpec::Revision(base);
-    let request = Request { head: None, base: &spec, commits_only: false, exclude: &[] };
+    let request = Request { head: None, base: &spec, commits_only: false, exclude: &[], ahead: None };
     let mut loaded = repository.load(&request).unwrap();
     assert_eq!(letters(&changes_of(&mut loaded)), ["C a", "C b"]);
     assert_eq!(sprung(&marks), 0);
@@ -111,7 +111,7 @@ fn fetching_runs_nothing_that_the_checkout_names() {
     let (repo, marks, _) = trapped();
     let repository = Repository::open(repo.path()).unwrap();
     let gone = BaseSpec::Commit { id: Oid::from_hex("1".repeat(40).as_bytes()).unwrap(), what: "it" };
-    let request = Request { head: None, base: &gone, commits_only: true, exclude: &[] };
+    let request = Request { head: None, base: &gone, commits_only: true, exclude: &[], ahead: None };
     let (loaded, _) = repository.load(&request).unwrap();
     assert!(loaded.base_commit.text().contains("transport 'ext' not allowed"), "{:?}", loaded.base_commit);
     // The same with an address that would use ssh, and one by path that would use `uploadpack`.
@@ -143,7 +143,7 @@ fn a_foreign_owned_checkout_works() {
     let repository = Repository::open(repo.path()).unwrap();
     let spec = BaseSpec::Revision(base);
     for commits_only in [true, false] {
-        let request = Request { head: None, base: &spec, commits_only, exclude: &[] };
+        let request = Request { head: None, base: &spec, commits_only, exclude: &[], ahead: None };
         assert_eq!(letters(&changes_of(&mut repository.load(&request).unwrap())), ["C a"]);
     }
 }
@@ -156,7 +156,7 @@ fn gits_environment_variables_are_not_passed_on() {
         let repository = Repository::open(Path::new(&path)).unwrap();
         let spec = BaseSpec::Revision("HEAD~1".into());
         for commits_only in [true, false] {
-            let request = Request { head: None, base: &spec, commits_only, exclude: &[] };
+            let request = Request { head: None, base: &spec, commits_only, exclude: &[], ahead: None };
             assert_eq!(letters(&changes_of(&mut repository.load(&request).unwrap())), ["C a"]);
         }
         return;

@@ -10,7 +10,8 @@ use crate::support::repo::Repo;
 fn now(repo: &Repo) -> (bool, Vec<String>) {
     let repository = Repository::open(repo.path()).unwrap();
     let spec = BaseSpec::Revision("HEAD".into());
-    let request = Request { head: None, base: &spec, commits_only: false, exclude: &[RepoPath::from("out")] };
+    let request =
+        Request { head: None, base: &spec, commits_only: false, exclude: &[RepoPath::from("out")], ahead: None };
     let mut loaded = repository.load(&request).unwrap();
     (loaded.0.dirty, letters(&changes_of(&mut loaded)))
 }
@@ -66,7 +67,7 @@ fn the_key_of_what_is_not_yet_committed_is_the_key_of_the_commit() {
             .executable("a/run");
         let repository = Repository::open(repo.path()).unwrap();
         let spec = BaseSpec::Nothing("test".into());
-        let request = Request { head: None, base: &spec, commits_only: false, exclude: &[] };
+        let request = Request { head: None, base: &spec, commits_only: false, exclude: &[], ahead: None };
         let (loaded, mut objects) = repository.load(&request).unwrap();
         let keys = hephy::change::Keys::new(&loaded.head);
         let side = super::side(&keys, &mut objects);
@@ -113,7 +114,7 @@ fn a_repository_without_a_commit_builds_everything() {
     repo.image("a");
     let repository = Repository::open(repo.path()).unwrap();
     let spec = BaseSpec::Nothing("test".into());
-    let request = Request { head: None, base: &spec, commits_only: false, exclude: &[] };
+    let request = Request { head: None, base: &spec, commits_only: false, exclude: &[], ahead: None };
     let mut loaded = repository.load(&request).unwrap();
     assert!(loaded.0.commit.is_none() && loaded.0.dirty);
     assert_eq!(letters(&changes_of(&mut loaded)), ["B a"]);
