@@ -1,10 +1,10 @@
 //! The files of one commit (or of a working tree), sorted by path, without an allocation per path.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::oid::{Mode, Oid};
 use super::path::{RepoPath, show_bytes, stretch};
@@ -43,7 +43,7 @@ pub struct GrowingTree {
     paths: Vec<u8>,
     slots: Vec<Slot>,
     places: HashTable<u32>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     is_unsorted: bool,
 }
 
@@ -127,7 +127,7 @@ pub struct Tree {
     slots: Vec<Slot>,
     /// Where each path stands among the slots. Empty for a tree that was led back to: few of its paths are asked for.
     places: HashTable<u32>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -19,23 +19,33 @@ pub(super) enum Trouble {
 /// One step of a program. The numbers are places in it.
 #[derive(Clone, Debug)]
 enum Step {
+    /// This character, or any other one. Most steps are of this kind, which takes no memory of its own.
+    One { character: char, negated: bool },
     /// One character out of a set.
-    Set(Set),
+    Set(Box<Set>),
     /// Goes on at the next step and at that one.
-    Fork(usize),
+    Fork(u32),
     /// Goes on at that one.
-    Jump(usize),
+    Jump(u32),
     /// Goes on at the start of the text only.
     Begin,
 }
 
-/// The characters of some ranges, or all others. Most sets are one character, which takes no memory of its own.
+impl From<Set> for Step {
+    fn from(set: Set) -> Self {
+        match set.ranges.as_slice() {
+            [(low, high)] if low == high => Self::One { character: *low, negated: set.negated },
+            _ => Self::Set(Box::new(set)),
+        }
+    }
+}
+
+/// The characters of some ranges, or all others.
 #[derive(Clone, Debug)]
 struct Set {
     negated: bool,
-    first: Span,
-    /// Sorted, above the first, and none touches another.
-    more: Box<[Span]>,
+    /// Sorted, and none touches another.
+    ranges: Vec<Span>,
 }
 
 /// The first and the last character of a range.
@@ -43,11 +53,11 @@ type Span = (char, char);
 
 impl Set {
     fn one(character: char) -> Self {
-        Self { negated: false, first: (character, character), more: Box::default() }
+        Self { negated: false, ranges: vec![(character, character)] }
     }
 
-    /// Makes one of ranges that overlap: a class may name a character thousands of times. None without any range.
-    fn of(negated: bool, mut ranges: Vec<Span>) -> Option<Self> {
+    /// Makes one of ranges that overlap: a class may name a character thousands of times.
+    fn of(negated: bool, mut ranges: Vec<Span>) -> Self {
         ranges.sort_unstable();
         ranges.dedup_by(|next, before| {
             let overlap = next.0 <= before.1;
@@ -56,25 +66,21 @@ impl Set {
             }
             overlap
         });
-        let (first, more) = ranges.split_first()?;
-        Some(Self { negated, first: *first, more: more.into() })
-    }
-
-    fn ranges(&self) -> impl Iterator<Item = Span> {
-        std::iter::once(self.first).chain(self.more.iter().copied())
+        Self { negated, ranges }
     }
 
     fn holds(&self, character: char) -> bool {
-        let behind = self.more.partition_point(|(low, _)| *low <= character);
-        let (low, high) = behind.checked_sub(1).map_or(self.first, |at| self.more[at]);
-        (low <= character && character <= high) != self.negated
+        let behind = self.ranges.partition_point(|(low, _)| *low <= character);
+        let found =
+            behind.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, high)| character <= *high);
+        found != self.negated
     }
 }
 
 /// A compiled expression that matches whole texts.
 #[derive(Clone, Debug)]
 pub(super) struct Expression {
-    steps: Vec<Step>,
+    steps: Box<[Step]>,
     cost: usize,
 }
 
@@ -96,10 +102,10 @@ impl Expression {
             parser.piece()?;
         }
         let cost = |step: &Step| match step {
-            Step::Set(set) => 1 + set.more.len(),
+            Step::Set(set) => set.ranges.len().max(1),
             _ => 1,
         };
-        Ok(Self { cost: parser.steps.iter().map(cost).sum(), steps: parser.steps })
+        Ok(Self { cost: parser.steps.iter().map(cost).sum(), steps: parser.steps.into() })
     }
 
     /// What running it costs at most for each character: its steps, and the ranges of its classes.
@@ -121,9 +127,12 @@ impl Expression {
             scratch.next.clear();
             let now = std::mem::take(&mut scratch.now);
             for step in &now {
-                if let Some(Step::Set(set)) = self.steps.get(*step)
-                    && set.holds(*character)
-                {
+                let holds = match self.steps.get(*step) {
+                    Some(Step::One { character: wanted, negated }) => (wanted == character) != *negated,
+                    Some(Step::Set(set)) => set.holds(*character),
+                    _ => false,
+                };
+                if holds {
                     self.reach(*step + 1, at + 1, scratch);
                 }
             }
@@ -144,11 +153,11 @@ impl Expression {
                 continue;
             }
             match self.steps.get(step) {
-                Some(Step::Fork(other)) => scratch.todo.extend([step + 1, *other]),
-                Some(Step::Jump(other)) => scratch.todo.push(*other),
+                Some(Step::Fork(other)) => scratch.todo.extend([step + 1, *other as usize]),
+                Some(Step::Jump(other)) => scratch.todo.push(*other as usize),
                 Some(Step::Begin) if at == 0 => scratch.todo.push(step + 1),
                 Some(Step::Begin) => {}
-                Some(Step::Set(_)) | None => scratch.next.push(step),
+                Some(Step::One { .. } | Step::Set(_)) | None => scratch.next.push(step),
             }
         }
     }
@@ -164,7 +173,7 @@ struct Parser<'a> {
 impl Parser<'_> {
     /// One piece with what repeats it.
     fn piece(&mut self) -> Result<(), Trouble> {
-        let start = self.steps.len();
+        let start = self.place()?;
         match self.rest.next() {
             Some('(') => {
                 while self.rest.next_if_eq(&')').is_none() {
@@ -174,28 +183,28 @@ impl Parser<'_> {
             }
             Some('[') => {
                 let set = self.class()?;
-                self.steps.push(Step::Set(set));
+                self.steps.push(set.into());
             }
             Some('^') => self.steps.push(Step::Begin),
-            Some('.') => self.steps.push(Step::Set(Set { negated: true, ..Set::one('\n') })),
+            Some('.') => self.steps.push(Step::One { character: '\n', negated: true }),
             Some('\\') => {
                 let set = self.escaped()?;
-                self.steps.push(Step::Set(set));
+                self.steps.push(set.into());
             }
             Some('*' | '+' | '?') => return Err(Trouble::Invalid),
-            Some(other) => self.steps.push(Step::Set(Set::one(other))),
+            Some(other) => self.steps.push(Step::One { character: other, negated: false }),
             None => return Ok(()),
         }
-        let end = self.steps.len();
+        let end = self.place()?;
         match self.rest.peek() {
             Some('*') => {
-                self.steps.insert(start, Step::Fork(end + 2));
+                self.steps.insert(start as usize, Step::Fork(end + 2));
                 self.steps.push(Step::Jump(start));
                 // What lies in the piece moved by one.
                 self.shift(start + 1, end + 1);
             }
             Some('?') => {
-                self.steps.insert(start, Step::Fork(end + 1));
+                self.steps.insert(start as usize, Step::Fork(end + 1));
                 self.shift(start + 1, end + 1);
             }
             _ => return Ok(()),
@@ -208,8 +217,13 @@ impl Parser<'_> {
         }
     }
 
-    fn shift(&mut self, from: usize, to: usize) {
-        for step in self.steps.iter_mut().take(to).skip(from) {
+    /// Where the next step goes. Ignore files are far smaller than what does not fit.
+    fn place(&self) -> Result<u32, Trouble> {
+        u32::try_from(self.steps.len()).map_err(|_| Trouble::Unknown)
+    }
+
+    fn shift(&mut self, from: u32, to: u32) {
+        for step in self.steps.iter_mut().take(to as usize).skip(from as usize) {
             if let Step::Fork(other) | Step::Jump(other) = step {
                 *other += 1;
             }
@@ -224,7 +238,7 @@ impl Parser<'_> {
         loop {
             let character = self.rest.next().ok_or(Trouble::Invalid)?;
             if character == ']' && !first {
-                return Set::of(negated, ranges).ok_or(Trouble::Invalid);
+                return Ok(Set::of(negated, ranges));
             }
             first = false;
             if character == '[' && !self.names_no_class && self.rest.peek() == Some(&':') {
@@ -261,11 +275,11 @@ impl Parser<'_> {
             return Ok(Some(character));
         }
         let escaped = self.escaped()?;
-        match (escaped.negated, escaped.first) {
+        match (escaped.negated, escaped.ranges.as_slice()) {
             (true, _) => Err(Trouble::Unknown),
-            (false, (low, high)) if low == high && escaped.more.is_empty() => Ok(Some(low)),
-            (false, _) => {
-                ranges.extend(escaped.ranges());
+            (false, [(low, high)]) if low == high => Ok(Some(*low)),
+            (false, more) => {
+                ranges.extend(more);
                 Ok(None)
             }
         }
@@ -275,7 +289,7 @@ impl Parser<'_> {
     fn escaped(&mut self) -> Result<Set, Trouble> {
         let word = [('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
         let space = [('\t', '\n'), ('\u{c}', '\r'), (' ', ' ')];
-        let set = |negated: bool, ranges: &[Span]| Set::of(negated, ranges.to_vec()).ok_or(Trouble::Invalid);
+        let set = |negated: bool, ranges: &[Span]| Ok(Set::of(negated, ranges.to_vec()));
         match self.rest.next().ok_or(Trouble::Invalid)? {
             'd' => set(false, &word[..1]),
             'D' => set(true, &word[..1]),

@@ -34,7 +34,7 @@ pub(super) struct Reading<'a, 'r> {
 struct Draft {
     /// The image's place in the list.
     at: usize,
-    image: Image,
+    image: Box<Image>,
     /// The Dockerfile with the usual name, as far as nobody knows yet whether it is the image's.
     usual: Option<(RepoPath, ParsedDockerfile)>,
     /// Whether links have to be followed to find its files.
@@ -99,7 +99,7 @@ impl Reading<'_, '_> {
     }
 
     /// Reads Dockerfiles and ignore files that lie elsewhere, and the files that say a version.
-    fn unusual(&mut self, images: &mut [Image], dockerfiles: &[(usize, String, Oid)]) -> Result<()> {
+    fn unusual(&mut self, images: &mut [Box<Image>], dockerfiles: &[(usize, String, Oid)]) -> Result<()> {
         let (root, ignore_files) = (self.root, &mut self.ignore_files);
         let mut oids: Vec<Oid> = dockerfiles.iter().map(|(_, _, oid)| *oid).collect();
         let objects = &mut *self.objects;
@@ -209,7 +209,7 @@ impl Draft {
             let parsed = parse_dockerfile(&path.to_string(), &content);
             (path, parsed)
         });
-        let image = new_image(index, dir, (file, parsed), direct, rules.repository_name);
+        let image = Box::new(new_image(index, dir, (file, parsed), direct, rules.repository_name));
         let mut draft = Self { at, image, usual, linked: false, unread: false };
         let mut linked = false;
         draft.locate(tree, rules, &mut |_| {

@@ -27,10 +27,10 @@ pub(super) fn check_target(image: &mut Image, path: &str, dockerfile: &Dockerfil
 
 /// The images of one directory: itself, or one for each of its `targets`. What is wrong with the file is said of each;
 /// what is only worth knowing, of the first.
-pub(super) fn split(image: Image) -> Vec<Image> {
+pub(super) fn split(image: Box<Image>) -> Vec<Image> {
     let config = match image.config() {
         Some(config) if !config.targets.is_empty() => Arc::clone(config),
-        _ => return vec![image],
+        _ => return vec![*image],
     };
     let mut images: Vec<Image> = Vec::with_capacity(config.targets.len());
     for (at, target) in config.targets.iter().enumerate() {

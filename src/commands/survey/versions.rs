@@ -19,7 +19,11 @@ pub(super) struct File {
 }
 
 /// The files of the images that have one; what leads nowhere becomes a problem of its image.
-pub(super) fn files(tree: &Tree, images: &mut [Image], read_link: &mut dyn FnMut(Oid) -> Option<Vec<u8>>) -> Vec<File> {
+pub(super) fn files(
+    tree: &Tree,
+    images: &mut [Box<Image>],
+    read_link: &mut dyn FnMut(Oid) -> Option<Vec<u8>>,
+) -> Vec<File> {
     let mut found = Vec::new();
     for (index, image) in images.iter_mut().enumerate() {
         let Some(config) = image.parsed.value.as_deref() else { continue };
