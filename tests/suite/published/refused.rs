@@ -54,6 +54,22 @@ fn a_registry_that_is_down_is_asked_once() {
     assert!(plan.stderr.contains("what is published could not be read"), "{plan}");
 }
 
+/// Answers that are under way when it refuses the first time still come; nothing is asked after them.
+#[test]
+fn a_registry_that_begins_to_refuse_is_asked_no_more() {
+    let names: Vec<String> = (0..120).map(|number| format!("i{number:03}")).collect();
+    let project = Project::with(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let (proxy, registry) = behind(&project, |seen| match seen.path.contains("i000-head") {
+        true => Action::Forward,
+        false => Action::error(403, "DENIED", "no"),
+    });
+    let plan = stage(&project, BEFORE, ["plan", "--format", "json"]).env("HEPHY_REGISTRY", &registry).run().ok();
+    assert_eq!(plan.built().len(), 120);
+    assert_eq!(plan.stderr.matches("of i001 and 118 more could not be read").count(), 1, "{plan}");
+    let asked = proxy.count("GET", "-head");
+    assert!((2..=1 + 48).contains(&asked), "{asked} questions");
+}
+
 /// With a repository for each image, one of them may be closed.
 #[test]
 fn one_repository_that_is_closed_does_not_hide_the_others() {
