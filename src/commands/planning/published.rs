@@ -109,10 +109,9 @@ impl Question {
         head(&self.client, &self.registry, self.layout, name).await.map_err(|error| {
             let text = told(&error);
             // With a repository for each image one may be closed and the next one open.
-            if self.layout == Layout::Single || error.kind() != ErrorKind::AuthError {
-                gave_up.get_or_init(|| text.clone());
-            }
-            text
+            let is_own = self.layout == Layout::PerImage && error.kind() == ErrorKind::AuthError;
+            // What was asked at the same time failed for the same reason.
+            if is_own { text } else { gave_up.get_or_init(|| text).clone() }
         })
     }
 
