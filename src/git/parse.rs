@@ -51,18 +51,21 @@ pub(super) struct Staged {
     pub(super) record: Record,
     /// One side of a conflict.
     pub(super) unmerged: bool,
+    /// A sparse checkout leaves it out: it counts all the same.
+    pub(super) left_out: bool,
 }
 
-/// `git ls-files -s -z`: `<mode> <oid> <stage>\t<path>\0`.
+/// `git ls-files -s -t -z`: `<tag> <mode> <oid> <stage>\t<path>\0`.
 pub(super) fn ls_files(buffer: &[u8]) -> Result<Vec<Staged>> {
     lines(buffer)
         .map(|(start, line)| {
             let tab = line.iter().position(|byte| *byte == b'\t').ok_or_else(unexpected)?;
-            let (mode, oid, stage) = three_words(line.get(..tab).unwrap_or_default())?;
+            let (status, rest) = line.get(..tab).and_then(|line| line.split_at_checked(2)).ok_or_else(unexpected)?;
+            let (mode, oid, stage) = three_words(rest)?;
             let mode = Mode::from_octal(mode).ok_or_else(unexpected)?;
             let oid = Oid::from_hex(oid).ok_or_else(unexpected)?;
             let record = Record { start: start + tab + 1, end: start + line.len(), mode, oid };
-            Ok(Staged { record, unmerged: stage != b"0" })
+            Ok(Staged { record, unmerged: stage != b"0", left_out: status == b"S " })
         })
         .collect()
 }

@@ -28,7 +28,7 @@ pub(super) struct WorkTree {
 
 /// Reads the working tree; nothing below `exclude` counts.
 pub(super) fn read(private: &Private, root: &Path, sha256: bool, exclude: &[RepoPath]) -> Result<WorkTree> {
-    let index = private.in_work_tree(["ls-files", "-z", "--stage", "--full-name"]);
+    let index = private.in_work_tree(["ls-files", "-z", "-t", "--stage", "--full-name"]);
     let others = private.listing(["ls-files", "-z", "--others", "--exclude-standard", "--full-name"]);
     let differing =
         private.in_work_tree(["diff-files", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=all"]);
@@ -75,7 +75,14 @@ impl Listing<'_> {
                 }
                 last_unmerged = Some(path.clone());
             }
-            let differs = differing.get(&path).copied();
+            let mut differs = differing.get(&path).copied();
+            if record.mode == Mode::Gitlink && !staged.left_out {
+                // Its directory is not looked into; nothing of it is in a build where that is gone.
+                match self.place(&path).symlink_metadata() {
+                    Ok(found) if found.is_dir() => {}
+                    found => (record.mode, differs) = (Mode::Regular, Some(found.is_ok())),
+                }
+            }
             if (staged.unmerged || differs.is_some()) && record.mode != Mode::Gitlink {
                 let Some((mode, oid)) = self.hash(&path)?.filter(|_| differs != Some(false)) else { continue };
                 if oid != record.oid {

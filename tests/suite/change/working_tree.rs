@@ -31,6 +31,24 @@ fn a_clean_tree_is_the_commit() {
     assert_eq!(now(&repo), (false, vec![]));
 }
 
+/// Its files are not looked at, but a directory that is gone is no part of any build.
+#[test]
+fn a_submodule_counts_while_its_directory_is_there() {
+    let repo = two();
+    std::fs::create_dir(repo.path().join("a/sub")).unwrap();
+    repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},a/sub", "c".repeat(40))]);
+    let tree = repo.git(&["write-tree"]);
+    let commit = repo.git(&["commit-tree", "-m", "pointer", "-p", "HEAD", &tree]);
+    repo.git(&["update-ref", "HEAD", &commit]);
+    assert_eq!(now(&repo), (false, vec![]), "not checked out");
+    repo.write("a/sub/file", "1");
+    assert_eq!(now(&repo), (false, vec![]), "checked out");
+    std::fs::remove_dir_all(repo.path().join("a/sub")).unwrap();
+    assert_eq!(now(&repo), (true, vec!["C a".to_owned()]), "gone");
+    std::fs::write(repo.path().join("a/sub"), "").unwrap();
+    assert_eq!(now(&repo), (true, vec!["C a".to_owned()]), "a file now");
+}
+
 #[test]
 fn modified_staged_new_and_deleted_files_count() {
     for change in ["modified", "staged", "new", "deleted", "mode", "link"] {
