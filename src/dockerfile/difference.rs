@@ -1,6 +1,6 @@
 //! Where two Dockerfiles first differ, in a phrase.
 
-use super::{Dockerfile, Place};
+use super::Dockerfile;
 use crate::diagnostic::escape_cut;
 
 /// Longest instruction that is shown.
@@ -11,32 +11,39 @@ impl Dockerfile {
     /// only comments, blanks and lines differ that mean nothing.
     #[must_use]
     pub fn first_difference(&self, old: &Self) -> Option<String> {
-        let same = |(new, old): &(&Place, &Place)| words(&new.text) == words(&old.text);
-        let at = self.instructions.iter().zip(&old.instructions).take_while(same).count();
-        match (self.instructions.get(at), old.instructions.get(at)) {
-            (None, None) => None,
-            (None, Some(old)) => Some(format!("{} of line {} is gone", shown(&old.text), old.line)),
-            (Some(new), None) => Some(format!("line {}: {} is new", new.line, shown(&new.text))),
-            (Some(new), Some(old)) => Some(self.changed(new, old)),
-        }
-    }
-
-    fn changed(&self, new: &Place, old: &Place) -> String {
-        let (now, was) = (keyword(&new.text), keyword(&old.text));
-        if now.0 != was.0 {
-            return format!("line {}: now {}, was {}", new.line, shown(&new.text), shown(&old.text));
-        }
-        if new.text.lines().count() > 1 {
-            // The line of it that differs.
-            let lines = new.text.lines().zip(old.text.lines());
-            let at = lines.take_while(|(new, old)| new.trim_end() == old.trim_end()).count();
-            let line = new.text.lines().nth(at).unwrap_or_default().trim();
-            if at > 0 && !line.is_empty() {
-                return format!("line {}: {} now {}", new.line + at, now.0, escape_cut(line, SHOWN));
+        let mut olds = old.written();
+        for (line, new) in self.written() {
+            match olds.next() {
+                None => return Some(format!("line {line}: {} is new", shown(new))),
+                Some((_, old)) if words(new) == words(old) => {}
+                Some((_, old)) => return Some(changed(line, new, old)),
             }
         }
-        format!("line {}: {} now {}", new.line, now.0, escape_cut(now.1.trim(), SHOWN))
+        olds.next().map(|(line, old)| format!("{} of line {line} is gone", shown(old)))
     }
+
+    /// Each instruction and its line.
+    fn written(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.instructions.iter().map(|place| (place.line, self.text_of(place)))
+    }
+}
+
+/// What became of an instruction that stands in this line.
+fn changed(line: usize, new: &str, old: &str) -> String {
+    let (now, was) = (keyword(new), keyword(old));
+    if now.0 != was.0 {
+        return format!("line {line}: now {}, was {}", shown(new), shown(old));
+    }
+    if new.lines().count() > 1 {
+        // The line of it that differs.
+        let lines = new.lines().zip(old.lines());
+        let at = lines.take_while(|(new, old)| new.trim_end() == old.trim_end()).count();
+        let differing = new.lines().nth(at).unwrap_or_default().trim();
+        if at > 0 && !differing.is_empty() {
+            return format!("line {}: {} now {}", line + at, now.0, escape_cut(differing, SHOWN));
+        }
+    }
+    format!("line {line}: {} now {}", now.0, escape_cut(now.1.trim(), SHOWN))
 }
 
 fn words(text: &str) -> Vec<&str> {

@@ -51,6 +51,8 @@ pub struct Dockerfile {
     pub syntax: Vec<(String, Span)>,
     /// Where each instruction stands, in order.
     pub instructions: Vec<Place>,
+    /// The file as it was written.
+    text: Box<str>,
 }
 
 /// `ARG name[=default]`.
@@ -125,8 +127,9 @@ pub struct Place {
     pub end_line: usize,
     /// Index of its stage; none for a global argument.
     pub stage: Option<usize>,
-    /// The instruction as written, continuation lines included.
-    pub text: String,
+    /// Its bytes in the file, continuation lines included.
+    start: usize,
+    end: usize,
 }
 
 /// Offsets of line starts: from a byte offset to line and column.
@@ -227,6 +230,7 @@ impl Dockerfile {
             stages: Vec::with_capacity(stages),
             syntax: frontend::frontends(lines.text),
             instructions: Vec::with_capacity(tree.instructions.len()),
+            text: lines.text.into(),
         };
         for instruction in &tree.instructions {
             if let Instruction::From(from) = instruction {
@@ -260,15 +264,17 @@ impl Dockerfile {
             if let Some(stage) = dockerfile.stages.last_mut() {
                 stage.note_features(instruction, lines, here_documents);
             }
-            dockerfile.instructions.push(place(
-                instruction,
-                dockerfile.stages.len().checked_sub(1),
-                lines,
-                here_documents,
-            ));
+            let stage = dockerfile.stages.len().checked_sub(1);
+            dockerfile.instructions.push(place(instruction, stage, lines, here_documents));
         }
         dockerfile.stages.iter_mut().for_each(Stage::shrink);
         dockerfile
+    }
+
+    /// An instruction as written, continuation lines included.
+    #[must_use]
+    pub fn text_of(&self, place: &Place) -> &str {
+        self.text.get(place.start..place.end).unwrap_or_default().trim_end()
     }
 
     /// Names of all arguments that the file declares anywhere. Builders warn of, or refuse, others.
@@ -300,8 +306,8 @@ fn place(
     if let Ok(index) = here_documents.binary_search_by_key(&span.start, |range| range.start) {
         span.end = here_documents[index].end;
     }
-    let text = lines.text.get(span.clone()).unwrap_or_default().trim_end().to_owned();
-    Place { line: lines.line(span.start), end_line: lines.line(span.end.saturating_sub(1)), stage, text }
+    let (line, end_line) = (lines.line(span.start), lines.line(span.end.saturating_sub(1)));
+    Place { line, end_line, stage, start: span.start, end: span.end }
 }
 
 /// The bytes of an instruction from its keyword to its last argument.

@@ -33,11 +33,10 @@ pub(super) fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
             found.push(Found::new(&SECRET_IN_ARGUMENT, file, line_of(dockerfile, arg), message));
         }
         for place in &dockerfile.instructions {
-            for (name, _) in
-                variables(&place.text).into_iter().filter(|(name, value)| names_a_secret(name) && tells(value))
-            {
+            let variables = variables(dockerfile.text_of(place)).into_iter();
+            for (name, _) in variables.filter(|(name, value)| names_a_secret(name) && tells(value)) {
                 let message = format!("the value of `{name}` would stand in the image's history");
-                found.push(Found::new(&SECRET_IN_ARGUMENT, file, first_line(place), message));
+                found.push(Found::new(&SECRET_IN_ARGUMENT, file, first_line(dockerfile, place), message));
             }
         }
     }
@@ -83,11 +82,11 @@ fn is_known(name: &str, dockerfile: &Dockerfile) -> bool {
 /// The instruction that declares an argument.
 fn line_of(dockerfile: &Dockerfile, arg: &Arg) -> Span {
     let place = dockerfile.instructions.iter().find(|place| (place.line..=place.end_line).contains(&arg.line));
-    place.map_or_else(|| Span::new(arg.line, 1, 1), |place| Span { line: arg.line, ..first_line(place) })
+    place.map_or_else(|| Span::new(arg.line, 1, 1), |place| Span { line: arg.line, ..first_line(dockerfile, place) })
 }
 
-fn first_line(place: &Place) -> Span {
-    Span::new(place.line, 1, place.text.lines().next().unwrap_or_default().chars().count().max(1))
+fn first_line(dockerfile: &Dockerfile, place: &Place) -> Span {
+    Span::new(place.line, 1, dockerfile.text_of(place).lines().next().unwrap_or_default().chars().count().max(1))
 }
 
 #[cfg(test)]

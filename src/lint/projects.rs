@@ -12,7 +12,7 @@ pub(super) fn find(subject: &Subject<'_>, found: &mut Vec<Found>) {
         found.push(Found::new(&SLOW_SPIN_BUILD, subject.file, subject.context_place(), message));
     }
     if let Some(build) = only_go_build(dockerfile).filter(|_| subject.config.target.is_none()) {
-        let shown = build.text.lines().next().map_or(1, |line| line.chars().count().max(1));
+        let shown = dockerfile.text_of(build).lines().next().map_or(1, |line| line.chars().count().max(1));
         let message = "this Dockerfile does nothing but compile a Go program".to_owned();
         found.push(Found::new(&SLOW_GO_BUILD, file, Span::new(build.line, 1, shown), message));
     }
@@ -32,7 +32,7 @@ fn only_go_build(dockerfile: &Dockerfile) -> Option<&Place> {
     let of_stage = |index: usize| dockerfile.instructions.iter().filter(move |place| place.stage == Some(index));
     let mut builds = Vec::new();
     for place in of_stage(0) {
-        let (keyword, rest) = split(place);
+        let (keyword, rest) = split(dockerfile.text_of(place));
         match keyword.as_str() {
             "RUN" => builds.extend(go_commands(&rest)?.then_some(place)),
             "FROM" | "WORKDIR" | "COPY" | "ARG" | "ENV" | "LABEL" => {}
@@ -41,7 +41,7 @@ fn only_go_build(dockerfile: &Dockerfile) -> Option<&Place> {
     }
     let mut programs = 0;
     for place in of_stage(1) {
-        let (keyword, rest) = split(place);
+        let (keyword, rest) = split(dockerfile.text_of(place));
         match keyword.as_str() {
             // What is not out of the first stage, ko would have to be given in another way.
             "COPY" if !rest.contains("--from=") => return None,
@@ -67,8 +67,8 @@ fn copies_one_file(rest: &str) -> bool {
 }
 
 /// The keyword of an instruction in capitals, and the rest as one line.
-fn split(place: &Place) -> (String, String) {
-    let (keyword, rest) = place.text.split_once(char::is_whitespace).unwrap_or((&place.text, ""));
+fn split(instruction: &str) -> (String, String) {
+    let (keyword, rest) = instruction.split_once(char::is_whitespace).unwrap_or((instruction, ""));
     let lines = rest.lines().filter(|line| !line.trim_start().starts_with('#'));
     let text = lines.map(|line| line.trim_end().trim_end_matches('\\')).collect::<Vec<_>>().join(" ");
     (keyword.to_uppercase(), text)

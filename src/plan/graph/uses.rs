@@ -245,5 +245,5 @@ fn of_argument(file: &str, dockerfile: &Dockerfile, line: usize, refusal: Refusa
 
 fn source_line(dockerfile: &Dockerfile, line: usize) -> String {
     let place = dockerfile.instructions.iter().find(|place| (place.line..=place.end_line).contains(&line));
-    place.and_then(|place| place.text.lines().nth(line - place.line)).unwrap_or_default().to_owned()
+    place.and_then(|place| dockerfile.text_of(place).lines().nth(line - place.line)).unwrap_or_default().to_owned()
 }

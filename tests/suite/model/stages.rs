@@ -82,10 +82,12 @@ pub(super) fn copy(random: &mut Random, world: &World, image: &Image, to: &str, 
     let written = world.files.keys().filter_map(|path| path.strip_prefix(image.context_root().as_bytes()));
     let plain = |path: &&[u8]| path.iter().all(|byte| byte.is_ascii_alphanumeric() || b"./_".contains(byte));
     let file = random.one_of(written.clone().filter(plain).map(|path| String::from_utf8(path.to_vec()).unwrap()));
-    let odd =
-        random.one_of(written.filter(|path| {
-            std::str::from_utf8(path).is_ok() && !path.iter().any(|byte| b"*?[\\\n\"\t$".contains(byte))
-        }));
+    // BuildKit takes a source that begins with `!` for an exclusion: it finds no file, whatever is there. To hephy it counts.
+    let odd = random.one_of(written.filter(|path| {
+        std::str::from_utf8(path).is_ok()
+            && !path.starts_with(b"!")
+            && !path.iter().any(|byte| b"*?[\\\n\"\t$".contains(byte))
+    }));
     let dir = file.as_deref().and_then(|file| file.rsplit_once('/')).map(|(dir, _)| dir.to_owned());
     let verb = if random.chance(15) { "ADD" } else { "COPY" };
     match (random.below(14), file, dir, odd) {
