@@ -11,6 +11,8 @@ use crate::change::{Mode, Oid};
 
 /// Most bytes of contents that are kept.
 const MAX_BYTES: u64 = 64 << 20;
+/// For fewer questions the process that answers others will do.
+const MANY: usize = 256;
 
 /// Which files are read ahead.
 #[derive(Clone, Copy, Debug)]
@@ -26,19 +28,24 @@ pub struct ReadAhead<'a> {
 /// What was read, once for each time that it was listed.
 pub(super) type Contents = HashMap<Oid, Vec<Vec<u8>>>;
 
-/// Asks `git cat-file --batch` about what a listing names.
+/// What a listing names, as questions for `git cat-file --batch`.
 pub(super) struct Asking<'a, W> {
     wanted: ReadAhead<'a>,
-    /// None once git listens no more.
-    input: Option<W>,
+    listener: Listener<W>,
     /// Files of directories in which the one that makes them count was not listed yet.
     waiting: HashMap<Vec<u8>, Vec<Oid>>,
-    questions: Vec<u8>,
+    questions: Vec<Oid>,
+}
+
+enum Listener<W> {
+    NotStarted,
+    Listens(W),
+    Gone,
 }
 
 impl<'a, W: Write> Asking<'a, W> {
-    pub(super) fn new(wanted: ReadAhead<'a>, input: W) -> Self {
-        Self { wanted, input: Some(input), waiting: HashMap::new(), questions: Vec::new() }
+    pub(super) fn new(wanted: ReadAhead<'a>) -> Self {
+        Self { wanted, listener: Listener::NotStarted, waiting: HashMap::new(), questions: Vec::new() }
     }
 
     /// Hears of a file. Names that sort behind the first one of its directory are left to be asked for later.
@@ -49,25 +56,26 @@ impl<'a, W: Write> Asking<'a, W> {
         if !mode.is_file() {
         } else if is(self.wanted.name) {
             let beside = self.waiting.remove(dir).unwrap_or_default();
-            beside.into_iter().chain([oid]).for_each(|oid| self.ask(oid));
+            self.questions.extend(beside.into_iter().chain([oid]));
         } else if self.wanted.beside.iter().any(|wanted| is(wanted)) {
             self.waiting.entry(dir.to_vec()).or_default().push(oid);
         }
     }
 
-    fn ask(&mut self, oid: Oid) {
-        self.questions.extend_from_slice(oid.to_string().as_bytes());
-        self.questions.push(b'\n');
-    }
-
-    /// Passes on what has gathered.
-    pub(super) fn flush(&mut self) {
-        if let Some(input) = &mut self.input
-            && input.write_all(&self.questions).is_err()
-        {
-            self.input = None;
+    /// Passes on what has gathered; `start` gives who listens, once there is much to ask.
+    pub(super) fn flush(&mut self, start: impl FnOnce() -> Option<W>) {
+        if matches!(self.listener, Listener::NotStarted) && self.questions.len() >= MANY {
+            self.listener = start().map_or(Listener::Gone, Listener::Listens);
         }
-        self.questions.clear();
+        if let Listener::Listens(input) = &mut self.listener {
+            let text = self.questions.iter().fold(String::new(), |text, oid| text + &oid.to_string() + "\n");
+            if input.write_all(text.as_bytes()).is_err() {
+                self.listener = Listener::Gone;
+            }
+        }
+        if !matches!(self.listener, Listener::NotStarted) {
+            self.questions.clear();
+        }
     }
 }
 
@@ -110,7 +118,7 @@ mod tests {
     #[test]
     fn what_lies_beside_the_file_that_counts_is_asked_for() {
         let mut asked = Vec::new();
-        let mut asking = Asking::new(WANTED, &mut asked);
+        let mut asking = Asking::new(WANTED);
         for (path, mode, digit) in [
             ("a", Mode::Regular, '1'),
             ("d/a", Mode::Regular, '2'),
@@ -123,12 +131,16 @@ mod tests {
         ] {
             asking.listed(path.as_bytes(), mode, oid(digit));
         }
-        asking.flush();
-        drop(asking);
-        assert_eq!(
-            String::from_utf8(asked).unwrap(),
-            ['2', '5', '7'].map(|digit| format!("{}\n", oid(digit))).concat()
-        );
+        asking.flush(|| panic!("three questions are not many"));
+        assert_eq!(asking.questions, ['2', '5', '7'].map(oid));
+        for number in 3..MANY {
+            asking.listed(format!("{number}/it").as_bytes(), Mode::Regular, oid('9'));
+        }
+        asking.flush(|| Some(&mut asked));
+        asking.listed(b"last/it", Mode::Regular, oid('a'));
+        asking.flush(|| panic!("somebody listens"));
+        let asked: Vec<&[u8]> = asked.split_inclusive(|byte| *byte == b'\n').collect();
+        assert_eq!((asked.len(), asked[MANY]), (MANY + 1, format!("{}\n", oid('a')).as_bytes()));
     }
 
     #[test]

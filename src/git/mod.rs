@@ -2,9 +2,10 @@
 //!
 //! ## What runs
 //!
-//! A plan of two commits takes four processes: `cat-file --batch` (revisions, commits, and contents), `ls-tree -r` of the
-//! head, beside it a second `cat-file` for what most images are read from ([`ahead`]), `diff-tree -r` between the two; the
-//! base's tree is the head's with the changes undone. A merge base is one more. A working tree takes three more (`ls-files` twice, `diff-files`).
+//! A plan of two commits takes three processes: `cat-file --batch` (revisions, commits, and contents), `ls-tree -r` of the
+//! head, `diff-tree -r` between the two; the base's tree is the head's with the changes undone. Where the head has many
+//! images, what they are read from is asked of a second `cat-file` beside the listing ([`ahead`]). A merge base is one
+//! more. A working tree takes three more (`ls-files` twice, `diff-files`).
 //!
 //! ## What cannot run
 //!
@@ -277,22 +278,22 @@ impl Repository {
     /// The files of a commit, with the contents of some of them.
     fn list(&self, commit: Oid, ahead: Option<ReadAhead<'_>>, objects: &mut Objects<'_>) -> Result<Tree> {
         let listing = self.private.local(["ls-tree", "-r", "-z", "--full-tree", &commit.to_string()]);
-        let reading = ahead.and_then(|wanted| {
-            let Dialogue { input, mut output } =
-                self.private.local(["cat-file", "--batch", "--buffer"]).dialogue().ok()?;
-            output.get_mut().expect_much();
-            Some((wanted, input, output))
-        });
-        let Some((wanted, input, output)) = reading else { return list(&listing, |_| {}) };
+        let Some(wanted) = ahead else { return list(&listing, |_| {}) };
         std::thread::scope(|scope| {
-            let answers = scope.spawn(move || ahead::answers(output, wanted.limit));
-            let mut asking = Asking::new(wanted, input);
+            let mut answers = None;
+            let mut asking = Asking::new(wanted);
             let tree = list(&listing, |news| {
                 news.for_each(|entry| asking.listed(entry.path, entry.mode, entry.oid));
-                asking.flush();
+                asking.flush(|| {
+                    let started = self.private.local(["cat-file", "--batch", "--buffer"]).dialogue();
+                    let Dialogue { input, mut output } = started.ok()?;
+                    output.get_mut().expect_much();
+                    answers = Some(scope.spawn(move || ahead::answers(output, wanted.limit)));
+                    Some(input)
+                });
             });
             drop(asking);
-            objects.add_ahead(answers.join().unwrap_or_default());
+            objects.add_ahead(answers.and_then(|answers| answers.join().ok()).unwrap_or_default());
             tree
         })
     }
